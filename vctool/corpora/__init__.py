@@ -1,0 +1,1 @@
+"""One file per corpus: `download(root)` and `prepare(...)` into Kaldi data dirs."""

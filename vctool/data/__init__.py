@@ -1,0 +1,1 @@
+"""Data dirs, dumped features, and the batches that training draws from them."""

@@ -1,0 +1,58 @@
+"""What a recipe may say about training, for every family."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from vctool.config import Config
+
+
+class Ramp(Config):
+    """A loss weight that moves linearly and then stays."""
+
+    from_: float = Field(alias="from")
+    """Weight at step 0."""
+    to: float
+    """Weight from `until_step` on."""
+    until_step: int = Field(gt=0)
+    """Step at which the ramp ends."""
+
+    def at(self, step: int) -> float:
+        """Return the weight at a step."""
+        share = min(step / self.until_step, 1.0)
+        return self.from_ + (self.to - self.from_) * share
+
+
+class TrainConfig(Config):
+    """How a system is trained; the loss weights carry the names that the family yields."""
+
+    steps: int = Field(1000, ge=1)
+    """Number of training steps."""
+    batch_size: int = Field(16, ge=1)
+    """Clips in one batch, over all processes together."""
+    seed: int = Field(0, ge=0)
+    """Seed of the weights, the batches and the noise."""
+    learning_rate: float = Field(2e-4, gt=0)
+    """Adam's step size for every group without one of its own."""
+    learning_rates: dict[str, float] = {}
+    """Adam's step size by group name."""
+    betas: tuple[float, float] = (0.5, 0.999)
+    """Adam's decay rates of the first and second moment."""
+    decay_from: float = Field(0.5, ge=0, le=1)
+    """Share of the steps after which the step size falls linearly to zero; 1 never decays."""
+    clip_grad: float | None = Field(None, gt=0)
+    """Largest norm of one group's gradient; none where not given."""
+    weights: dict[str, dict[str, float | Ramp]] = {}
+    """Weight of every loss term, by group: `weights[group][term]`."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of the forward pass (autocast); weights stay float32."""
+    log_every: int = Field(50, ge=1)
+    """Steps between progress lines and TensorBoard points."""
+    validate_every: int = Field(500, ge=1)
+    """Steps between held-out validations, each with one written sample per direction."""
+    save_every: int = Field(500, ge=1)
+    """Steps between checkpoints."""
+    keep: int = Field(2, ge=1)
+    """Newest checkpoints kept, besides the best."""
+    retries: int = Field(3, ge=0)
+    """Rollbacks with a halved step size before a non-finite loss ends the training."""

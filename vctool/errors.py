@@ -1,0 +1,25 @@
+"""What can go wrong because of a value the user gave, never because of our own mistakes.
+
+Every message names the value, the place it came from and the remedy. The command line prints it
+as one line and exits with status 2; a traceback is for programmers' mistakes only.
+"""
+
+
+class VctoolError(Exception):
+    """A user's mistake, told in one line: value, place, remedy."""
+
+
+class ConfigError(VctoolError):
+    """A recipe, conf file or `--set` names an unknown field or an impossible value."""
+
+
+class DataError(VctoolError):
+    """A data dir, corpus folder or feature dump is missing, inconsistent or unusable."""
+
+
+class AudioError(DataError):
+    """An audio file is missing, empty, truncated, silent where sound is needed, or not audio."""
+
+
+class CheckpointError(VctoolError):
+    """A checkpoint is missing, half written, of another family, or of a changed config."""

@@ -1,0 +1,1 @@
+"""Sound to numbers and back: mel, WORLD, chroma. No files, no speakers."""

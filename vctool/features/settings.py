@@ -1,0 +1,81 @@
+"""The settings of every feature, in one object that recipes name and checkpoints carry."""
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from vctool.config import Config
+
+KIND_FIELDS: dict[str, tuple[str, ...]] = {
+    "mel": ("rate", "n_fft", "hop_length", "n_mels", "f_min", "f_max", "top_db"),
+    "world": ("rate", "hop_length", "f0_estimator", "f0_floor", "f0_ceil", "envelope_dim"),
+    "chroma": ("rate", "hop_length", "chroma_n_fft"),
+}
+"""Which settings decide the content of each kind of feature, and so its place on disk."""
+
+
+class FeatureConfig(Config):
+    """How sound becomes numbers. All kinds share rate and hop, so their frames line up.
+
+    Frame k is centred on sample `k * hop_length`; T samples give `1 + T // hop_length` frames.
+    """
+
+    rate: int = Field(44100, ge=8000, le=96000)
+    """Sampling rate that audio is resampled to [Hz]."""
+    hop_length: int = Field(512, ge=16)
+    """Step between frames [samples]."""
+    n_fft: int = Field(2048, ge=64)
+    """Length of the mel analysis window and FFT [samples]."""
+    n_mels: int = Field(128, ge=8)
+    """Number of mel bins."""
+    f_min: float = Field(0.0, ge=0)
+    """Lower edge of the lowest mel bin [Hz]."""
+    f_max: float | None = None
+    """Upper edge of the highest mel bin [Hz]; half the rate where not given."""
+    top_db: float = Field(80.0, gt=0)
+    """Floor of the log-mel below its own maximum [dB]."""
+    f0_estimator: Literal["dio", "harvest"] = "dio"
+    """WORLD's F0 estimator; `harvest` is steadier and ten times slower."""
+    f0_floor: float = Field(65.0, gt=0)
+    """Lowest F0 of the first, wide pass [Hz]."""
+    f0_ceil: float = Field(1000.0, gt=0)
+    """Highest F0 of the first, wide pass [Hz]."""
+    envelope_dim: int = Field(60, ge=8)
+    """Number of coefficients that code WORLD's spectral envelope."""
+    chroma_n_fft: int = Field(4096, ge=512)
+    """Length of the chroma analysis window [samples]."""
+
+    @model_validator(mode="after")
+    def _bands_fit(self) -> "FeatureConfig":
+        if self.f_max is not None and not self.f_min < self.f_max <= self.rate / 2:
+            raise ValueError(f"f_max {self.f_max} must lie between f_min and half the rate")
+        if self.hop_length > self.n_fft // 2:
+            raise ValueError(f"hop_length {self.hop_length} must be at most half of n_fft")
+        if not self.f0_floor < self.f0_ceil:
+            raise ValueError(f"f0_floor {self.f0_floor} must lie below f0_ceil {self.f0_ceil}")
+        return self
+
+    @property
+    def frame_period_ms(self) -> float:
+        """Step between frames [ms], as WORLD counts it."""
+        return 1000.0 * self.hop_length / self.rate
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second [Hz]."""
+        return self.rate / self.hop_length
+
+    def frames(self, samples: int) -> int:
+        """Count the frames that a number of samples gives."""
+        return 1 + samples // self.hop_length
+
+    def of_kind(self, kind: str) -> dict[str, object]:
+        """Return the settings that decide one kind (`mel`, `world`, `chroma`, `accomp_mel`...)."""
+        return {name: getattr(self, name) for name in KIND_FIELDS[kind.removeprefix("accomp_")]}
+
+    def hash8(self, kind: str) -> str:
+        """Return eight hex digits of the settings of one kind; part of its path on disk."""
+        text = json.dumps(self.of_kind(kind), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]

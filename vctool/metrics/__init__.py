@@ -1,0 +1,1 @@
+"""Objective measures of a conversion; every value carries its settings."""

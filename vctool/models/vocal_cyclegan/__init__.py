@@ -1,0 +1,1 @@
+"""Speech and an accompaniment to singing, and back, without paired recordings."""

@@ -1,0 +1,133 @@
+"""A recipe: one experiment in 8 to 20 lines of YAML, resolved here and nowhere else.
+
+A recipe names a corpus for every role, feature settings, a family with its conf, a vocoder and a
+budget. It owns the three folders that stages write to: `data/`, `dump/` and `exp/`, all below the
+folder that the command runs in.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from vctool.config import PROJECT_ROOT, Config, Tree, build, merge, override, read_yaml, suggest
+from vctool.engine.settings import TrainConfig
+from vctool.errors import ConfigError
+from vctool.features.settings import FeatureConfig
+
+
+class CorpusConfig(Config):
+    """Which corpus plays which role; a family names the roles it needs."""
+
+    speech: str | None = None
+    """Corpus of the speech domain."""
+    singing: str | None = None
+    """Corpus of the singing domain."""
+    name: str | None = None
+    """Corpus of all speakers, where the roles are speakers."""
+    source: str | None = None
+    """Source speaker."""
+    target: str | None = None
+    """Target speaker."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The corpora to download and prepare, each once."""
+        named = (self.speech, self.singing, self.name)
+        return tuple(dict.fromkeys(name for name in named if name is not None))
+
+
+class ConvertConfig(Config):
+    """How recordings are converted; stored in the checkpoint as its defaults."""
+
+    stretch: float = Field(1.0, ge=0.25, le=4.0)
+    """Length of the output over the length of the input; voiced frames are lengthened."""
+    block_seconds: float = Field(60.0, ge=5.0)
+    """Recordings longer than this are converted in blocks of this length [s]."""
+    vocal_gain_db: float = Field(0.0, ge=-60, le=20)
+    """Gain of the converted voice in `--mix` [dB]."""
+    accomp_gain_db: float = Field(-3.0, ge=-60, le=20)
+    """Gain of the accompaniment in `--mix`, after it is matched to the voice's loudness [dB]."""
+
+
+class EvaluateConfig(Config):
+    """How stage 6 scores."""
+
+    max_utterances: int = Field(60, ge=2)
+    """Held-out source utterances that are converted and scored, drawn with the recipe's seed."""
+    bootstrap: int = Field(1000, ge=100)
+    """Bootstrap resamples of every interval."""
+    split: str = "test"
+    """The split that is scored."""
+
+
+class Recipe(Config):
+    """One experiment, resolved."""
+
+    name: str = Field(pattern=r"^[\w.{}+-]+$")
+    """Name of the experiment, and of its folder below `exp/`."""
+    family: str
+    """The system: a folder below `vctool/models/`."""
+    corpus: CorpusConfig
+    features: FeatureConfig
+    model: dict[str, Any] = {}
+    """Hyper-parameters, validated by the family's own `Config`."""
+    train: TrainConfig
+    vocoder: str
+    convert: ConvertConfig = ConvertConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @property
+    def exp(self) -> Path:
+        """Folder of everything this experiment writes besides data and features."""
+        return Path("exp") / self.name
+
+    def data(self, corpus: str, split: str) -> Path:
+        """Data dir of one split of a corpus."""
+        return Path("data") / corpus / split
+
+    def dump(self, corpus: str, split: str, kind: str) -> Path:
+        """Folder of one kind of features; the settings' hash is part of it."""
+        return Path("dump") / corpus / split / f"{kind}-{self.features.hash8(kind)}"
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """The corpus of every role: domains, or speakers of one corpus."""
+        if self.corpus.name is not None:
+            speakers = (self.corpus.source, self.corpus.target)
+            return {speaker: self.corpus.name for speaker in speakers if speaker is not None}
+        domains = {"speech": self.corpus.speech, "singing": self.corpus.singing}
+        return {role: corpus for role, corpus in domains.items() if corpus is not None}
+
+
+def recipes() -> list[str]:
+    """Name the recipes that ship or that a user has written below `recipes/`."""
+    return sorted(path.stem for path in (PROJECT_ROOT / "recipes").glob("*.yaml"))
+
+
+def load(name: str, settings: Iterable[str] = ()) -> Recipe:
+    """Resolve a recipe by name or by path, with `--set` overrides.
+
+    Raises:
+        ConfigError: no such recipe, an unknown field (with a suggestion), an impossible value.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else None
+    if path is None:
+        if name not in recipes():
+            raise ConfigError(f"--recipe {name}: no such recipe{suggest(name, recipes())}")
+        path = PROJECT_ROOT / "recipes" / f"{name}.yaml"
+    tree = override(read_yaml(path), settings)
+    return resolve(tree, str(path))
+
+
+def resolve(tree: Tree, where: str) -> Recipe:
+    """Validate a recipe's tree: shorthand expanded, name filled in, family and weights checked."""
+    if isinstance(tree.get("features"), str):
+        tree = merge(tree, {"features": read_yaml(PROJECT_ROOT / tree["features"])})
+    recipe = build(Recipe, tree, where)
+    try:
+        name = recipe.name.format(corpus=recipe.corpus)
+    except (KeyError, AttributeError, ValueError, IndexError) as error:
+        raise ConfigError(f"{where}: name = '{recipe.name}': cannot be filled in: {error}") from None
+    return recipe.model_copy(update={"name": name})

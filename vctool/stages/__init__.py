@@ -1,0 +1,1 @@
+"""What the numbered stages of `run.sh` do; plain functions, no command line."""

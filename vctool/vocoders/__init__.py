@@ -1,0 +1,1 @@
+"""Features to waveforms, one vocoder per file."""
