@@ -23,3 +23,7 @@ class AudioError(DataError):
 
 class CheckpointError(VctoolError):
     """A checkpoint is missing, half written, of another family, or of a changed config."""
+
+
+class TrainingError(VctoolError):
+    """Training cannot go on: losses stay non-finite, or processes and batch do not fit."""

@@ -50,8 +50,10 @@ class TrainConfig(Config):
     """Steps between progress lines and TensorBoard points."""
     validate_every: int = Field(500, ge=1)
     """Steps between held-out validations, each with one written sample per direction."""
+    validate_batches: int = Field(8, ge=1)
+    """Held-out batches in one validation, the same ones each time."""
     save_every: int = Field(500, ge=1)
-    """Steps between checkpoints."""
+    """Steps between checkpoints; a new best validation is saved besides."""
     keep: int = Field(2, ge=1)
     """Newest checkpoints kept, besides the best."""
     retries: int = Field(3, ge=0)

@@ -57,6 +57,8 @@ class System(nn.Module):
 
     Config: ClassVar[type[Config]]
     """Frozen settings, one documented field per hyper-parameter."""
+    best_of: ClassVar[tuple[str, ...]] = ()
+    """Groups whose held-out loss ranks checkpoints; none: all that do not discriminate."""
 
     config: Any
     context: Context

@@ -1,0 +1,264 @@
+"""Checkpoints: everything that training and conversion need, in safetensors and JSON only.
+
+    checkpoints/manifest.json                     latest, best, and the score of each
+    checkpoints/step-00012000/model.safetensors       weights and buffers, by name
+                              optimizer.safetensors   Adam's moments, `group/parameter/moment`
+                              state.json              family, config, context, step, recipe, train
+
+A folder is written beside and renamed, then the manifest is replaced, so that a process killed at
+any moment leaves a checkpoint that loads. `state.json` rebuilds the model without the recipe.
+"""
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from vctool.config import build
+from vctool.engine import manifest
+from vctool.engine.manifest import STATE, find
+from vctool.errors import CheckpointError, ConfigError
+from vctool.models import base
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Version of the layout; a checkpoint of a later one is refused."""
+
+MODEL, OPTIMIZER = "model.safetensors", "optimizer.safetensors"
+
+State = dict[str, Any]
+"""What `state.json` holds: format, family, config, context, step, recipe, train, score, ..."""
+
+
+def describe(
+    system: base.System,
+    family: str,
+    step: int,
+    *,
+    recipe: Mapping[str, Any],
+    train: Mapping[str, Any],
+) -> State:
+    """Return the part of `state.json` that follows from the system and its recipe.
+
+    Args:
+        system: the model, with its config and context.
+        family: name of its folder below `vctool/models/`.
+        step: training steps done.
+        recipe: the resolved recipe as plain values; conversion reads its `convert` from here.
+        train: the training settings as plain values.
+    """
+    return {
+        "format": FORMAT,
+        "family": family,
+        "config": system.config.model_dump(mode="json", by_alias=True),
+        "context": system.context.model_dump(mode="json", by_alias=True),
+        "step": step,
+        "recipe": dict(recipe),
+        "train": dict(train),
+        "score": None,
+        "progress": {},
+    }
+
+
+def save(
+    checkpoints: Path,
+    system: base.System,
+    *,
+    family: str,
+    step: int,
+    recipe: Mapping[str, Any] | None = None,
+    train: Mapping[str, Any] | None = None,
+    moments: Mapping[str, Tensor] | None = None,
+    score: float | None = None,
+    progress: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write one checkpoint and point the manifest's `latest` (and `best`) at it.
+
+    Args:
+        checkpoints: folder of all checkpoints, `exp/<name>/checkpoints`.
+        system: the model; every weight and every persistent buffer is stored.
+        family: name of its folder below `vctool/models/`.
+        step: training steps done.
+        recipe: the resolved recipe as plain values.
+        train: the training settings as plain values.
+        moments: the optimizers' tensors (`optim.moments`); none where training is over.
+        score: held-out score at this step, lower is better; None where none was measured.
+        progress: the loop's own numbers (learning rate scale, rollbacks, seconds).
+
+    Returns:
+        The checkpoint's folder.
+
+    Raises:
+        CheckpointError: too little room on the disk, or a folder that cannot be written.
+    """
+    state = describe(system, family, step, recipe=recipe or {}, train=train or {})
+    state |= {"score": score, "progress": dict(progress or {})}
+    tensors = {MODEL: _writable(system.state_dict()), OPTIMIZER: _writable(moments or {})}
+    folder = checkpoints / f"step-{step:08d}"
+    beside = checkpoints / f".tmp-{folder.name}-{os.getpid()}"
+    try:
+        beside.mkdir(parents=True)
+        _require_room(
+            checkpoints, sum(t.nbytes for part in tensors.values() for t in part.values())
+        )
+        for name, part in tensors.items():
+            save_file(part, beside / name)
+        state["files"] = {name: (beside / name).stat().st_size for name in tensors}
+        (beside / STATE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+        _replace_folder(beside, folder)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{folder}: cannot be written: {error}; free some space or choose another folder"
+        ) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    manifest.note(checkpoints, folder.name, score)
+    return folder
+
+
+def load(path: Path, device: str | torch.device = "cpu") -> tuple[base.System, State]:
+    """Rebuild a trained system from its checkpoint alone, in eval mode.
+
+    Args:
+        path: an experiment `exp/<name>`, its `checkpoints` folder, or one `step-...` folder; the
+            first two mean the latest checkpoint.
+        device: where the weights go.
+
+    Raises:
+        CheckpointError: nothing there, half written, of another family or of a changed config.
+    """
+    folder = find(path)
+    state = read_state(folder)
+    try:
+        family = base.family(state["family"])
+        config = build(family.Config, state["config"], f"{folder / STATE} config")
+        context = build(base.Context, state["context"], f"{folder / STATE} context")
+    except ConfigError as error:
+        raise CheckpointError(
+            f"{error}; this checkpoint is of a changed family: train again with --fresh"
+        ) from None
+    system = family(config, context)
+    load_weights(folder, system)
+    return system.to(device).eval(), state
+
+
+def read_state(folder: Path) -> State:
+    """Read and check `state.json`.
+
+    Raises:
+        CheckpointError: missing, not JSON, lacking fields, of a later layout, or beside files
+            whose sizes are not those written.
+    """
+    path = folder / STATE
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{folder}: half written (no {STATE}); delete it, the one before is used"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: not readable ({error}); delete this checkpoint, the one before is used"
+        ) from None
+    needed = {"format", "family", "config", "context", "step", "recipe", "train", "files"}
+    if not isinstance(state, dict) or not needed <= state.keys():
+        lacking = ", ".join(sorted(needed - set(state))) if isinstance(state, dict) else "a mapping"
+        raise CheckpointError(f"{path}: lacks {lacking}; it was not written by vctool")
+    if state["format"] > FORMAT:
+        raise CheckpointError(
+            f"{path}: format {state['format']}, this version reads up to {FORMAT}; update vctool"
+        )
+    for name, size in state["files"].items():
+        actual = (folder / name).stat().st_size if (folder / name).is_file() else None
+        if actual != size:
+            raise CheckpointError(
+                f"{folder / name}: {actual or 0} bytes of {size}, half written or half copied; "
+                "delete this checkpoint or copy it again"
+            )
+    return state
+
+
+def load_weights(folder: Path, system: nn.Module) -> None:
+    """Copy a checkpoint's weights and buffers into a system, strictly.
+
+    Raises:
+        CheckpointError: unreadable, or names or shapes differ; the first few are named.
+    """
+    stored = read_tensors(folder / MODEL)
+    own = system.state_dict()
+    wrong = [f"{name} missing" for name in own if name not in stored]
+    wrong += [f"{name} unknown" for name in stored if name not in own]
+    wrong += [
+        f"{name} {tuple(stored[name].shape)} instead of {tuple(own[name].shape)}"
+        for name in own
+        if name in stored and stored[name].shape != own[name].shape
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise CheckpointError(
+            f"{folder / MODEL}: does not fit this model: {'; '.join(wrong[:3])}{more}; "
+            "it is of another family or version: train again with --fresh"
+        )
+    system.load_state_dict(stored)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read one safetensors file onto the CPU.
+
+    Raises:
+        CheckpointError: the file is missing or is not complete.
+    """
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: not readable ({error}); delete this checkpoint") from None
+
+
+def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Name the fields in which two trees of settings differ: `model.width: 64 -> 32`."""
+    changes: list[str] = []
+    for key in dict.fromkeys([*old, *new]):
+        was, now = old.get(key), new.get(key)
+        if isinstance(was, Mapping) and isinstance(now, Mapping):
+            changes += changed_fields(was, now, f"{prefix}{key}.")
+        elif was != now or (key in old) != (key in new):
+            changes.append(f"{prefix}{key}: {was} -> {now}")
+    return changes
+
+
+def _writable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Bring tensors to the CPU, each in memory of its own, as safetensors demands."""
+    seen: set[int] = set()
+    result = {}
+    for name, tensor in tensors.items():
+        plain = tensor.detach().cpu().contiguous()
+        address = plain.untyped_storage().data_ptr()
+        result[name] = plain.clone() if address in seen else plain
+        seen.add(address)
+    return result
+
+
+def _require_room(checkpoints: Path, size: int) -> None:
+    free = shutil.disk_usage(checkpoints).free
+    # the old checkpoints are deleted only after the new one is complete
+    if free < 1.05 * size + 2**20:
+        raise CheckpointError(
+            f"{checkpoints}: a checkpoint takes {size / 2**20:.0f} MiB and {free / 2**20:.0f} MiB "
+            "are free; free some space, or lower train.keep"
+        )
+
+
+def _replace_folder(source: Path, target: Path) -> None:
+    """Rename a folder over another one; a folder with content cannot be renamed over."""
+    if target.exists():
+        manifest.remove(target)
+    os.replace(source, target)
