@@ -1,0 +1,447 @@
+"""Sound in and out: any file that libsndfile reads becomes mono float32; mono PCM 16 is written.
+
+Samples are floats in [-1, 1] (float files may exceed it). Lengths are those of the decoded
+samples, never of the header, because MP3 headers overstate them. A file that is missing, empty,
+truncated, not audio, or holds NaN or infinity is an `AudioError` that names it. Files that are
+merely odd (8 bit, 192 kHz, silent, a hundredth of a second) are returned as they are: whether they
+are of use is the caller's judgement.
+"""
+
+import contextlib
+import logging
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+import soxr
+
+from vctool.errors import AudioError
+from vctool.loudness import SILENCE_DB, LevelMeter, level_db, match_level, rms_db
+
+__all__ = [
+    "SILENCE_DB",
+    "SUFFIXES",
+    "AudioInfo",
+    "AudioWriter",
+    "LevelMeter",
+    "fit_length",
+    "info",
+    "level_db",
+    "list_audio",
+    "match_level",
+    "measure",
+    "read",
+    "read_blocks",
+    "resample",
+    "resampled_length",
+    "rms_db",
+    "write",
+]
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aif", ".aiff")
+"""Endings, in lower case, by which files in folders are taken for audio."""
+
+END_SLACK = 0.05
+"""How far beyond the end of a file a segment may reach before it is an error [s]."""
+
+_CHUNK = 1 << 18  # samples decoded at once: 1 MiB per channel
+_WAV_SLACK = 64  # bytes by which writers are known to misstate a data chunk
+_WAV_UNKNOWN = 0x7FFFF000  # chunk sizes from here on are "until the end" of streaming writers
+_WAV_LIMIT = 2**32 - 4096  # a RIFF chunk counts its bytes in 32 bits
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a file holds."""
+
+    rate: int
+    """Sampling rate [Hz]."""
+    channels: int
+    """Number of channels."""
+    samples: int
+    """Length of one channel [samples]; `info` takes it from the header, `measure` decodes."""
+    subtype: str
+    """Encoding, as libsndfile names it, such as `PCM_16`."""
+    peak: float = math.nan
+    """Largest magnitude of the mono signal; NaN where only the header was read."""
+    level: float = math.nan
+    """Active level of the mono signal [dB of full scale]; NaN where only the header was read."""
+
+    @property
+    def seconds(self) -> float:
+        """Duration [s]."""
+        return self.samples / self.rate
+
+
+def info(path: Path) -> AudioInfo:
+    """Read a file's header only.
+
+    Raises:
+        AudioError: the file is missing, empty, truncated or not audio.
+    """
+    with _open(path) as file:
+        return AudioInfo(file.samplerate, file.channels, file.frames, file.subtype)
+
+
+def measure(path: Path, *, channel: int | None = None) -> AudioInfo:
+    """Decode a whole file in bounded memory: its true length, peak and active level.
+
+    Args:
+        path: the file.
+        channel: 0-based channel to measure; the mean of all where not given.
+
+    Raises:
+        AudioError: as `read`.
+    """
+    with _open(path) as file:
+        meter, peak, samples = LevelMeter(file.samplerate), 0.0, 0
+        for block in _decode(file, path, channel, 0, None):
+            meter.add(block)
+            peak = max(peak, float(np.max(np.abs(block))))
+            samples += len(block)
+        return AudioInfo(
+            file.samplerate, file.channels, samples, file.subtype, peak, meter.level_db
+        )
+
+
+def read(
+    path: Path,
+    rate: int | None = None,
+    *,
+    channel: int | None = None,
+    start: float | None = None,
+    end: float | None = None,
+) -> tuple[np.ndarray, int]:
+    """Read a file, or a stretch of it, as mono.
+
+    Args:
+        path: the file.
+        rate: sampling rate to resample to [Hz]; the file's own where not given.
+        channel: 0-based channel to take; the mean of all where not given.
+        start: beginning of the stretch [s].
+        end: end of the stretch [s].
+
+    Returns:
+        The wave, (T,) float32, with `T = resampled_length(...)` of the samples read, and its rate.
+
+    Raises:
+        AudioError: the file is missing, empty, truncated, not audio, holds NaN or infinity, has no
+            such channel, or ends more than `END_SLACK` before `end`.
+    """
+    with _open(path) as file:
+        first = round((start or 0.0) * file.samplerate)
+        last = None if end is None else round(end * file.samplerate)
+        if first < 0 or (last is not None and last <= first):
+            raise AudioError(f"{path}: {start} s to {end} s is not a stretch of time")
+        blocks = list(_decode(file, path, channel, first, last))
+        got = sum(map(len, blocks))
+        wanted = 1 if last is None else last - first - round(END_SLACK * file.samplerate)
+        if got < max(wanted, 1):
+            held = (first + got) / file.samplerate
+            raise AudioError(f"{path}: holds {held:.2f} s, wanted {start or 0.0} s to {end} s")
+        own_rate = file.samplerate
+    wave = np.concatenate(blocks)
+    return (wave, own_rate) if rate is None else (resample(wave, own_rate, rate), rate)
+
+
+def read_blocks(
+    path: Path, rate: int | None = None, *, samples: int, channel: int | None = None
+) -> Iterator[np.ndarray]:
+    """Read a file of any length in bounded memory, resampled as one stream, without seams.
+
+    Args:
+        path: the file.
+        rate: sampling rate to resample to [Hz]; the file's own where not given.
+        samples: length of every block but the last, at the new rate.
+        channel: 0-based channel to take; the mean of all where not given.
+
+    Yields:
+        Blocks, (samples,) float32, the last one shorter; joined they are what `read` returns.
+
+    Raises:
+        AudioError: as `read`.
+    """
+    assert samples > 0, samples
+    held: list[np.ndarray] = []
+    for piece in _resampled_pieces(path, rate, channel):
+        held.append(piece)
+        if sum(map(len, held)) >= samples:
+            joined = np.concatenate(held)
+            whole = len(joined) // samples * samples
+            yield from joined[:whole].reshape(-1, samples)
+            held = [joined[whole:]]
+    rest = np.concatenate(held)
+    if len(rest):
+        yield rest
+
+
+def _resampled_pieces(path: Path, rate: int | None, channel: int | None) -> Iterator[np.ndarray]:
+    """Yield resampled pieces of uneven length, `resampled_length(...)` samples in all."""
+    with _open(path) as file:
+        own_rate, new_rate = file.samplerate, rate or file.samplerate
+        blocks = _decode(file, path, channel, 0, None)
+        if own_rate == new_rate:
+            yield from blocks
+            return
+        stream = soxr.ResampleStream(own_rate, new_rate, 1, dtype="float32")
+        taken = given = 0
+        for block in blocks:
+            taken += len(block)
+            piece = stream.resample_chunk(block)
+            given += len(piece)
+            yield piece
+        due = resampled_length(taken, own_rate, new_rate) - given
+        yield _set_length(stream.resample_chunk(np.empty(0, np.float32), last=True), due)
+
+
+def resampled_length(samples: int, rate: int, new_rate: int) -> int:
+    """Return how many samples `resample` gives: the nearest whole number, at least one."""
+    return max(1, (2 * samples * new_rate + rate) // (2 * rate))
+
+
+def resample(wave: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
+    """Resample a wave, (T,), band-limited and without delay.
+
+    Returns:
+        The wave at the new rate, (`resampled_length(T, rate, new_rate)`,) float32.
+    """
+    wave = np.asarray(wave, dtype=np.float32)
+    if rate == new_rate:
+        return wave
+    return _set_length(
+        soxr.resample(wave, rate, new_rate), resampled_length(len(wave), rate, new_rate)
+    )
+
+
+def fit_length(wave: np.ndarray, samples: int, offset: int = 0) -> np.ndarray:
+    """Loop or cut a wave, (T,), to a number of samples.
+
+    Args:
+        wave: the wave; not empty.
+        samples: length wanted.
+        offset: which of its samples comes first; negative counts back from its end.
+
+    Returns:
+        The fitted wave, (samples,).
+    """
+    assert len(wave) > 0, "an empty wave cannot be looped"
+    start = offset % len(wave)
+    if start + samples <= len(wave):
+        return wave[start : start + samples]
+    return np.take(wave, np.arange(start, start + samples), mode="wrap")
+
+
+def list_audio(folder: Path, *, recursive: bool = True) -> list[Path]:
+    """Find the audio files below a folder by their ending, sorted; hidden files are left out."""
+    found = folder.rglob("*") if recursive else folder.glob("*")
+    return sorted(
+        path
+        for path in found
+        if path.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
+class AudioWriter:
+    """Writes mono PCM 16 bit by bit; the file appears under its name when it is complete.
+
+    Used as a context manager. Until then, and after an error, nothing stands at `path` but what
+    was there before. Samples outside [-1, 1] are clipped, never wrapped, and counted in a warning.
+    """
+
+    def __init__(self, path: Path, rate: int) -> None:
+        self.path = path
+        self.rate = rate
+        self.samples = 0
+        self.clipped = 0
+        self._beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = soundfile.SoundFile(
+                str(self._beside), "w", rate, 1, subtype="PCM_16", format="WAV"
+            )
+        except (OSError, soundfile.SoundFileError) as error:
+            self._beside.unlink(missing_ok=True)
+            raise AudioError(f"{path}: cannot be written: {_reason(error, path.parent)}") from None
+
+    def write(self, wave: np.ndarray) -> None:
+        """Append samples, (T,), floats in [-1, 1].
+
+        Raises:
+            AudioError: the disk is full or the file would outgrow its format.
+        """
+        assert wave.ndim == 1, wave.shape
+        assert np.isfinite(wave).all(), f"{self.path}: NaN or infinity in the samples"
+        if 2 * (self.samples + len(wave)) > _WAV_LIMIT:
+            raise AudioError(f"{self.path}: longer than a WAV file can be; convert it in parts")
+        scaled = np.rint(np.asarray(wave, dtype=np.float64) * 32768)
+        # +1.0 itself becomes 32767 and is no clipping worth a word
+        self.clipped += int(np.count_nonzero(np.abs(scaled) > 32768))
+        self.samples += len(wave)
+        try:
+            self._file.write(np.clip(scaled, -32768, 32767).astype(np.int16))
+        except (OSError, AssertionError, soundfile.SoundFileError) as error:
+            # soundfile asserts that all samples were taken, which a full disk does not do
+            reason = _reason(error, self.path.parent)
+            raise AudioError(f"{self.path}: cannot be written: {reason}") from None
+
+    def __enter__(self) -> "AudioWriter":
+        """Start writing."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Put the complete file in its place, or remove the incomplete one."""
+        try:
+            self._file.close()
+            if kind is None:
+                expected = 2 * self.samples
+                if self._beside.stat().st_size < expected:
+                    raise AudioError(f"{self.path}: cannot be written: the disk is full")
+                os.replace(self._beside, self.path)
+        except (OSError, soundfile.SoundFileError) as failure:
+            reason = _reason(failure, self.path.parent)
+            raise AudioError(f"{self.path}: cannot be written: {reason}") from None
+        finally:
+            self._beside.unlink(missing_ok=True)
+        if self.clipped:
+            share = 100 * self.clipped / self.samples
+            logger.warning("%s: %.2g %% of the samples were clipped", self.path, share)
+
+
+def write(path: Path, wave: np.ndarray, rate: int) -> None:
+    """Write a wave, (T,), floats in [-1, 1], as mono PCM 16, atomically.
+
+    Raises:
+        AudioError: the folder cannot be written to, or is full.
+    """
+    with AudioWriter(path, rate) as file:
+        file.write(wave)
+
+
+def _set_length(wave: np.ndarray, samples: int) -> np.ndarray:
+    """Cut or zero-pad the end; resamplers may be one sample off."""
+    return wave[:samples] if len(wave) >= samples else np.pad(wave, (0, samples - len(wave)))
+
+
+def _reason(error: BaseException, folder: Path) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if not os.access(folder, os.W_OK):
+        return "no permission to write into its folder"
+    return f"the disk is full or failing ({error or type(error).__name__})"
+
+
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[soundfile.SoundFile]:
+    """Open for reading after the checks that libsndfile leaves out."""
+    path = Path(path)
+    try:
+        if not path.is_file():
+            what = "is not a file" if path.exists() else "no such file"
+            raise AudioError(f"{path}: {what}; check the path")
+        if path.stat().st_size == 0:
+            raise AudioError(f"{path}: empty file; copy it again")
+        _refuse_truncated(path)
+        file = soundfile.SoundFile(str(path))
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be read: {error.strerror}") from None
+    except (soundfile.SoundFileError, TypeError, ValueError) as error:
+        # TypeError: soundfile takes `.raw` for headerless samples and asks for their rate
+        reason = str(error).rsplit(": ", 1)[-1].strip(" .")
+        raise AudioError(f"{path}: not audio that can be read ({reason})") from None
+    with file:
+        yield file
+
+
+def _decode(
+    file: soundfile.SoundFile, path: Path, channel: int | None, first: int, last: int | None
+) -> Iterator[np.ndarray]:
+    """Yield mono blocks, (T,) float32, of the samples from first to last at the file's rate."""
+    if channel is not None and not 0 <= channel < file.channels:
+        raise AudioError(f"{path}: has {file.channels} channels, wanted channel {channel}")
+    compressed = file.format in ("MP3", "MPEG")
+    position = 0
+    try:
+        # MP3 is decoded from its beginning: its seek points count the encoder's padding
+        if first and not compressed:
+            position = file.seek(min(first, file.frames))
+        while last is None or position < last:
+            count = _CHUNK if last is None else min(_CHUNK, last - position)
+            block = file.read(count, dtype="float32", always_2d=True)
+            if not len(block):
+                break
+            keep = block[max(0, first - position) :]
+            position += len(block)
+            if not len(keep):
+                continue
+            mono = keep[:, 0 if channel is None else channel]
+            if channel is None and file.channels > 1:
+                mono = keep.mean(axis=1)
+            if not np.isfinite(mono).all():
+                raise AudioError(f"{path}: holds NaN or infinity; export it again")
+            yield np.ascontiguousarray(mono)
+    except soundfile.SoundFileError as error:
+        reason = str(error).rsplit(": ", 1)[-1].strip(" .")
+        raise AudioError(f"{path}: truncated or damaged ({reason}); copy it again") from None
+    at_end = last is None or position < last
+    if at_end and position < file.frames and not compressed:
+        raise AudioError(f"{path}: truncated: {position} of {file.frames} samples can be read")
+    if position == 0:
+        raise AudioError(f"{path}: holds no samples")
+
+
+def _refuse_truncated(path: Path) -> None:
+    """Compare what a container promises with the file's size; libsndfile takes what there is."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(12)
+        promised: int | None = None
+        if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+            promised = _wav_data_end(file)
+        elif head[:4] == b"OggS":
+            file.seek(max(0, size - (1 << 16)))
+            tail = file.read()
+            page = tail.rfind(b"OggS")
+            # bit 2 of a page's flags marks the last page of a stream
+            if page >= 0 and (len(tail) < page + 6 or not tail[page + 5] & 4):
+                promised = size + _WAV_SLACK + 1
+        elif head[:3] == b"ID3" or (head[:1] == b"\xff" and len(head) > 1 and head[1] & 0xE0):
+            promised = _mp3_end(head + file.read(1 << 16))
+    if promised is not None and promised > size + _WAV_SLACK:
+        raise AudioError(f"{path}: truncated: it breaks off after {size} bytes; copy it again")
+
+
+def _wav_data_end(file: BinaryIO) -> int | None:
+    """Walk the RIFF chunks to `data`; return the byte after it, or None where it is unknown."""
+    position = 12
+    while len(header := file.read(8)) == 8:
+        length = int.from_bytes(header[4:], "little")
+        position += 8
+        if header[:4] == b"data":
+            return None if length >= _WAV_UNKNOWN else position + length
+        position += length + length % 2
+        file.seek(position)
+    return None
+
+
+def _mp3_end(head: bytes) -> int | None:
+    """Return the number of bytes that a Xing header promises; None without such a header."""
+    at = max(head.find(b"Xing"), head.find(b"Info"))
+    if at < 0 or len(head) < at + 16 or not head[at + 7] & 2:
+        return None
+    field = at + 12 if head[at + 7] & 1 else at + 8
+    return int.from_bytes(head[field : field + 4], "big")
