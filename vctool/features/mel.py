@@ -1,0 +1,162 @@
+"""Log-mel spectrograms in torch, equal to librosa's, and their inversion to linear magnitude.
+
+The mel scale, its triangles and their area normalisation are Slaney's (Auditory Toolbox, 1998),
+as in `librosa.filters.mel`; the filterbank is built here so that nothing has to load librosa.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vctool.features.settings import FeatureConfig
+
+AMIN = 1e-10
+"""Smallest power that is told from zero; -100 dB."""
+
+_BREAK_HZ, _BREAK_MEL = 1000.0, 15.0
+_HZ_PER_MEL = 200.0 / 3.0
+_LOG_STEP = np.log(6.4) / 27.0
+
+
+def hz_to_mel(hz: np.ndarray) -> np.ndarray:
+    """Map frequencies [Hz] to Slaney's mel scale: linear below 1 kHz, logarithmic above."""
+    hz = np.asarray(hz, dtype=np.float64)
+    above = _BREAK_MEL + np.log(np.maximum(hz, _BREAK_HZ) / _BREAK_HZ) / _LOG_STEP
+    return np.where(hz < _BREAK_HZ, hz / _HZ_PER_MEL, above)
+
+
+def mel_to_hz(mel: np.ndarray) -> np.ndarray:
+    """Map Slaney's mel scale to frequencies [Hz]; the inverse of `hz_to_mel`."""
+    mel = np.asarray(mel, dtype=np.float64)
+    above = _BREAK_HZ * np.exp(_LOG_STEP * (np.maximum(mel, _BREAK_MEL) - _BREAK_MEL))
+    return np.where(mel < _BREAK_MEL, mel * _HZ_PER_MEL, above)
+
+
+def mel_frequencies(config: FeatureConfig) -> np.ndarray:
+    """Return the edges of the triangles [Hz]: (n_mels + 2,); bin m peaks at entry m + 1."""
+    top = config.rate / 2 if config.f_max is None else config.f_max
+    low, high = hz_to_mel(np.array([config.f_min, top]))
+    return mel_to_hz(np.linspace(low, high, config.n_mels + 2))
+
+
+def mel_filterbank(config: FeatureConfig) -> Tensor:
+    """Return the area-normalised triangles: (n_mels, 1 + n_fft // 2) float32.
+
+    Row m rises linearly from edge m to m + 1, falls to m + 2, and has height
+    2 / (edge[m + 2] - edge[m]).
+    """
+    edges = mel_frequencies(config)
+    bins = np.arange(1 + config.n_fft // 2) * config.rate / config.n_fft
+    ramps = edges[:, None] - bins
+    widths = np.diff(edges)[:, None]
+    rising, falling = -ramps[:-2] / widths[:-1], ramps[2:] / widths[1:]
+    weights = np.maximum(0.0, np.minimum(rising, falling))
+    weights *= (2.0 / (edges[2:] - edges[:-2]))[:, None]
+    return torch.from_numpy(weights.astype(np.float32))
+
+
+@lru_cache(maxsize=8)
+def _cached(config: FeatureConfig, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the filterbank and the Hann window of a setting on a device."""
+    window = torch.hann_window(config.n_fft, periodic=True, device=device)
+    return mel_filterbank(config).to(device), window
+
+
+def mel_power(wave: Tensor, config: FeatureConfig) -> Tensor:
+    """Return the power mel spectrogram; differentiable.
+
+    Args:
+        wave: (..., T) float32 at the config's rate, T >= 1.
+        config: the settings.
+
+    Returns:
+        (..., n_mels, F) with F = 1 + T // hop_length; frame k is centred on sample
+        k * hop_length, with zeros beyond both ends.
+    """
+    filters, window = _cached(config, wave.device)
+    flat = wave.reshape(-1, wave.shape[-1])
+    spectrum = torch.stft(
+        flat,
+        config.n_fft,
+        config.hop_length,
+        window=window,
+        center=True,
+        pad_mode="constant",
+        return_complex=True,
+    )
+    power = spectrum.real.square() + spectrum.imag.square()
+    mel = filters @ power
+    return mel.reshape(*wave.shape[:-1], *mel.shape[-2:])
+
+
+def power_to_db(power: Tensor, top_db: float | None = None) -> Tensor:
+    """Return 10 log10(max(power, 1e-10)), floored at its maximum - top_db.
+
+    Args:
+        power: (..., n_mels, F); every leading index is one utterance with its own maximum.
+        top_db: the floor below the maximum [dB]; none where not given.
+    """
+    level = 10.0 * torch.log10(torch.clamp(power, min=AMIN))
+    if top_db is None:
+        return level
+    return torch.maximum(level, level.amax(dim=(-2, -1), keepdim=True) - top_db)
+
+
+def log_mel(wave: np.ndarray | Tensor, config: FeatureConfig) -> np.ndarray:
+    """Return the log-mel spectrogram that the dump holds.
+
+    Equals `librosa.power_to_db(librosa.feature.melspectrogram(...), top_db=config.top_db)`,
+    transposed.
+
+    Args:
+        wave: (T,) at the config's rate.
+        config: the settings.
+
+    Returns:
+        (F, n_mels) float32 [dB], floored at its own maximum - top_db.
+    """
+    if isinstance(wave, np.ndarray):
+        wave = torch.from_numpy(np.ascontiguousarray(wave, dtype=np.float32))
+    with torch.no_grad():
+        level = power_to_db(mel_power(wave, config), config.top_db)
+    result: np.ndarray = level.T.contiguous().cpu().numpy()
+    return result
+
+
+class MelInversion(nn.Module):
+    """Log-mel to linear magnitude: non-negative least squares, batched over frames.
+
+    Minimises |A x - y|^2 over x >= 0 for the power x of every frame by accelerated projected
+    gradient (FISTA; Beck and Teboulle, 2009), started at the pseudo-inverse's solution, which
+    a few iterations bring to where librosa's L-BFGS-B stops.
+    """
+
+    filters: Tensor
+    inverse: Tensor
+
+    def __init__(self, config: FeatureConfig, iterations: int = 16) -> None:
+        super().__init__()
+        filters = mel_filterbank(config)
+        self.iterations = iterations
+        # Steps of 1 / L with L the largest eigenvalue of A^T A keep the descent monotone.
+        self.step = 1.0 / float(torch.linalg.matrix_norm(filters.double(), ord=2)) ** 2
+        self.register_buffer("filters", filters, persistent=False)
+        self.register_buffer(
+            "inverse", torch.linalg.pinv(filters.double()).float(), persistent=False
+        )
+
+    @torch.no_grad()
+    def forward(self, log_mel: Tensor) -> Tensor:
+        """Return the linear magnitude (K, F) of a log-mel (F, n_mels) [dB]."""
+        target = torch.pow(10.0, log_mel.T / 10.0)
+        power = torch.clamp(self.inverse @ target, min=0.0)
+        ahead, weight = power, 1.0
+        for _ in range(self.iterations):
+            residual = self.filters @ ahead - target
+            update = torch.clamp(ahead - self.step * (self.filters.T @ residual), min=0.0)
+            following = (1.0 + (1.0 + 4.0 * weight**2) ** 0.5) / 2.0
+            ahead = update + (weight - 1.0) / following * (update - power)
+            power, weight = update, following
+        return power.sqrt()

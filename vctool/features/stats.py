@@ -1,0 +1,104 @@
+"""F0 statistics and search ranges, estimated from a speaker's own recordings and never typed in.
+
+The range follows de Looze and Hirst (2008): after a wide first pass, 0.75 times the first
+quartile to 1.5 times the third quartile of the voiced frames, kept inside the wide range.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from pydantic import Field
+
+from vctool.config import Config
+from vctool.errors import DataError
+from vctool.features.settings import FeatureConfig
+
+LEAST_STD = 0.01
+"""Smallest deviation of log-F0 (a sixth of a semitone): a monotone voice can be divided by."""
+
+
+class SpeakerStats(Config):
+    """How high one voice speaks or sings: natural log of F0 in Hz over voiced frames."""
+
+    log_f0_mean: float
+    """Mean of log-F0 [log Hz]."""
+    log_f0_std: float = Field(gt=0)
+    """Standard deviation of log-F0 [log Hz], at least `LEAST_STD`."""
+    f0_floor: float = Field(gt=0)
+    """Lowest F0 that is searched for [Hz]."""
+    f0_ceil: float = Field(gt=0)
+    """Highest F0 that is searched for [Hz]."""
+    voiced_frames: int = Field(ge=1)
+    """Number of voiced frames that the statistics rest on."""
+
+
+def voiced(f0s: Iterable[np.ndarray]) -> np.ndarray:
+    """Join F0 contours [Hz, 0 unvoiced] and keep the voiced frames: (N,) float64."""
+    kept = [np.asarray(f0, dtype=np.float64).ravel() for f0 in f0s]
+    joined = np.concatenate(kept) if kept else np.zeros(0)
+    return joined[joined > 0]
+
+
+def f0_range(f0s: Iterable[np.ndarray], config: FeatureConfig) -> tuple[float, float]:
+    """Return a voice's own search range [Hz] from contours of the wide first pass.
+
+    Args:
+        f0s: contours (F,) [Hz], 0 where unvoiced.
+        config: the settings, whose `f0_floor` and `f0_ceil` bound the result.
+
+    Raises:
+        DataError: no frame is voiced.
+    """
+    frames = voiced(f0s)
+    if not len(frames):
+        raise DataError(f"no voiced frame between {config.f0_floor:g} and {config.f0_ceil:g} Hz")
+    low, high = np.percentile(frames, [25, 75])
+    return max(config.f0_floor, 0.75 * float(low)), min(config.f0_ceil, 1.5 * float(high))
+
+
+def estimate(f0s: Iterable[np.ndarray], f0_floor: float, f0_ceil: float) -> SpeakerStats:
+    """Estimate a voice's statistics from the contours found within its own range.
+
+    Args:
+        f0s: contours (F,) [Hz], 0 where unvoiced.
+        f0_floor: lowest F0 that was searched for [Hz]; frames below it are left out.
+        f0_ceil: highest F0 that was searched for [Hz]; frames above it are left out.
+
+    Raises:
+        DataError: no frame is voiced.
+    """
+    frames = voiced(f0s)
+    frames = frames[(frames >= f0_floor) & (frames <= f0_ceil)]
+    if not len(frames):
+        raise DataError(f"no voiced frame between {f0_floor:g} and {f0_ceil:g} Hz")
+    log_f0 = np.log(frames)
+    return SpeakerStats(
+        log_f0_mean=float(log_f0.mean()),
+        log_f0_std=max(float(log_f0.std()), LEAST_STD),
+        f0_floor=f0_floor,
+        f0_ceil=f0_ceil,
+        voiced_frames=len(frames),
+    )
+
+
+def pool(stats: Sequence[SpeakerStats]) -> SpeakerStats:
+    """Combine statistics as if their frames had been estimated together; ranges are united.
+
+    Raises:
+        DataError: there is nothing to combine.
+    """
+    if not stats:
+        raise DataError("no voice with F0 statistics to combine")
+    counts = np.array([one.voiced_frames for one in stats], dtype=np.float64)
+    means = np.array([one.log_f0_mean for one in stats])
+    variances = np.array([one.log_f0_std for one in stats]) ** 2
+    share = counts / counts.sum()
+    mean = float(share @ means)
+    variance = float(share @ (variances + (means - mean) ** 2))
+    return SpeakerStats(
+        log_f0_mean=mean,
+        log_f0_std=max(variance**0.5, LEAST_STD),
+        f0_floor=min(one.f0_floor for one in stats),
+        f0_ceil=max(one.f0_ceil for one in stats),
+        voiced_frames=int(counts.sum()),
+    )

@@ -1,0 +1,165 @@
+"""WORLD analysis and synthesis (Morise, Yokomori and Ozawa, 2016), coded into one array.
+
+Columns of the (F, D) array, D = 1 + envelope_dim + A:
+
+    0                  F0 [Hz], 0 where unvoiced
+    1 .. envelope_dim  coded spectral envelope: a cosine series of its natural log power over mel
+    the last A         coded aperiodicity [dB], <= 0; A is 1 at 16 kHz, 2 at 22.05, 5 at 44.1
+
+Frame k is centred on sample k * hop_length, F = 1 + T // hop_length.
+"""
+
+import numpy as np
+
+from vctool.features.binding import pyworld
+from vctool.features.settings import FeatureConfig
+
+LEAST_SECONDS = 0.1
+"""Shorter input is padded with zeros to this for the analysis, then its own frames are kept."""
+
+_CODED_LOW_HZ, _CODED_HIGH_HZ = 40.0, 20000.0
+
+
+def fft_size(config: FeatureConfig) -> int:
+    """Return the FFT length of WORLD's envelope, enough for the lowest F0 of the wide range."""
+    return int(pyworld.get_cheaptrick_fft_size(config.rate, config.f0_floor))
+
+
+def aperiodicity_dim(config: FeatureConfig) -> int:
+    """Return A, the number of coded aperiodicity bands."""
+    return int(pyworld.get_num_aperiodicities(config.rate))
+
+
+def world_dim(config: FeatureConfig) -> int:
+    """Return D, the number of columns."""
+    return 1 + config.envelope_dim + aperiodicity_dim(config)
+
+
+def split(features: np.ndarray, config: FeatureConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """View (F, D) as F0 (F,) [Hz], coded envelope (F, envelope_dim), aperiodicity (F, A) [dB]."""
+    assert features.shape[1] == world_dim(config), (features.shape, world_dim(config))
+    end = 1 + config.envelope_dim
+    return features[:, 0], features[:, 1:end], features[:, end:]
+
+
+def join(f0: np.ndarray, envelope: np.ndarray, aperiodicity: np.ndarray) -> np.ndarray:
+    """Build (F, D) float32 from F0 (F,), envelope (F, envelope_dim) and aperiodicity (F, A)."""
+    return np.concatenate([f0[:, None], envelope, aperiodicity], axis=1).astype(np.float32)
+
+
+def _padded(wave: np.ndarray, config: FeatureConfig) -> np.ndarray:
+    wave = np.ascontiguousarray(wave, dtype=np.float64)
+    return np.pad(wave, (0, max(0, int(LEAST_SECONDS * config.rate) - len(wave))))
+
+
+def _f0(wave: np.ndarray, config: FeatureConfig, floor: float, ceil: float) -> np.ndarray:
+    """Estimate F0 of a padded wave (T,) float64 at every hop: (1 + T // hop_length,) [Hz]."""
+    estimator = pyworld.dio if config.f0_estimator == "dio" else pyworld.harvest
+    f0, _ = estimator(
+        wave, config.rate, f0_floor=floor, f0_ceil=ceil, frame_period=config.frame_period_ms
+    )
+    frames = config.frames(len(wave))
+    # WORLD counts its frames in floating-point milliseconds, which may lose or add the last one.
+    f0 = np.pad(f0[:frames], (0, max(0, frames - len(f0))))
+    if config.f0_estimator == "dio":
+        f0 = pyworld.stonemask(wave, f0, _times(frames, config), config.rate)
+    # Refinement may leave the range by a little; such a frame is not this voice's.
+    return np.where((f0 >= floor) & (f0 <= ceil), f0, 0.0)
+
+
+def _times(frames: int, config: FeatureConfig) -> np.ndarray:
+    return np.arange(frames, dtype=np.float64) * config.hop_length / config.rate
+
+
+def estimate_f0(
+    wave: np.ndarray,
+    config: FeatureConfig,
+    f0_floor: float | None = None,
+    f0_ceil: float | None = None,
+) -> np.ndarray:
+    """Estimate F0 alone: (T,) to (F,) float32 [Hz], 0 where unvoiced.
+
+    Args:
+        wave: (T,) at the config's rate.
+        config: the settings; they give the wide range where none is named.
+        f0_floor: lowest F0 [Hz].
+        f0_ceil: highest F0 [Hz].
+    """
+    floor, ceil = f0_floor or config.f0_floor, f0_ceil or config.f0_ceil
+    f0 = _f0(_padded(wave, config), config, floor, ceil)
+    return f0[: config.frames(len(wave))].astype(np.float32)
+
+
+def analyse(
+    wave: np.ndarray,
+    config: FeatureConfig,
+    f0_floor: float | None = None,
+    f0_ceil: float | None = None,
+) -> np.ndarray:
+    """Analyse a wave (T,) at the config's rate into (F, D) float32.
+
+    Args:
+        wave: (T,) in -1..1; short and silent input is fine (all unvoiced).
+        config: the settings; they give the wide F0 range where none is named.
+        f0_floor: the voice's lowest F0 [Hz].
+        f0_ceil: the voice's highest F0 [Hz].
+    """
+    floor, ceil = f0_floor or config.f0_floor, f0_ceil or config.f0_ceil
+    padded = _padded(wave, config)
+    f0 = _f0(padded, config, floor, ceil)
+    times, size = _times(len(f0), config), fft_size(config)
+    power = pyworld.cheaptrick(padded, f0, times, config.rate, fft_size=size)
+    noise = pyworld.d4c(padded, f0, times, config.rate, fft_size=size)
+    envelope = pyworld.code_spectral_envelope(power, config.rate, config.envelope_dim)
+    aperiodicity = pyworld.code_aperiodicity(noise, config.rate)
+    return join(f0, envelope, aperiodicity)[: config.frames(len(wave))]
+
+
+def synthesise(features: np.ndarray, config: FeatureConfig, samples: int) -> np.ndarray:
+    """Synthesise a wave from coded features.
+
+    Args:
+        features: (F, D), as `analyse` returns.
+        config: the settings they were made with.
+        samples: length of the wave; what the frames do not reach is zero.
+
+    Returns:
+        (samples,) float32, not clipped.
+    """
+    f0, envelope, aperiodicity = (
+        np.ascontiguousarray(part, dtype=np.float64) for part in split(features, config)
+    )
+    size = fft_size(config)
+    power = pyworld.decode_spectral_envelope(envelope, config.rate, size)
+    noise = pyworld.decode_aperiodicity(np.minimum(aperiodicity, 0.0), config.rate, size)
+    wave = pyworld.synthesize(f0, power, noise, config.rate, config.frame_period_ms)
+    wave = np.pad(wave[:samples], (0, max(0, samples - len(wave))))
+    return wave.astype(np.float32)
+
+
+def envelope_basis(config: FeatureConfig) -> np.ndarray:
+    """Return the cosines that turn the coded envelope into natural log power in mel bands.
+
+    pyworld codes log power over mel position u in 0..1 as c0 + sqrt(2) sum_k c_k cos(pi k u);
+    read at the band centres u = (j + 1/2) / envelope_dim, that is a square matrix B with
+    B B^T = envelope_dim * I. So `bands = coded @ B` and, exactly, `coded = bands @ B.T / dim`.
+
+    Returns:
+        (envelope_dim, envelope_dim) float64, rows are coefficients and columns are bands. For
+        bands in dB multiply them by 10 / ln 10.
+    """
+    order = np.arange(config.envelope_dim)
+    centres = (order + 0.5) / config.envelope_dim
+    basis = np.sqrt(2.0) * np.cos(np.pi * order[:, None] * centres[None, :])
+    basis[0] = 1.0
+    return basis
+
+
+def band_frequencies(config: FeatureConfig) -> np.ndarray:
+    """Return the centres of the bands of `envelope_basis`: (envelope_dim,) [Hz], rising."""
+    high = min(config.rate / 2.0, _CODED_HIGH_HZ)
+    low_mel, high_mel = (1127.01048 * np.log(1.0 + hz / 700.0) for hz in (_CODED_LOW_HZ, high))
+    points = fft_size(config) // 2
+    position = (np.arange(config.envelope_dim) + 0.5) / config.envelope_dim - 0.5 / points
+    mel = low_mel + (high_mel - low_mel) * position
+    return np.asarray(700.0 * (np.exp(mel / 1127.01048) - 1.0))
