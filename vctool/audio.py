@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
 
 import numpy as np
 import soundfile
 import soxr
 
+from vctool.containers import refuse_truncated
 from vctool.errors import AudioError
 from vctool.loudness import SILENCE_DB, LevelMeter, level_db, match_level, rms_db
 
@@ -53,8 +53,6 @@ END_SLACK = 0.05
 """How far beyond the end of a file a segment may reach before it is an error [s]."""
 
 _CHUNK = 1 << 18  # samples decoded at once: 1 MiB per channel
-_WAV_SLACK = 64  # bytes by which writers are known to misstate a data chunk
-_WAV_UNKNOWN = 0x7FFFF000  # chunk sizes from here on are "until the end" of streaming writers
 _WAV_LIMIT = 2**32 - 4096  # a RIFF chunk counts its bytes in 32 bits
 
 
@@ -270,7 +268,7 @@ class AudioWriter:
                 str(self._beside), "w", rate, 1, subtype="PCM_16", format="WAV"
             )
         except (OSError, soundfile.SoundFileError) as error:
-            self._beside.unlink(missing_ok=True)
+            self._discard()
             raise AudioError(f"{path}: cannot be written: {_reason(error, path.parent)}") from None
 
     def write(self, wave: np.ndarray) -> None:
@@ -316,10 +314,14 @@ class AudioWriter:
             reason = _reason(failure, self.path.parent)
             raise AudioError(f"{self.path}: cannot be written: {reason}") from None
         finally:
-            self._beside.unlink(missing_ok=True)
+            self._discard()
         if self.clipped:
             share = 100 * self.clipped / self.samples
             logger.warning("%s: %.2g %% of the samples were clipped", self.path, share)
+
+    def _discard(self) -> None:
+        with contextlib.suppress(OSError):  # never there, already renamed, or its folder is a file
+            self._beside.unlink()
 
 
 def write(path: Path, wave: np.ndarray, rate: int) -> None:
@@ -355,7 +357,7 @@ def _open(path: Path) -> Iterator[soundfile.SoundFile]:
             raise AudioError(f"{path}: {what}; check the path")
         if path.stat().st_size == 0:
             raise AudioError(f"{path}: empty file; copy it again")
-        _refuse_truncated(path)
+        refuse_truncated(path)
         file = soundfile.SoundFile(str(path))
     except OSError as error:
         raise AudioError(f"{path}: cannot be read: {error.strerror}") from None
@@ -402,46 +404,3 @@ def _decode(
         raise AudioError(f"{path}: truncated: {position} of {file.frames} samples can be read")
     if position == 0:
         raise AudioError(f"{path}: holds no samples")
-
-
-def _refuse_truncated(path: Path) -> None:
-    """Compare what a container promises with the file's size; libsndfile takes what there is."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(12)
-        promised: int | None = None
-        if head[:4] == b"RIFF" and head[8:] == b"WAVE":
-            promised = _wav_data_end(file)
-        elif head[:4] == b"OggS":
-            file.seek(max(0, size - (1 << 16)))
-            tail = file.read()
-            page = tail.rfind(b"OggS")
-            # bit 2 of a page's flags marks the last page of a stream
-            if page >= 0 and (len(tail) < page + 6 or not tail[page + 5] & 4):
-                promised = size + _WAV_SLACK + 1
-        elif head[:3] == b"ID3" or (head[:1] == b"\xff" and len(head) > 1 and head[1] & 0xE0):
-            promised = _mp3_end(head + file.read(1 << 16))
-    if promised is not None and promised > size + _WAV_SLACK:
-        raise AudioError(f"{path}: truncated: it breaks off after {size} bytes; copy it again")
-
-
-def _wav_data_end(file: BinaryIO) -> int | None:
-    """Walk the RIFF chunks to `data`; return the byte after it, or None where it is unknown."""
-    position = 12
-    while len(header := file.read(8)) == 8:
-        length = int.from_bytes(header[4:], "little")
-        position += 8
-        if header[:4] == b"data":
-            return None if length >= _WAV_UNKNOWN else position + length
-        position += length + length % 2
-        file.seek(position)
-    return None
-
-
-def _mp3_end(head: bytes) -> int | None:
-    """Return the number of bytes that a Xing header promises; None without such a header."""
-    at = max(head.find(b"Xing"), head.find(b"Info"))
-    if at < 0 or len(head) < at + 16 or not head[at + 7] & 2:
-        return None
-    field = at + 12 if head[at + 7] & 1 else at + 8
-    return int.from_bytes(head[field : field + 4], "big")

@@ -1,0 +1,234 @@
+"""From tables to utterances: everything sound is kept, everything else is named."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vctool import audio
+from vctool.data.tables import Problem, Table, read_table
+from vctool.data.utterance import Utterance
+from vctool.errors import AudioError, DataError
+
+REQUIRED = ("wav.scp", "utt2spk", "spk2utt", "utt2dur")
+OPTIONAL = (
+    "text",
+    "segments",
+    "utt2domain",
+    "accomp.scp",
+    "utt2channel",
+    "utt2accomp_channel",
+    "pairs",
+    "time_map.scp",
+)
+
+
+@dataclass
+class Assembly:
+    """What the tables of a data dir hold."""
+
+    utterances: list[Utterance] = field(default_factory=list)
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+    time_maps: dict[str, Path] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
+    """Further scp files in the folder, which are only looked at for pipes and order."""
+    problems: list[Problem] = field(default_factory=list)
+
+
+def assemble(folder: Path, *, files: bool, measure: bool = False) -> Assembly:
+    """Read all tables of a data dir.
+
+    Args:
+        folder: the data dir.
+        files: whether to see that every file named exists.
+        measure: whether to decode audio where utt2dur does not say how long it is.
+
+    Raises:
+        DataError: there is no such folder, or it is no data dir.
+    """
+    if not (folder / "wav.scp").is_file():
+        what = "holds no wav.scp" if folder.is_dir() else "no such data dir"
+        raise DataError(f"{folder}: {what}; make it with `./run.sh --stage 1` or `vctool prepare`")
+    tables = {name: read_table(folder, name) for name in (*REQUIRED, *OPTIONAL)}
+    builder = _Builder(folder.resolve(), tables, files, measure)
+    result = Assembly()
+    result.others = sorted(file.name for file in folder.glob("*.scp") if file.name not in tables)
+    for utterance in sorted(builder.keys()):
+        built = builder.build(utterance)
+        if built is not None:
+            result.utterances.append(built)
+    known = {utterance.id for utterance in result.utterances}
+    builder.check_rest(known)
+    result.pairs = builder.pairs(known)
+    result.time_maps = builder.time_maps(known)
+    _check_speakers(tables["spk2utt"], result.utterances)
+    for table in (*tables.values(), *(read_table(folder, name) for name in result.others)):
+        result.problems += table.problems
+    return result
+
+
+class _Builder:
+    """Builds utterances out of tables, noting in each table what keeps one from being built."""
+
+    def __init__(self, base: Path, tables: dict[str, Table], files: bool, measure: bool) -> None:
+        self.base = base
+        self.tables = tables
+        self.files = files
+        self.measure = measure
+        for name in REQUIRED:
+            if not tables[name].exists:
+                # the reverse table is rebuilt from utt2spk by whoever reads
+                tables[name].complain(None, "is missing", harmless=name == "spk2utt")
+
+    def keys(self) -> Iterable[str]:
+        segments = self.tables["segments"]
+        return (segments if segments.exists else self.tables["wav.scp"]).rows
+
+    def path(self, value: str) -> Path:
+        """Resolve a path that starts at the data dir, whatever folder the command runs in."""
+        return Path(os.path.normpath(self.base / value))
+
+    def build(self, key: str) -> Utterance | None:
+        tables = self.tables
+        source = tables["segments" if tables["segments"].exists else "wav.scp"]
+        recording, start, end = key, None, None
+        try:
+            if source.name == "segments":
+                recording, start, end = _segment(source.rows[key])
+            wav = self._file("wav.scp", recording)
+            accomp = self._accomp(recording)
+            speaker = self._row("utt2spk", key)
+            channel = self._channel("utt2channel", key)
+            accomp_channel = self._channel("utt2accomp_channel", key)
+            duration = self._duration(key, wav, channel, start, end)
+        except _Unusable as reason:
+            source.complain(key, f"'{key}': {reason}")
+            return None
+        if not key.startswith(f"{speaker}-") and key != speaker:
+            message = f"'{key}' does not begin with its speaker, '{speaker}-'"
+            source.complain(key, message, harmless=True)
+        return Utterance(
+            id=key,
+            speaker=speaker,
+            domain=tables["utt2domain"].rows.get(key, "speech"),
+            wav=wav,
+            duration=duration,
+            start=start,
+            end=end,
+            channel=channel,
+            accomp=accomp,
+            accomp_channel=accomp_channel,
+            text=tables["text"].rows.get(key),
+            recording=recording if source.name == "segments" else None,
+        )
+
+    def _row(self, table: str, key: str) -> str:
+        if key not in self.tables[table].rows:
+            raise _Unusable(f"is not in {table}")
+        return self.tables[table].rows[key]
+
+    def _file(self, table: str, key: str) -> Path:
+        return self._existing(self._row(table, key))
+
+    def _existing(self, value: str) -> Path:
+        path = self.path(value)
+        if self.files and not path.is_file():
+            raise _Unusable(f"no such file: {path}")
+        return path
+
+    def _accomp(self, recording: str) -> tuple[Path, ...]:
+        value = self.tables["accomp.scp"].rows.get(recording, "")
+        return tuple(self._existing(part.strip()) for part in value.split("\t") if part.strip())
+
+    def _channel(self, table: str, key: str) -> int | None:
+        value = self.tables[table].rows.get(key)
+        if value is None:
+            return None
+        if not (value.isascii() and value.isdigit()):
+            raise _Unusable(f"{table} gives channel '{value}', wanted 0, 1, ...")
+        return int(value)
+
+    def _duration(
+        self, key: str, wav: Path, channel: int | None, start: float | None, end: float | None
+    ) -> float:
+        value = self.tables["utt2dur"].rows.get(key)
+        if value is not None:
+            if not 0 < (seconds := _number(value)) < float("inf"):
+                raise _Unusable(f"utt2dur gives '{value}', wanted seconds above 0")
+            return seconds
+        if not self.measure:
+            raise _Unusable("is not in utt2dur")
+        if start is not None and end is not None:
+            return round(end - start, 6)
+        try:
+            return round(audio.measure(wav, channel=channel).seconds, 6)
+        except AudioError as error:
+            raise _Unusable(str(error)) from None
+
+    def check_rest(self, known: set[str]) -> None:
+        """Note the rows that belong to nothing."""
+        recordings = set(self.tables["wav.scp"].rows)
+        keys = set(self.keys())
+        for name in ("utt2spk", "utt2dur", "text", "utt2domain", *OPTIONAL[4:6], "accomp.scp"):
+            owners = recordings if name == "accomp.scp" else keys
+            for key in self.tables[name].rows:
+                if key not in owners:
+                    self.tables[name].complain(key, f"'{key}' belongs to no utterance")
+        if self.tables["segments"].exists:
+            used = {value.split()[0] for value in self.tables["segments"].rows.values()}
+            for key in recordings - used:
+                self.tables["wav.scp"].complain(key, f"'{key}' is used by no segment")
+
+    def pairs(self, known: set[str]) -> list[tuple[str, str]]:
+        table = self.tables["pairs"]
+        for key, other in table.rows.items():
+            missing = [name for name in (key, other) if name not in known]
+            if missing:
+                table.complain(key, f"'{key}': no usable utterance '{missing[0]}'")
+        return sorted((a, b) for a, b in table.rows.items() if a in known and b in known)
+
+    def time_maps(self, known: set[str]) -> dict[str, Path]:
+        table, found = self.tables["time_map.scp"], {}
+        for key in sorted(table.rows):
+            try:
+                if key not in known:
+                    raise _Unusable("no such usable utterance")
+                found[key] = self._file("time_map.scp", key)
+            except _Unusable as reason:
+                table.complain(key, f"'{key}': {reason}")
+        return found
+
+
+class _Unusable(DataError):
+    """Why an utterance cannot be built."""
+
+
+def _segment(value: str) -> tuple[str, float, float]:
+    parts = value.split()
+    if len(parts) == 3:
+        start, end = _number(parts[1]), _number(parts[2])
+        if 0 <= start < end < float("inf"):
+            return parts[0], start, end
+    raise _Unusable(f"segment '{value}' is not `recording start end` with 0 <= start < end")
+
+
+def _number(text: str) -> float:
+    """Parse a number; NaN, which every comparison refuses, where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _check_speakers(table: Table, utterances: list[Utterance]) -> None:
+    listed = {speaker: value.split() for speaker, value in table.rows.items()}
+    if table.exists and listed != by_speaker(utterances):
+        table.complain(None, "does not agree with utt2spk", harmless=True)
+
+
+def by_speaker(utterances: Iterable[Utterance]) -> dict[str, list[str]]:
+    """List the ids of every speaker, sorted bytewise."""
+    found: dict[str, list[str]] = {}
+    for utterance in sorted(utterances, key=lambda one: one.id):
+        found.setdefault(utterance.speaker, []).append(utterance.id)
+    return dict(sorted(found.items()))

@@ -1,0 +1,303 @@
+"""Data dirs: Kaldi's tables of a corpus's utterances, and ours for domain and accompaniment.
+
+The required tables map utterances to what is known of them::
+
+    wav.scp   audio file        utt2spk   speaker
+    utt2dur   duration [s]      spk2utt   (speaker to utterances)
+
+and the optional ones are `text`, `utt2domain` (speech where absent, as in Kaldi's corpora),
+`accomp.scp` (files joined by TAB are summed), `segments` (`utterance recording start end`; wav.scp
+and accomp.scp then list recordings), `utt2channel` and `utt2accomp_channel` (0-based; the mean of
+all channels where absent), `pairs` (`speech-utterance singing-utterance` with the same words) and
+`time_map.scp` (speech utterance to a TSV that maps its time to its pair's). JSON files beside them,
+such as a grammar, travel along.
+
+Paths may hold spaces; relative ones start at the data dir. Tables are read in any order and
+written sorted bytewise, each atomically.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from vctool.data.assembly import OPTIONAL, REQUIRED, assemble, by_speaker
+from vctool.data.atomic import write_text
+from vctool.data.tables import Problem, is_pipe, read_table
+from vctool.data.utterance import Utterance
+from vctool.errors import DataError
+
+__all__ = ["DataDir", "Problem", "Utterance", "check", "fix"]
+
+
+@dataclass(frozen=True)
+class DataDir:
+    """The utterances of one split, sorted by id."""
+
+    path: Path
+    """The folder that it was read from, or will be written to."""
+    utterances: tuple[Utterance, ...]
+    """All utterances; sorted by id on construction."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    """Ids of speech and singing utterances with the same words."""
+    time_maps: Mapping[str, Path] = field(default_factory=dict)
+    """TSV files by speech utterance; see `time_map`."""
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """Text of the JSON files beside the tables, by name, such as `grammar.json`."""
+
+    def __post_init__(self) -> None:
+        """Sort, and see that no id stands twice."""
+        ordered = tuple(sorted(self.utterances, key=lambda utterance: utterance.id))
+        for one, other in pairwise(ordered):
+            if one.id == other.id:
+                raise DataError(
+                    f"{self.path}: two utterances are called '{one.id}': {one.wav} and "
+                    f"{other.wav}; rename one"
+                )
+        object.__setattr__(self, "utterances", ordered)
+
+    @classmethod
+    def read(cls, path: Path, *, check: bool = True) -> "DataDir":
+        """Read a data dir.
+
+        Args:
+            path: the folder.
+            check: whether to see that every file it names exists.
+
+        Raises:
+            DataError: no such data dir, or duplicate, dangling, malformed or missing entries,
+                command pipes, missing files; the first is named. Order does not matter.
+        """
+        path = Path(path)
+        found = assemble(path, files=check)
+        serious = [problem for problem in found.problems if not problem.harmless]
+        if serious:
+            more = f" (and {len(serious) - 1} more)" if len(serious) > 1 else ""
+            remedy = f"see `vctool data check {path}`, repair with `vctool data fix {path}`"
+            raise DataError(f"{path}/{serious[0]}{more}; {remedy}")
+        if not found.utterances:
+            raise DataError(f"{path}: holds no utterances; prepare the corpus again")
+        extra = {file.name: file.read_text("utf-8") for file in sorted(path.glob("*.json"))}
+        return cls(path, tuple(found.utterances), tuple(found.pairs), found.time_maps, extra)
+
+    def write(self, path: Path | None = None) -> None:
+        """Write the tables sorted bytewise, each atomically; tables that are not needed go.
+
+        Files below the folder that holds the corpora's folders (`data/`) are named relative to the
+        data dir, so that a project can be moved; others by their absolute path.
+
+        Raises:
+            DataError: an id, path or text that the format cannot hold, or an unwritable folder.
+        """
+        path = Path(path or self.path)
+        tables = _tables(self, path.resolve())
+        for name, rows in tables.items():
+            if rows or name in REQUIRED:
+                write_text(path / name, _text(rows))
+            else:
+                (path / name).unlink(missing_ok=True)
+        for name, text in self.extra.items():
+            write_text(path / name, text)
+
+    def subset(self, keep: Callable[[Utterance], bool]) -> "DataDir":
+        """Return the data dir of the utterances that a predicate accepts."""
+        kept = tuple(utterance for utterance in self.utterances if keep(utterance))
+        ids = {utterance.id for utterance in kept}
+        return replace(
+            self,
+            utterances=kept,
+            pairs=tuple(pair for pair in self.pairs if ids.issuperset(pair)),
+            time_maps={key: file for key, file in self.time_maps.items() if key in ids},
+        )
+
+    def by_domain(self, domain: str) -> "DataDir":
+        """Return the utterances of one domain."""
+        return self.subset(lambda utterance: utterance.domain == domain)
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """All ids, sorted."""
+        return tuple(utterance.id for utterance in self.utterances)
+
+    @cached_property
+    def speakers(self) -> tuple[str, ...]:
+        """All speakers, sorted."""
+        return tuple(sorted({utterance.speaker for utterance in self.utterances}))
+
+    @cached_property
+    def domains(self) -> tuple[str, ...]:
+        """All domains, sorted."""
+        return tuple(sorted({utterance.domain for utterance in self.utterances}))
+
+    @property
+    def seconds(self) -> float:
+        """Sum of all durations [s]."""
+        return sum(utterance.duration for utterance in self.utterances)
+
+    @cached_property
+    def _by_id(self) -> dict[str, Utterance]:
+        return {utterance.id: utterance for utterance in self.utterances}
+
+    def __len__(self) -> int:
+        """Count the utterances."""
+        return len(self.utterances)
+
+    def __iter__(self) -> Iterator[Utterance]:
+        """Iterate over the utterances in order of id."""
+        return iter(self.utterances)
+
+    def __contains__(self, utterance_id: object) -> bool:
+        """Tell whether there is an utterance of this id."""
+        return utterance_id in self._by_id
+
+    def __getitem__(self, utterance_id: str) -> Utterance:
+        """Return an utterance by id.
+
+        Raises:
+            DataError: there is none.
+        """
+        if utterance_id not in self._by_id:
+            raise DataError(f"{self.path}: no utterance '{utterance_id}'; see {self.path}/wav.scp")
+        return self._by_id[utterance_id]
+
+    def time_map(self, utterance_id: str) -> np.ndarray:
+        """Read how the time of a speech utterance runs in the singing of its pair.
+
+        Returns:
+            Knots, (K, 2) float64: speech time [s] and sung time [s], both increasing.
+
+        Raises:
+            DataError: there is no time map, or it does not increase.
+        """
+        if utterance_id not in self.time_maps:
+            raise DataError(f"{self.path}: no time map of '{utterance_id}' in time_map.scp")
+        path = self.time_maps[utterance_id]
+        try:
+            lines = path.read_text("utf-8").splitlines()
+            header = 1 if lines and lines[0].startswith("speech_seconds") else 0
+            knots = np.array([line.split("\t") for line in lines[header:]], dtype=np.float64)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: not a time map: {error}") from None
+        # `not all(> 0)` rather than `any(<= 0)`, so that NaN is refused too
+        if knots.ndim != 2 or knots.shape[1] != 2 or not (np.diff(knots, axis=0) > 0).all():
+            raise DataError(f"{path}: not two increasing columns; build the corpus again")
+        return knots
+
+
+def check(path: Path) -> list[Problem]:
+    """List everything that is wrong with a data dir, missing files included.
+
+    Raises:
+        DataError: there is no such data dir.
+    """
+    return assemble(Path(path), files=True).problems
+
+
+def fix(path: Path) -> list[str]:
+    """Repair a data dir: sort it, rebuild what follows, leave out what cannot be used.
+
+    The tables are kept in `.backup/` first (`.backup-1/`... where that exists). Duplicates keep
+    their first row; ids that do not begin with their speaker get it in front.
+
+    Returns:
+        What was wrong, a line each; nothing where nothing was.
+
+    Raises:
+        DataError: there is no such data dir, or nothing usable would be left.
+    """
+    path = Path(path)
+    problems = check(path)
+    if not problems:
+        return []
+    found = assemble(path, files=True, measure=True)
+    if not found.utterances:
+        raise DataError(f"{path}: {found.problems[0]}; no usable utterance would be left")
+    others = [read_table(path, name) for name in found.others]
+    _back_up(path, (*REQUIRED, *OPTIONAL, *found.others))
+    for table in others:  # such as feats.scp: only its unusable rows go
+        if table.problems:
+            write_text(path / table.name, _text(table.rows))
+    names = {
+        one.id: one.id if one.id.startswith(f"{one.speaker}-") else f"{one.speaker}-{one.id}"
+        for one in found.utterances
+    }
+    DataDir(
+        path,
+        tuple(replace(one, id=names[one.id]) for one in found.utterances),
+        tuple((names[a], names[b]) for a, b in found.pairs),
+        {names[key]: file for key, file in found.time_maps.items()},
+    ).write()
+    return [str(problem) for problem in problems]
+
+
+def _text(rows: Mapping[str, str]) -> str:
+    """Lay rows out as the text of a table, sorted bytewise (UTF-8 sorts as its code points)."""
+    return "".join(f"{key} {value}".rstrip(" ") + "\n" for key, value in sorted(rows.items()))
+
+
+def _back_up(path: Path, names: Iterable[str]) -> None:
+    number = 0
+    while (backup := path / (f".backup-{number}" if number else ".backup")).exists():
+        number += 1
+    backup.mkdir()
+    for name in names:
+        if (path / name).is_file():
+            shutil.copy2(path / name, backup / name)
+
+
+def _tables(data: DataDir, base: Path) -> dict[str, dict[str, str]]:
+    """Lay the utterances out as rows of every table."""
+    tables: dict[str, dict[str, str]] = {name: {} for name in (*REQUIRED, *OPTIONAL)}
+    segmented = any(utterance.start is not None for utterance in data)
+    for one in data:
+        key = _word(one.id)
+        source = _word(one.recording or one.id) if segmented else key
+        if segmented:
+            start = one.start or 0.0
+            end = one.end if one.end is not None else start + one.duration
+            tables["segments"][key] = f"{source} {start!r} {end!r}"
+        _put(tables["wav.scp"], source, _name(one.wav, base))
+        if one.accomp:
+            _put(tables["accomp.scp"], source, "\t".join(_name(part, base) for part in one.accomp))
+        tables["utt2spk"][key] = _word(one.speaker)
+        tables["utt2domain"][key] = _word(one.domain)
+        tables["utt2dur"][key] = repr(float(one.duration))
+        if one.channel is not None:
+            tables["utt2channel"][key] = str(one.channel)
+        if one.accomp_channel is not None:
+            tables["utt2accomp_channel"][key] = str(one.accomp_channel)
+        if one.text is not None:
+            tables["text"][key] = " ".join(one.text.split())
+    tables["spk2utt"] = {
+        speaker: " ".join(ids) for speaker, ids in by_speaker(data.utterances).items()
+    }
+    tables["pairs"] = dict(data.pairs)
+    tables["time_map.scp"] = {key: _name(file, base) for key, file in data.time_maps.items()}
+    return tables
+
+
+def _put(table: dict[str, str], key: str, value: str) -> None:
+    if table.setdefault(key, value) != value:
+        raise DataError(f"recording '{key}' has two files: '{table[key]}' and '{value}'")
+
+
+def _word(name: str) -> str:
+    if not name or name.split() != [name]:
+        raise DataError(f"'{name}' cannot be an id: ids hold no blanks; rename it")
+    return name
+
+
+def _name(file: Path, base: Path) -> str:
+    """Name a file for a table of the data dir at `base`."""
+    folder = Path(file).parent.resolve()  # not of the file: it may be a link into a store
+    full, root = folder / Path(file).name, base.parent.parent
+    inside = root != Path(root.anchor) and full.is_relative_to(root)
+    value = os.path.relpath(full, base) if inside else str(full)
+    if value != value.strip() or any(sign in value for sign in "\t\r\n") or is_pipe(value):
+        raise DataError(f"'{value}': such a name cannot stand in a data dir; rename the file")
+    return value
