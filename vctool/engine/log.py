@@ -1,0 +1,128 @@
+"""What training writes about itself: a progress line, `metrics.jsonl`, TensorBoard."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+
+class Averages:
+    """Running means of named scalars that stay on the device until they are read."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        """Count one more value of each name."""
+        for name, value in values.items():
+            one = value.detach().float()
+            self._sums[name] = self._sums[name] + one if name in self._sums else one
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def take(self) -> dict[str, float]:
+        """Return the means and start anew."""
+        means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+        self._sums, self._counts = {}, {}
+        return means
+
+
+class Journal:
+    """Scalars over steps, in `log/metrics.jsonl` and for TensorBoard.
+
+    One JSON object a line: `step`, `split` (`train` or `dev`), then `group/term` values, and
+    `total/group`, `grad_norm/group`, `learning_rate/group`.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self._path = out / "log" / "metrics.jsonl"
+        self._tensorboard = out / "tensorboard"
+        self._writer: SummaryWriter | None = None
+
+    def rewind(self, step: int) -> None:
+        """Forget what was written after a step, which is about to be trained again."""
+        self.close()
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        kept = [line for line in self._lines() if _step_of(line) <= step]
+        beside = self._path.with_name(f".{self._path.name}-{os.getpid()}")
+        beside.write_text("".join(kept), encoding="utf-8")
+        os.replace(beside, self._path)
+        # imported here: it takes seconds, and only the process that writes needs it
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(str(self._tensorboard), purge_step=step + 1)
+
+    def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
+        """Append one line and the same points for TensorBoard."""
+        assert self._writer is not None, "rewind() opens the journal"
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "split": split, **values}) + "\n")
+        for name, value in values.items():
+            self._writer.add_scalar(f"{split}/{name}", value, step)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Close TensorBoard's file."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _lines(self) -> list[str]:
+        if not self._path.is_file():
+            return []
+        return self._path.read_text(encoding="utf-8").splitlines(keepends=True)
+
+
+def _step_of(line: str) -> float:
+    """Return the step of a line; a line that a killed process wrote in part counts as too late."""
+    try:
+        return float(json.loads(line)["step"]) if line.endswith("\n") else float("inf")
+    except ValueError:
+        return float("inf")
+
+
+def progress_line(
+    step: int, steps: int, totals: Mapping[str, float], seconds_per_step: float
+) -> str:
+    """Return one line on where training is.
+
+    Args:
+        step: steps done.
+        steps: steps to do in all.
+        totals: weighted loss by group.
+        seconds_per_step: time of one step [s].
+
+    >>> progress_line(1200, 20000, {"generator": 1.234, "discriminator": 0.45}, 0.038)
+    'step 1200/20000  G 1.23  D 0.45  38 ms  eta 11m54s'
+    """
+    short = _abbreviate(list(totals))
+    losses = "  ".join(f"{short[group]} {value:.3g}" for group, value in totals.items())
+    milliseconds = f"{1000 * seconds_per_step:.3g} ms"
+    left = duration((steps - step) * seconds_per_step)
+    return f"step {step}/{steps}  {losses}  {milliseconds}  eta {left}"
+
+
+def duration(seconds: float) -> str:
+    """Write a duration in two units.
+
+    >>> duration(7260), duration(75), duration(4)
+    ('2h01m', '1m15s', '4s')
+    """
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 60}m{whole % 60:02d}s" if whole >= 60 else f"{whole}s"
+
+
+def _abbreviate(groups: list[str]) -> dict[str, str]:
+    """Shorten group names to initials (`discriminator_speech` to `DS`), unless two would clash."""
+    short = {group: "".join(word[0] for word in group.split("_") if word) for group in groups}
+    if len(set(short.values())) < len(groups):
+        return {group: group for group in groups}
+    return {group: initials.upper() for group, initials in short.items()}

@@ -1,0 +1,324 @@
+"""The training loop, once for every family: step, validate, save, resume, recover."""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vctool.engine import checkpoint, manifest
+from vctool.engine.distributed import Processes, any_process, broadcast, require_equal_shares
+from vctool.engine.interrupt import Interrupt
+from vctool.engine.log import Averages, Journal, progress_line
+from vctool.engine.optim import GroupOptimizers
+from vctool.engine.prefetch import Prefetcher, to_device
+from vctool.engine.settings import TrainConfig
+from vctool.engine.step import (
+    SETUP,
+    VALIDATION,
+    evaluate_objectives,
+    score,
+    seed_step,
+    train_step,
+    undisturbed,
+)
+from vctool.errors import CheckpointError, TrainingError
+from vctool.models.base import Dataset, System
+from vctool.nn.processes import mean_over_processes
+
+logger = logging.getLogger(__name__)
+
+Sample = Callable[[System, int], None]
+"""Writes what the system makes of held-out recordings at a step; called in eval mode."""
+
+NAMED_UTTERANCES = 8
+"""Utterances that an error names before it counts the rest."""
+
+
+class Trainer:
+    """Trains one system to its number of steps, from wherever it stopped.
+
+    Batches, weights and noise are functions of (seed, step), so a run that was stopped anywhere
+    and goes on ends with the weights of an undisturbed one, bit for bit on a CPU with the same
+    number of threads.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        data: Dataset,
+        valid: Dataset | None,
+        config: TrainConfig,
+        out: Path,
+        *,
+        family: str,
+        recipe: Mapping[str, Any] | None = None,
+        processes: Processes | None = None,
+        sample: Sample | None = None,
+    ) -> None:
+        """Prepare to train; nothing is read or written before `run`.
+
+        Args:
+            system: freshly built, the same in all processes up to its random weights.
+            data: training batches; with a method `setup_batch()` where `setup` needs another
+                batch than the first.
+            valid: held-out batches, of which the first `validate_batches` are used.
+            config: the training settings.
+            out: the experiment's folder; checkpoints, logs and TensorBoard go below it.
+            family: name of the system's folder below `vctool/models/`.
+            recipe: the resolved recipe as plain values, to store in checkpoints.
+            processes: which process this is and its device; alone on the CPU where not given.
+            sample: writes what the system makes of held-out recordings, after each validation.
+
+        Raises:
+            TrainingError: the batch cannot be shared evenly by the processes.
+            ConfigError: settings for a group that the system does not have.
+        """
+        self.processes = processes or Processes()
+        require_equal_shares(config.batch_size, self.processes.size)
+        self.system = system.to(self.processes.device)
+        self.data, self.valid, self.sample = data, valid, sample
+        self.config, self.out = config, out
+        self.family, self.recipe = family, dict(recipe or {})
+        self.optimizers = GroupOptimizers(self.system, config)
+        self.checkpoints = out / "checkpoints"
+        self._journal = Journal(out)
+        self._progress: dict[str, Any] = {"scale": 1.0, "rollbacks": 0, "seconds": 0.0}
+        self._score: float | None = None
+
+    def run(self, fresh: bool = False) -> Path:
+        """Train to the last step, or go on from the latest checkpoint.
+
+        Args:
+            fresh: delete the experiment's checkpoints and start over.
+
+        Returns:
+            The folder of the last checkpoint.
+
+        Raises:
+            CheckpointError: the latest checkpoint is of other settings (the fields are named), or
+                there is no room for the next one.
+            TrainingError: losses stay non-finite after `retries` rollbacks.
+            KeyboardInterrupt: Ctrl-C, after the state was saved.
+        """
+        step = self._begin(fresh)
+        batches = Prefetcher(self.data, self.processes, self.config.steps)
+        try:
+            with Interrupt() as interrupt:
+                self._train(step, batches, interrupt)
+                if interrupt.requested is not None:
+                    interrupt.leave()
+        finally:
+            batches.close()
+            self._journal.close()
+        found = manifest.latest(self.checkpoints)
+        assert found is not None, f"{self.checkpoints}: the loop ended without a checkpoint"
+        return found
+
+    def _begin(self, fresh: bool) -> int:
+        """Take up the latest checkpoint, or set up and save step 0; return the steps done."""
+        if self.processes.writes:
+            if fresh:
+                shutil.rmtree(self.checkpoints, ignore_errors=True)
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            manifest.sweep(self.checkpoints)
+        self._meet()
+        found = manifest.latest(self.checkpoints)
+        # no process may look after the first one has begun to write
+        self._meet()
+        if found is not None:
+            step = self._resume(found)
+        else:
+            step = 0
+            self._set_up()
+        if self.processes.writes:
+            self._journal.rewind(step)
+            if found is None:
+                self._save(0)
+        return step
+
+    def _resume(self, folder: Path) -> int:
+        state = checkpoint.read_state(folder)
+        own = checkpoint.describe(
+            self.system, self.family, 0, recipe=self.recipe, train=self._train_settings()
+        )
+        for part in ("family", "config", "context"):
+            changes = checkpoint.changed_fields({part: state[part]}, {part: own[part]})
+            if changes:
+                more = f" and {len(changes) - 4} more" if len(changes) > 4 else ""
+                raise CheckpointError(
+                    f"{folder}: was trained with other settings ({'; '.join(changes[:4])}{more}); "
+                    "set them back, choose another name, or start over with --fresh"
+                )
+        changes = checkpoint.changed_fields(state["train"], own["train"], "train.")
+        if changes:
+            logger.warning("going on with changed settings: %s", "; ".join(changes))
+        step = self._restore(folder)
+        self._progress = dict(state["progress"])
+        if step < self.config.steps:
+            logger.info("going on from step %d (%s)", step, folder)
+        else:
+            logger.info("%s: already trained to step %d", folder, step)
+        return step
+
+    def _restore(self, folder: Path) -> int:
+        checkpoint.load_weights(folder, self.system)
+        self.optimizers.load_moments(checkpoint.read_tensors(folder / checkpoint.OPTIMIZER))
+        return int(checkpoint.read_state(folder)["step"])
+
+    def _set_up(self) -> None:
+        """Initialise from data: the global batch in every process, then the first one's result."""
+        seed_step(self.config.seed, 0, purpose=SETUP)
+        batch = self.data.setup_batch() if hasattr(self.data, "setup_batch") else self.data.batch(0)
+        with torch.no_grad():
+            self.system.setup(to_device(batch, self.processes.device))
+        broadcast(self.system, self.processes.size)
+
+    def _train(self, step: int, batches: Prefetcher, interrupt: Interrupt) -> None:
+        config, averages, seconds = self.config, Averages(), list[float]()
+        self.system.train()
+        while step < config.steps:
+            began = time.monotonic()
+            result = train_step(
+                self.system,
+                batches.batch(step),
+                step,
+                self.optimizers,
+                self.processes,
+                self._progress["scale"],
+            )
+            bad, stop = any_process([result.bad, interrupt.requested is not None], self.processes)
+            if bad:
+                step = self._roll_back(step, result.values)
+                averages, seconds = Averages(), list[float]()
+                continue
+            step += 1
+            averages.add(result.values)
+            seconds.append(time.monotonic() - began)
+            self._progress["seconds"] += seconds[-1]
+            if step % config.log_every == 0 or step == config.steps:
+                self._report(step, averages.take(), sum(seconds) / len(seconds))
+                seconds = []
+            improved = self._validate_if_due(step)
+            if step % config.save_every == 0 or step == config.steps or improved or stop:
+                self._save(step)
+            if stop:
+                return
+
+    def _report(self, step: int, means: dict[str, float], seconds: float) -> None:
+        """Log the means since the last report, over all processes."""
+        means = self._mean(means)
+        if not self.processes.writes:
+            return
+        totals = {n.removeprefix("total/"): v for n, v in means.items() if n.startswith("total/")}
+        logger.info(progress_line(step, self.config.steps, totals, seconds))
+        scale = self._progress["scale"]
+        rates = {
+            f"learning_rate/{group}": self.optimizers.learning_rate(group, step - 1, scale)
+            for group in self.optimizers.parameters
+        }
+        self._journal.write(step, "train", {**means, **rates, "seconds_per_step": seconds})
+
+    def _validate_if_due(self, step: int) -> bool:
+        """Validate on every `validate_every`th step and the last; tell whether it is the best."""
+        self._score = None
+        if self.valid is None or (step % self.config.validate_every and step != self.config.steps):
+            return False
+        values = self.validate(step)
+        self._score = score(self.system, values, self.config)
+        if not self.processes.writes:
+            return False
+        self._journal.write(step, "dev", {**values, "score": self._score})
+        if self.sample is not None:
+            with undisturbed(self.system):
+                self.sample(self.system, step)
+        best = manifest.read_manifest(self.checkpoints).get("best_score", float("inf"))
+        return self._score < best
+
+    def validate(self, step: int) -> dict[str, float]:
+        """Return the mean of every term over the held-out batches; nothing is left changed.
+
+        Args:
+            step: steps done, as the system's objectives see it.
+        """
+        assert self.valid is not None, "validation needs held-out batches"
+        processes, averages = self.processes, Averages()
+        with undisturbed(self.system):
+            for index in range(self.config.validate_batches):
+                seed_step(self.config.seed, index, processes.rank, VALIDATION)
+                share = self.valid.batch(index, processes.rank, processes.size)
+                batch = to_device(share, processes.device)
+                averages.add(
+                    evaluate_objectives(self.system, batch, step, self.config, processes.device)
+                )
+        return self._mean(averages.take())
+
+    def _save(self, step: int) -> None:
+        if not self.processes.writes:
+            return
+        for name, parameter in self.system.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise TrainingError(
+                    f"step {step}: the weights {name} are not finite, nothing was saved; go on "
+                    "from the last checkpoint with a lower train.learning_rate"
+                )
+        checkpoint.save(
+            self.checkpoints,
+            self.system,
+            family=self.family,
+            step=step,
+            recipe=self.recipe,
+            train=self._train_settings(),
+            moments=self.optimizers.moments(),
+            score=self._score,
+            progress=self._progress,
+        )
+        manifest.prune(self.checkpoints, self.config.keep, self.config.save_every)
+
+    def _roll_back(self, step: int, values: Mapping[str, Tensor]) -> int:
+        """Return to the last regular checkpoint with half the step size; return its step.
+
+        Regular means a multiple of `save_every`: a checkpoint that an interruption left in between
+        is passed over, so that an interrupted run recovers as an undisturbed one does.
+        """
+        names = list(dict.fromkeys(self.data.names(step)))
+        more = f" and {len(names) - NAMED_UTTERANCES} more" if len(names) > NAMED_UTTERANCES else ""
+        guilty = [name for name, value in values.items() if not torch.isfinite(value).all()]
+        what = (
+            f"step {step + 1}: not finite: {', '.join(guilty) or 'a loss in another process'}, "
+            f"on the utterances {', '.join(names[:NAMED_UTTERANCES])}{more}"
+        )
+        rollbacks = self._progress["rollbacks"] + 1
+        if rollbacks > self.config.retries:
+            raise TrainingError(
+                f"{what}; gave up after {self.config.retries} rollbacks: look at these recordings, "
+                "or lower train.learning_rate or set train.clip_grad"
+            )
+        steps = manifest.step_folders(self.checkpoints)
+        regular = [s for s in steps if s <= step and s % self.config.save_every == 0]
+        target = max(regular or steps)
+        self._restore(steps[target])
+        self._progress |= {"rollbacks": rollbacks, "scale": self._progress["scale"] / 2}
+        if self.processes.writes:
+            self._journal.rewind(target)
+        logger.warning(
+            "%s; back to step %d with %g of the step size", what, target, self._progress["scale"]
+        )
+        return target
+
+    def _mean(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Average named numbers over the processes, which hold equal shares."""
+        device = self.processes.device
+        own = torch.tensor(list(values.values()), dtype=torch.float64, device=device)
+        return dict(zip(values, mean_over_processes(own).tolist(), strict=True))
+
+    def _meet(self) -> None:
+        """Wait until every process is here."""
+        any_process([False], self.processes)
+
+    def _train_settings(self) -> dict[str, Any]:
+        return self.config.model_dump(mode="json", by_alias=True)

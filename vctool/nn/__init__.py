@@ -1,0 +1,1 @@
+"""Layers and tensor operations that two or more families use."""
