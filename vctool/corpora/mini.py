@@ -1,0 +1,163 @@
+"""The embedded corpus `mini`: synthetic speech, and singing to accompaniments, made on the spot.
+
+Two voices of espeak-ng speak sentences of a slot grammar and sing others, re-synthesised with
+WORLD on melodies that follow an accompaniment of chords, bass and drums, which is made as well. In
+training nothing is paired: no sentence is both spoken and sung. The test split is paired, with the
+map between the two times, so that scoring has a truth. No sentence and no melody is in two splits.
+Nothing is fetched, and nobody was recorded.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from vctool import audio
+from vctool.corpora.synthetic import builder
+from vctool.corpora.synthetic.builder import Item, Sizes
+from vctool.corpora.synthetic.sentences import GRAMMAR
+from vctool.data.datadir import DataDir, Utterance
+from vctool.errors import DataError
+
+__all__ = ["Sizes", "download", "find", "prepare"]
+
+SPLITS = ("train", "dev", "test")
+
+_VERSION = 1
+"""Raised whenever the same seed and sizes give other bytes."""
+
+_README = """\
+The corpus `mini` is SYNTHETIC. Nobody was recorded.
+
+  wav/       the voices, spoken and sung, 22.05 kHz, mono, 16 bit
+  accomp/    the accompaniment of every sung sentence, as long as it and in time with it
+  time_map/  for the paired test sentences: spoken time to sung time [s]
+  corpus.json, grammar.json    what each file is; the slot grammar of the sentences
+
+Speech: espeak-ng, voices {voices}, run in a process of its own.
+Singing: the same voices' speech of (in training: other) sentences, analysed and re-synthesised
+with WORLD: {stretch} times as long with most of the extra length in the vowels, syllables on the
+song's sixteenths, F0 on a melody of chord tones with glides and vibrato, evened loudness, and a
+singer's formant. Accompaniment: additive synthesis and noise.
+Built from seed {seed} with {sizes} by vctool; the same seed and sizes give the same bytes.
+
+Licence of the audio in this folder: CC0 1.0 (public domain dedication). espeak-ng itself is free
+software under the GNU GPL version 3; it is not part of this folder.
+"""
+
+
+def download(root: Path, *, seed: int = 0, nj: int = 2, sizes: Sizes | None = None) -> Path:
+    """Build the corpus in `root/mini`, unless it stands there already.
+
+    Args:
+        root: folder of all corpora.
+        seed: of everything that is drawn; the same seed and sizes give the same bytes.
+        nj: number of processes.
+        sizes: number of sentences; about 13 minutes of training sound where not given.
+
+    Returns:
+        The corpus's folder.
+
+    Raises:
+        DataError: espeak-ng is not installed or fails, or the folder cannot be written to.
+    """
+    sizes = sizes or Sizes()
+    target = Path(root) / "mini"
+    made_from = {"version": _VERSION, "seed": seed, "sizes": asdict(sizes)}
+    if _made_from(target) == made_from:
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Built beside its place, so that a killed build leaves nothing that looks complete.
+        with tempfile.TemporaryDirectory(prefix=".mini-", dir=target.parent) as temporary:
+            beside = Path(temporary) / "mini"
+            items = builder.build(beside, seed, sizes, nj)
+            _describe(beside, items, made_from)
+            if target.exists():
+                os.replace(target, Path(temporary) / "old")
+            os.replace(beside, target)
+    except OSError as error:
+        raise DataError(f"{target}: cannot be written: {error.strerror}") from None
+    return target
+
+
+def find(downloads: Path) -> Path:
+    """Locate a built corpus: the folder itself, or its parent.
+
+    Raises:
+        DataError: neither is one.
+    """
+    for folder in (Path(downloads), Path(downloads) / "mini"):
+        if _made_from(folder) is not None:
+            return folder
+    raise DataError(f"{downloads}: no mini corpus there; build one with `vctool download mini`")
+
+
+def prepare(source: Path, out: Path, *, seed: int = 0, nj: int = 1) -> None:
+    """Write the data dirs `train`, `dev` and `test`.
+
+    Args:
+        source: the corpus's folder, from `download`.
+        out: folder of the data dirs.
+        seed: not used; the splits were drawn when the corpus was built.
+        nj: not used.
+
+    Raises:
+        DataError: the corpus is incomplete.
+    """
+    source = find(source)
+    corpus = json.loads((source / "corpus.json").read_text())
+    items = [Item(**entry) for entry in corpus["items"]]
+    grammar = (source / "grammar.json").read_text()
+    for split in SPLITS:
+        chosen = [item for item in items if item.split == split]
+        spoken = [item for item in chosen if item.domain == "speech"]
+        pairs = tuple((item.id, item.pair) for item in spoken if item.pair is not None)
+        DataDir(
+            Path(out) / split,
+            tuple(_utterance(source, item) for item in chosen),
+            pairs,
+            {speech: source / "time_map" / f"{speech}.tsv" for speech, _ in pairs},
+            {"grammar.json": grammar},
+        ).write()
+
+
+def _utterance(source: Path, item: Item) -> Utterance:
+    wav = source / "wav" / f"{item.id}.wav"
+    sung = item.domain == "singing"
+    return Utterance(
+        id=item.id,
+        speaker=item.speaker,
+        domain=item.domain,
+        wav=wav,
+        duration=audio.info(wav).seconds,
+        accomp=(source / "accomp" / wav.name,) if sung else (),
+        text=item.text,
+    )
+
+
+def _describe(folder: Path, items: list[Item], made_from: dict[str, object]) -> None:
+    """Write what the corpus is; `corpus.json` comes last, because it marks it as complete."""
+    (folder / "README.txt").write_text(
+        _README.format(
+            voices=", ".join(voice.espeak for voice in builder.VOICES.values()),
+            stretch=builder.STRETCH,
+            **made_from,
+        )
+    )
+    (folder / "grammar.json").write_text(json.dumps({"positions": GRAMMAR}, indent=1) + "\n")
+    corpus = {**made_from, "items": [asdict(item) for item in items]}
+    (folder / "corpus.json").write_text(json.dumps(corpus, indent=1) + "\n")
+
+
+def _made_from(folder: Path) -> dict[str, object] | None:
+    """Return what a corpus was built from, or None where there is none."""
+    try:
+        corpus = json.loads((folder / "corpus.json").read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder}/corpus.json: {error}; delete {folder} to build it anew") from None
+    return {key: corpus.get(key) for key in ("version", "seed", "sizes")}

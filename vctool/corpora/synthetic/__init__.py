@@ -1,0 +1,1 @@
+"""How the synthetic corpus is made: sentences, their speech, a song for each, and its singing."""
