@@ -1,0 +1,84 @@
+"""What every corpus says of itself, and how its folder is found among downloads."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+from vctool.corpora.report import Report
+from vctool.errors import DataError
+
+
+@dataclass(frozen=True)
+class CorpusInfo:
+    """A corpus as its publisher describes it."""
+
+    name: str
+    """Its name here: the name of its file."""
+    title: str
+    """Its own name."""
+    hours: float
+    """Length of all recordings [h]."""
+    licence: str
+    """Terms that recordings, and so models trained on them, come under."""
+    homepage: str
+    """Where the publisher describes it and offers it."""
+    rate: int
+    """Sampling rate [Hz]."""
+    layout: str
+    """The files that `find` looks for, below `--downloads` or a folder in it."""
+
+
+class Corpus(Protocol):
+    """What a module in this folder offers."""
+
+    INFO: CorpusInfo
+
+    def download(self, root: Path) -> Path:
+        """Fetch or build the corpus below a folder; return the corpus's own folder."""
+
+    def find(self, downloads: Path) -> Path:
+        """Return the corpus's folder: the one given, or one directly in it."""
+
+    def prepare(self, source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
+        """Write the data dirs out/train, out/dev and out/test."""
+
+
+def cannot_fetch(info: CorpusInfo) -> NoReturn:
+    """Tell that a corpus must be brought along, and how.
+
+    Raises:
+        DataError: always.
+    """
+    raise DataError(
+        f"corpus {info.name}: fetching is not available in this version; get {info.title} from "
+        f"{info.homepage} and pass --downloads DIR with {info.layout}"
+    )
+
+
+def locate(downloads: Path, info: CorpusInfo, patterns: Iterable[str]) -> Path:
+    """Find a corpus's folder: the one given or, by name first, one directly in it.
+
+    Args:
+        downloads: what the user passed.
+        info: the corpus.
+        patterns: globs, any of which a folder of this corpus matches.
+
+    Raises:
+        DataError: nothing there looks like this corpus.
+    """
+    if not downloads.is_dir():
+        raise DataError(f"--downloads {downloads}: no such folder")
+    patterns = tuple(patterns)
+    children = sorted(path for path in downloads.iterdir() if path.is_dir())
+    # a folder that carries the corpus's name goes before one that merely has its shape
+    children.sort(key=lambda path: not _plain(path.name).startswith(_plain(info.name)))
+    for folder in (downloads, *children):
+        if any(next(folder.glob(pattern), None) is not None for pattern in patterns):
+            return folder
+    raise DataError(f"--downloads {downloads}: no {info.title} there; expected {info.layout}")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -1,0 +1,105 @@
+"""MIR-1K (Hsu and Jang 2010): amateurs singing Chinese pop songs to karaoke, 16 kHz stereo.
+
+The left channel is the accompaniment, the right one the voice. Clips are named
+`<singer>_<song>_<clip>.wav`; clips of a song repeat its melody, so none is held out alone: whole
+singers are where there are eight or more, else one song of every singer.
+"""
+
+import re
+from pathlib import Path
+
+from vctool.corpora import splits
+from vctool.corpora.info import CorpusInfo, cannot_fetch, locate
+from vctool.corpora.report import SPLITS, Rejected, Report, finish
+from vctool.corpora.survey import seconds, survey
+from vctool.data.datadir import Utterance
+from vctool.errors import DataError
+
+INFO = CorpusInfo(
+    name="mir1k",
+    title="MIR-1K",
+    hours=2.2,
+    licence="for research; no licence is stated",
+    homepage="https://sites.google.com/site/unvoicedsoundseparation/mir-1k",
+    rate=16000,
+    layout="MIR-1K/Wavfile/<singer>_<song>_<clip>.wav",
+)
+
+ACCOMPANIMENT, VOICE = 0, 1
+"""What the left and the right channel hold."""
+
+_NAME = re.compile(r"(?P<singer>[A-Za-z]+)_(?P<song>\d+)_(?P<clip>\d+)")
+
+
+def download(root: Path) -> Path:
+    """Say that MIR-1K must be brought along.
+
+    Raises:
+        DataError: always.
+    """
+    cannot_fetch(INFO)
+
+
+def find(downloads: Path) -> Path:
+    """Return the folder that holds `Wavfile`.
+
+    Raises:
+        DataError: there is none.
+    """
+    return locate(downloads, INFO, ("Wavfile/*_*_*.wav",))
+
+
+def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
+    """Write the data dirs: voice, and the accompaniment that it was sung to.
+
+    Raises:
+        DataError: there is no usable clip, or too few for three splits.
+    """
+    files = sorted((source / "Wavfile").glob("*.wav"))
+    if not files:
+        raise DataError(f"{source}: no MIR-1K there; expected {INFO.layout}")
+    named = {file: match for file in files if (match := _NAME.fullmatch(file.stem))}
+    rejected = [
+        Rejected(file, "not named <singer>_<song>_<clip>.wav")
+        for file in files
+        if file not in named
+    ]
+    # a mono file lacks the channel of the voice, and is rejected by that
+    usable, unusable = survey(list(named), channel=VOICE, nj=nj)
+    utterances = [
+        Utterance(
+            id=f"{named[file]['singer']}-{named[file]['song']}_{named[file]['clip']}",
+            speaker=named[file]["singer"],
+            domain="singing",
+            wav=file,
+            duration=seconds(measured),
+            channel=VOICE,
+            accomp=(file,),
+            accomp_channel=ACCOMPANIMENT,
+        )
+        for file, measured in usable.items()
+    ]
+    assigned, disjoint_by = _assign(utterances, seed)
+    return finish(
+        INFO.name,
+        out,
+        {split: [one for one in utterances if assigned[song(one)] == split] for split in SPLITS},
+        disjoint_by=disjoint_by,
+        rejected=[*rejected, *unusable],
+    )
+
+
+def song(utterance: Utterance) -> str:
+    """Return the singer and the song of a clip."""
+    return utterance.id.rsplit("_", 1)[0]
+
+
+def _assign(utterances: list[Utterance], seed: int) -> tuple[dict[str, str], str]:
+    """Return the split of every song, and what the splits are disjoint by."""
+    songs: dict[str, set[str]] = {}
+    for one in utterances:
+        songs.setdefault(one.speaker, set()).add(song(one))
+    if len(songs) >= splits.ENOUGH:
+        singers = splits.by_group(dict.fromkeys(songs, ""), seed, INFO.name)
+        return {name: singers[singer] for singer in songs for name in songs[singer]}, "singer"
+    return splits.by_song(songs, seed, INFO.name), f"song (only {len(songs)} singers)"

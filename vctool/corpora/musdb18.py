@@ -1,0 +1,143 @@
+"""MUSDB18-HQ (Rafii et al. 2019): 150 songs as stems, 44.1 kHz stereo WAV.
+
+The voice is `vocals.wav`, its accompaniment the sum of the other three stems, both mixed down.
+Songs are cut into segments where the voice sounds. The publisher's train and test songs stay
+apart; validation takes some train songs, or the ends of songs where there are fewer than four.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from vctool.corpora import activity, splits
+from vctool.corpora.info import CorpusInfo, cannot_fetch, locate
+from vctool.corpora.report import Rejected, Report, finish
+from vctool.corpora.survey import survey, word
+from vctool.data.datadir import Utterance
+from vctool.errors import DataError
+
+INFO = CorpusInfo(
+    name="musdb18",
+    title="MUSDB18-HQ",
+    hours=9.8,
+    licence="academic use only; terms differ by song",
+    homepage="https://zenodo.org/records/3338373",
+    rate=44100,
+    layout="MUSDB18-HQ/{train,test}/<artist> - <title>/{vocals,drums,bass,other}.wav",
+)
+
+ACCOMPANIMENT = ("drums", "bass", "other")
+"""The stems that are summed."""
+
+FEW_SONGS = 4
+"""Below this many train songs, validation takes ends of songs instead of songs."""
+
+
+def download(root: Path) -> Path:
+    """Say that MUSDB18-HQ must be brought along.
+
+    Raises:
+        DataError: always.
+    """
+    cannot_fetch(INFO)
+
+
+def find(downloads: Path) -> Path:
+    """Return the folder that holds `train` and `test`.
+
+    Raises:
+        DataError: there is none, or only the compressed edition, which is in another format.
+    """
+    try:
+        return locate(downloads, INFO, ("train/*/vocals.wav", "test/*/vocals.wav"))
+    except DataError:
+        compressed = next(downloads.glob("**/*.stem.mp4"), None)
+        if compressed is None:
+            raise
+        raise DataError(
+            f"{compressed}: is of the compressed MUSDB18; expected MUSDB18-HQ, {INFO.layout}"
+        ) from None
+
+
+def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
+    """Write the data dirs of vocal segments.
+
+    Raises:
+        DataError: there is no usable song, or too few for three splits.
+    """
+    tracks = sorted(source.glob("t*/*/vocals.wav"))
+    tracks = [track for track in tracks if track.parent.parent.name in ("train", "test")]
+    if not tracks:
+        raise DataError(f"{source}: no MUSDB18-HQ there; expected {INFO.layout}")
+    usable, rejected = survey(tracks, nj=nj)
+    complete = [track for track in usable if not (missing := _missing(track))]
+    rejected += [
+        Rejected(track, f"its song lacks {missing}")
+        for track in usable
+        if (missing := _missing(track))
+    ]
+    few = sum(track.parent.parent.name == "train" for track in complete) < FEW_SONGS
+    # few songs are cut finely, so that the end of one can be held out
+    longest = 2 * activity.SHORTEST if few else activity.LONGEST
+    with ThreadPoolExecutor(max(1, nj)) as pool:
+        found = pool.map(lambda track: activity.segments(track, longest=longest), complete)
+        cuts = dict(zip(complete, found, strict=True))
+    rejected += [
+        Rejected(track, "no phrase of the voice found") for track in cuts if not cuts[track]
+    ]
+    songs = {track: _segments(track, cut) for track, cut in cuts.items() if cut}
+    train = [track for track in songs if track.parent.parent.name == "train"]
+    dev = _validation(train, songs, seed)
+    return finish(
+        INFO.name,
+        out,
+        {
+            "train": [one for track in train for one in songs[track] if one.id not in dev],
+            "dev": [one for track in train for one in songs[track] if one.id in dev],
+            "test": [one for track in songs if track not in train for one in songs[track]],
+        },
+        disjoint_by=(
+            "song (the publisher's)"
+            if len(train) >= FEW_SONGS
+            else "song for test, time for dev (too few songs)"
+        ),
+        rejected=rejected,
+    )
+
+
+def _missing(track: Path) -> str:
+    """Name the stems of a song that are not there."""
+    stems = [f"{stem}.wav" for stem in ACCOMPANIMENT]
+    return " and ".join(stem for stem in stems if not track.with_name(stem).is_file())
+
+
+def _segments(track: Path, cut: Sequence[tuple[float, float]]) -> list[Utterance]:
+    """Make the utterances of one song."""
+    artist, _, title = track.parent.name.partition(" - ")
+    speaker = word(artist)
+    recording = f"{speaker}-{word(title or artist)}"
+    return [
+        Utterance(
+            id=f"{recording}_{round(1000 * start):07d}",  # milliseconds: sorts in time
+            speaker=speaker,
+            domain="singing",
+            wav=track,
+            duration=round(end - start, 6),
+            start=start,
+            end=end,
+            accomp=tuple(track.with_name(f"{stem}.wav") for stem in ACCOMPANIMENT),
+            recording=recording,
+        )
+        for start, end in cut
+    ]
+
+
+def _validation(train: list[Path], songs: dict[Path, list[Utterance]], seed: int) -> set[str]:
+    """Choose the ids of the dev split among the train songs."""
+    if len(train) >= FEW_SONGS:
+        order = splits.shuffled((track.parent.name for track in train), seed, INFO.name)
+        held = set(order[: max(1, round(splits.DEV_SHARE * len(order)))])
+        return {one.id for track in train if track.parent.name in held for one in songs[track]}
+    segments = [one for track in train for one in songs[track]]
+    blocks = splits.by_block([one.duration for one in segments], seed, INFO.name, test=0)
+    return {one.id for one, split in zip(segments, blocks, strict=True) if split == "dev"}

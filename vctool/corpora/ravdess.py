@@ -1,0 +1,106 @@
+"""RAVDESS (Livingstone and Russo 2018): 24 actors who speak and sing the same two sentences.
+
+File names hold seven numbers: modality (03 is sound alone), voice (01 speech, 02 song), emotion,
+intensity, statement, repetition, actor. There is no accompaniment. With two statements in all, one
+is for training and the other for scoring, and validation takes one emotion out of the training
+statement: enough to see that a system runs, too little to judge it by.
+"""
+
+import re
+from pathlib import Path
+
+from vctool.corpora import splits
+from vctool.corpora.info import CorpusInfo, cannot_fetch, locate
+from vctool.corpora.report import SPLITS, Report, finish
+from vctool.corpora.survey import seconds, survey
+from vctool.data.datadir import Utterance
+from vctool.errors import DataError
+
+INFO = CorpusInfo(
+    name="ravdess",
+    title="RAVDESS (speech and song, sound only)",
+    hours=2.9,
+    licence="CC BY-NC-SA 4.0, non-commercial",
+    homepage="https://zenodo.org/records/1188976",
+    rate=48000,
+    layout="RAVDESS/Audio_{Speech,Song}_Actors_01-24/Actor_<number>/03-*.wav",
+)
+
+DOMAINS = {"01": "speech", "02": "singing"}
+"""What the second number of a file name says."""
+
+STATEMENTS = {"01": "KIDS ARE TALKING BY THE DOOR", "02": "DOGS ARE SITTING BY THE DOOR"}
+"""What the fifth number says."""
+
+TRAIN_STATEMENT = "01"
+
+_NAME = re.compile(
+    r"03-(?P<voice>0[12])-(?P<emotion>\d\d)-\d\d-(?P<statement>0[12])-\d\d-(?P<actor>\d\d)"
+)
+
+
+def download(root: Path) -> Path:
+    """Say that RAVDESS must be brought along.
+
+    Raises:
+        DataError: always.
+    """
+    cannot_fetch(INFO)
+
+
+def find(downloads: Path) -> Path:
+    """Return the folder that holds the speech and song folders, or all actors' folders.
+
+    Raises:
+        DataError: there is none.
+    """
+    return locate(downloads, INFO, ("Audio_S*/Actor_*/03-*.wav", "Actor_*/03-*.wav"))
+
+
+def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
+    """Write the data dirs of both domains; nothing is trimmed.
+
+    Raises:
+        DataError: there is no usable recording, or too few for three splits.
+    """
+    named = {
+        file: match
+        for file in sorted(source.rglob("03-*.wav"))
+        if (match := _NAME.fullmatch(file.stem))
+    }
+    if not named:
+        raise DataError(f"{source}: no RAVDESS there; expected {INFO.layout}")
+    usable, rejected = survey(list(named), nj=nj)
+    dev = _dev_emotion({(m["voice"], m["emotion"]) for m in map(named.__getitem__, usable)}, seed)
+    found: dict[str, list[Utterance]] = {split: [] for split in SPLITS}
+    for file, measured in usable.items():
+        match = named[file]
+        speaker = f"actor{match['actor']}"
+        if match["statement"] != TRAIN_STATEMENT:
+            split = "test"
+        else:
+            split = "dev" if match["emotion"] == dev else "train"
+        found[split].append(
+            Utterance(
+                id=f"{speaker}-{file.stem}",
+                speaker=speaker,
+                domain=DOMAINS[match["voice"]],
+                wav=file,
+                duration=seconds(measured),
+                text=STATEMENTS[match["statement"]],
+            )
+        )
+    return finish(
+        INFO.name,
+        out,
+        found,
+        disjoint_by="sentence (dev shares the one of train, by emotion)",
+        rejected=rejected,
+        notes=("two sentences in all: a smoke test, not a result",),
+    )
+
+
+def _dev_emotion(found: set[tuple[str, str]], seed: int) -> str:
+    """Choose an emotion that is both spoken and sung, where there is one."""
+    spoken, sung = ({emotion for v, emotion in found if v == voice} for voice in DOMAINS)
+    return splits.shuffled((spoken & sung) or (spoken | sung), seed, INFO.name)[0]
