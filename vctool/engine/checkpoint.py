@@ -227,10 +227,10 @@ def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str =
     """Name the fields in which two trees of settings differ: `model.width: 64 -> 32`."""
     changes: list[str] = []
     for key in dict.fromkeys([*old, *new]):
-        was, now = old.get(key), new.get(key)
+        was, now = old.get(key, "unset"), new.get(key, "unset")
         if isinstance(was, Mapping) and isinstance(now, Mapping):
             changes += changed_fields(was, now, f"{prefix}{key}.")
-        elif was != now or (key in old) != (key in new):
+        elif was != now:
             changes.append(f"{prefix}{key}: {was} -> {now}")
     return changes
 

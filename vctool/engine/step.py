@@ -118,7 +118,8 @@ def undisturbed(system: System) -> Iterator[None]:
     """Evaluate in eval mode without gradients, and leave buffers, modes and noise as they were."""
     buffers = [(buffer, buffer.detach().clone()) for buffer in system.buffers()]
     modes = [(module, module.training) for module in system.modules()]
-    with torch.random.fork_rng():
+    device = system.device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         system.eval()
         try:
             with torch.no_grad():
