@@ -1,0 +1,251 @@
+import json
+import logging
+import os
+import signal
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+from vctool.engine import checkpoint, manifest
+from vctool.engine.loop import Trainer
+from vctool.errors import CheckpointError, TrainingError
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    folder = manifest.find(out)
+    return {
+        f"{file}/{name}": value
+        for file in ("model", "optimizer")
+        for name, value in checkpoint.read_tensors(folder / f"{file}.safetensors").items()
+    }
+
+
+def assert_same(one: Path, two: Path) -> None:
+    first, second = weights(one), weights(two)
+    assert first.keys() == second.keys()
+    different = [name for name in first if not torch.equal(first[name], second[name])]
+    assert not different
+
+
+def interrupted(trainer: Trainer, step: int, number: int = signal.SIGINT) -> None:
+    """Run until a signal arrives in the middle of a step."""
+    inner, sent = trainer.system.objectives, []
+
+    def objectives(batch: Any, at: int) -> Any:
+        for item in inner(batch, at):
+            if at == step and not sent:
+                sent.append(at)
+                os.kill(os.getpid(), number)
+            yield item
+
+    trainer.system.objectives = objectives  # type: ignore[method-assign]
+    trainer.run()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten steps in one go, with noise."""
+    import toy_family
+
+    out = tmp_path_factory.mktemp("undisturbed")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    toy_family.trainer(out, model={"noise": 0.1}).run()
+    torch.set_num_threads(before)
+    return out
+
+
+def lines(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "log/metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("step", [0, 2, 3, 8])
+def test_stopped_anywhere_and_resumed_equals_undisturbed_bit_for_bit(
+    toy: ModuleType, undisturbed: Path, tmp_path: Path, step: int
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(toy.trainer(tmp_path, model={"noise": 0.1}), step)
+    assert checkpoint.read_state(manifest.find(tmp_path))["step"] == step + 1
+    torch.manual_seed(99)  # nothing may hang on what the process drew before
+    toy.trainer(tmp_path, model={"noise": 0.1}).run()
+    assert_same(tmp_path, undisturbed)
+
+
+def test_resuming_sets_nothing_up_again(toy: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(toy.trainer(tmp_path), 3)
+    trainer = toy.trainer(tmp_path)
+    trainer.run()
+    assert trainer.system.setups == 0
+    assert trainer.system.mean.abs().sum() > 0
+
+
+def test_sigterm_saves_and_ends_with_its_status(toy: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        interrupted(toy.trainer(tmp_path), 2, signal.SIGTERM)
+    assert ended.value.code == 143
+    assert checkpoint.read_state(manifest.find(tmp_path))["step"] == 3
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_finished_run_is_left_as_it_is(
+    toy: ModuleType, undisturbed: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = manifest.find(undisturbed).stat().st_mtime_ns
+    with caplog.at_level(logging.INFO):
+        toy.trainer(undisturbed, model={"noise": 0.1}).run()
+    assert "already trained to step 10" in caplog.text
+    assert manifest.find(undisturbed).stat().st_mtime_ns == before
+
+
+def test_more_steps_go_on_from_the_last_checkpoint_with_a_notice(
+    toy: ModuleType, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    toy.trainer(tmp_path, steps=4).run()
+    toy.trainer(tmp_path, steps=6).run()
+    assert checkpoint.read_state(manifest.find(tmp_path))["step"] == 6
+    assert "changed settings: train.steps: 4 -> 6" in caplog.text
+
+
+def test_a_changed_model_config_is_refused_by_field_until_fresh(
+    toy: ModuleType, tmp_path: Path
+) -> None:
+    toy.trainer(tmp_path, steps=2).run()
+    changed = toy.trainer(tmp_path, steps=2, model={"width": 4})
+    with pytest.raises(CheckpointError, match=r"config\.width: 8 -> 4.*--fresh"):
+        changed.run()
+    toy.trainer(tmp_path, steps=2, model={"width": 4}).run(fresh=True)
+    assert checkpoint.load(tmp_path)[0].config.width == 4
+    assert [line["step"] for line in lines(tmp_path)] == [2, 2]
+
+
+def test_a_changed_feature_setting_is_refused(toy: ModuleType, tmp_path: Path) -> None:
+    toy.trainer(tmp_path, steps=2).run()
+    changed = toy.trainer(tmp_path, steps=2)
+    features = changed.system.context.features.model_copy(update={"top_db": 60.0})
+    changed.system.context = changed.system.context.model_copy(update={"features": features})
+    with pytest.raises(CheckpointError, match=r"context\.features\.top_db: 80\.0 -> 60\.0"):
+        changed.run()
+
+
+def test_validation_changes_no_weight_that_follows(
+    toy: ModuleType, undisturbed: Path, tmp_path: Path
+) -> None:
+    toy.trainer(tmp_path, model={"noise": 0.1}, validate_every=1).run()
+    assert_same(tmp_path, undisturbed)
+
+
+def test_metrics_hold_one_line_for_every_report_and_validation(undisturbed: Path) -> None:
+    points = [(line["step"], line["split"]) for line in lines(undisturbed)]
+    train = [(step, "train") for step in (2, 4, 6, 8, 10)]
+    assert points == [*train[:2], (4, "dev"), *train[2:4], (8, "dev"), train[4], (10, "dev")]
+    assert {"generator/identity", "total/generator", "grad_norm/generator"} <= lines(undisturbed)[
+        0
+    ].keys()
+    assert list((undisturbed / "tensorboard").glob("events*"))
+
+
+def test_resuming_forgets_the_points_that_are_trained_again(
+    toy: ModuleType, undisturbed: Path, tmp_path: Path
+) -> None:
+    toy.trainer(tmp_path, model={"noise": 0.1}).run()
+    for step in (8, 10):
+        checkpoint.manifest.remove(tmp_path / f"checkpoints/step-{step:08d}")
+    with (tmp_path / "log/metrics.jsonl").open("a") as file:
+        file.write('{"step": 10, "spl')  # what a kill in the middle of a line leaves
+    toy.trainer(tmp_path, model={"noise": 0.1}).run()
+    plain = [{k: v for k, v in line.items() if "seconds" not in k} for line in lines(tmp_path)]
+    assert plain == [
+        {k: v for k, v in line.items() if "seconds" not in k} for line in lines(undisturbed)
+    ]
+
+
+def spoil(trainer: Trainer, step: int, times: int = 10**9) -> Trainer:
+    """Make the loss of one step not finite, the first few times that it is tried."""
+    inner, left = trainer.system.objectives, [times]
+
+    def objectives(batch: Any, at: int) -> Any:
+        for group, terms in inner(batch, at):
+            if at == step and left[0] > 0:
+                left[0] -= 1
+                terms = {name: value * float("nan") for name, value in terms.items()}
+            yield group, terms
+
+    trainer.system.objectives = objectives  # type: ignore[method-assign]
+    return trainer
+
+
+def test_a_non_finite_loss_rolls_back_with_half_the_step_size_and_names_utterances(
+    toy: ModuleType, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spoil(toy.trainer(tmp_path), 6, times=1).run()
+    assert "step 7: not finite: generator/adversarial" in caplog.text
+    assert "utterances utt-6-0, utt-6-1, utt-6-2, utt-6-3; back to step 4 with 0.5" in caplog.text
+    state = checkpoint.load(tmp_path)[1]
+    assert (state["step"], state["progress"]["scale"], state["progress"]["rollbacks"]) == (
+        10,
+        0.5,
+        1,
+    )
+    rates = {
+        line["step"]: line["learning_rate/generator"]
+        for line in lines(tmp_path)
+        if line["split"] == "train"
+    }
+    assert (rates[4], rates[6]) == (1e-2, 0.5e-2)
+
+
+def test_a_loss_that_stays_non_finite_ends_the_training_plainly(
+    toy: ModuleType, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match=r"step 6: .*utt-5-0.*gave up after 2 rollbacks.*lower"):
+        spoil(toy.trainer(tmp_path, retries=2), 5).run()
+    assert checkpoint.load(tmp_path)[1]["step"] == 4
+
+
+def test_bad_data_rolls_back_too(toy: ModuleType, tmp_path: Path) -> None:
+    trainer = toy.trainer(tmp_path, retries=0)
+    trainer.data.bad_steps = {2}
+    with pytest.raises(TrainingError, match="utt-2-0"):
+        trainer.run()
+
+
+def test_an_interrupted_run_recovers_as_an_undisturbed_one(toy: ModuleType, tmp_path: Path) -> None:
+    spoil(toy.trainer(tmp_path / "one"), 6, times=1).run()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(toy.trainer(tmp_path / "two"), 4)  # saves step 5, between regular checkpoints
+    spoil(toy.trainer(tmp_path / "two"), 6, times=1).run()
+    assert_same(tmp_path / "one", tmp_path / "two")
+
+
+def test_a_new_best_is_saved_and_kept(toy: ModuleType, tmp_path: Path) -> None:
+    toy.trainer(tmp_path, steps=30, save_every=4, validate_every=3).run()
+    dev = {line["step"]: line["score"] for line in lines(tmp_path) if line["split"] == "dev"}
+    best = manifest.read_manifest(tmp_path / "checkpoints")
+    assert best["best"] == f"step-{min(dev, key=lambda step: dev[step]):08d}"
+    assert best["best_score"] == min(dev.values())
+    assert (tmp_path / "checkpoints" / best["best"]).is_dir()
+
+
+def test_samples_are_written_in_eval_mode_after_each_validation(
+    toy: ModuleType, tmp_path: Path
+) -> None:
+    seen = []
+    trainer = toy.trainer(tmp_path)
+    trainer.sample = lambda system, step: seen.append((step, system.training))
+    trainer.run()
+    assert seen == [(4, False), (8, False), (10, False)]
+
+
+def test_progress_is_one_line_with_losses_time_and_eta(
+    toy: ModuleType, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "vctool.engine.loop"):
+        toy.trainer(tmp_path, steps=2).run()
+    assert any(
+        record.getMessage().startswith("step 2/2  G ") and "  D " in record.getMessage()
+        for record in caplog.records
+    )
