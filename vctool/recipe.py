@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import Field
 
 from vctool.config import PROJECT_ROOT, Config, Tree, build, merge, override, read_yaml, suggest
@@ -129,5 +130,28 @@ def resolve(tree: Tree, where: str) -> Recipe:
     try:
         name = recipe.name.format(corpus=recipe.corpus)
     except (KeyError, AttributeError, ValueError, IndexError) as error:
-        raise ConfigError(f"{where}: name = '{recipe.name}': cannot be filled in: {error}") from None
+        reason = f"cannot be filled in: {error}"
+        raise ConfigError(f"{where}: name = '{recipe.name}': {reason}") from None
     return recipe.model_copy(update={"name": name})
+
+
+def show(recipe: Recipe, field: str | None = None) -> str:
+    """Print a recipe as YAML, or one field of it as a plain value.
+
+    Args:
+        recipe: the experiment.
+        field: a dotted name, such as `train.steps`; `exp` is the experiment's folder.
+
+    Raises:
+        ConfigError: there is no such field; the nearest one is suggested.
+    """
+    tree = recipe.model_dump(mode="json", by_alias=True) | {"exp": str(recipe.exp)}
+    value: Any = tree
+    for part in field.split(".") if field else ():
+        known = value if isinstance(value, dict) else {}
+        if part not in known:
+            raise ConfigError(f"{recipe.name}: no field '{field}'{suggest(part, known)}")
+        value = known[part]
+    if isinstance(value, dict):
+        return yaml.safe_dump(value, sort_keys=False).rstrip("\n")
+    return str(value)

@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Stage 0: a Python environment with the pinned packages. Skipped when nothing has changed.
+#
+#   local/setup.sh [--dev] [--dry-run]     --dev adds what the tests need
+#
+# Uses the virtual environment that is active, or else makes .venv beside run.sh, with $PYTHON or
+# the first python3 on the path.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+. "$root/local/parse_options.sh"
+
+usage() { sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
+
+# stop CAUSE: leave with one line.
+stop() {
+    echo "stage 0 setup failed: $1" >&2
+    exit 2
+}
+
+dev=false
+dry_run=false
+parse_options "dev dry_run" "$@"
+
+environment=${VIRTUAL_ENV:-${CONDA_PREFIX:-$root/.venv}}
+python=$environment/bin/python
+requirements=("$root/requirements.txt")
+[ "$dev" = false ] || requirements+=("$root/requirements-dev.txt")
+
+# The stamp says what was installed; the one for --dev covers the other.
+wanted=$(cat "${requirements[@]}" "$root/constraints.txt" | cksum)
+stamp=$environment/.vctool-setup
+[ "$dev" = false ] || stamp=$stamp-dev
+installed_root=$(cat "$environment/.vctool-root" 2>/dev/null || true)
+
+if [ -x "$python" ] && [ "$(cat "$stamp" 2>/dev/null || true)" = "$wanted" ] &&
+    [ -f "$installed_root/run.sh" ]; then
+    [ "$dry_run" = false ] || echo "stage 0 setup: done: would be skipped"
+    exit 0
+fi
+if [ "$dry_run" = true ]; then
+    echo "stage 0 setup: not done, or its pins changed: would install into $environment"
+    exit 0
+fi
+
+if [ ! -x "$python" ]; then
+    base=${PYTHON:-python3}
+    command -v "$base" >/dev/null || stop "$base: not found; install Python 3.11 or newer"
+    "$base" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        stop "$base is $("$base" --version); Python 3.11 or newer is needed: set PYTHON=..."
+    echo "stage 0 setup: making $environment with $("$base" --version)"
+    "$base" -m venv "$environment" ||
+        stop "$base -m venv failed; on Debian and Ubuntu: apt-get install python3-venv"
+fi
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    stop "$environment holds $("$python" --version); Python 3.11 or newer is needed"
+"$python" -m pip --version >/dev/null 2>&1 || stop "$environment has no pip: $python -m ensurepip"
+
+site=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+if [ ! -d "$site/torch" ]; then
+    free_gb=$(df -Pk "$environment" | awk 'NR == 2 { print int($4 / 1048576) }')
+    [ "$free_gb" -ge 7 ] ||
+        stop "$environment has $free_gb GB of free disk, 7 are needed; free some"
+fi
+
+# pyworld is built from source; where that cannot be, the same version comes prebuilt.
+header=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h
+if [ ! -d "$site/pyworld" ] &&
+    { ! command -v "${CXX:-c++}" >/dev/null || [ ! -f "$header" ]; }; then
+    echo "stage 0 setup: no C++ compiler or no Python.h here: pyworld comes prebuilt"
+    adapted=$(mktemp)
+    trap 'rm -f "$adapted"' EXIT
+    sed 's/^pyworld==[^ ]*/pyworld-prebuilt==0.3.5.post2/' "$root/requirements.txt" >"$adapted"
+    requirements[0]=$adapted
+fi
+
+rm -f "$environment"/.vctool-setup*
+arguments=()
+for file in "${requirements[@]}"; do arguments+=(-r "$file"); done
+begin=$SECONDS
+echo "stage 0 setup: installing into $environment (5 GB; a few minutes)"
+# One call resolves everything together. Modules are compiled as they are first imported, which
+# spares compiling thousands that never are.
+"$python" -m pip install --quiet --no-compile --disable-pip-version-check \
+    --constraint "$root/constraints.txt" "${arguments[@]}" ||
+    stop "pip could not install the pins (see above); is there a network, or room on the disk?"
+# setuptools warns at length that an editable install is editable: shown only where it fails.
+told=$("$python" -m pip install --quiet --disable-pip-version-check --no-deps \
+    --no-build-isolation --editable "$root" 2>&1) || {
+    echo "$told" >&2
+    stop "vctool itself could not be installed (see above)"
+}
+
+echo "$root" >"$environment/.vctool-root"
+cat "$root/requirements.txt" "$root/constraints.txt" | cksum >"$environment/.vctool-setup"
+echo "$wanted" >"$stamp"
+echo "stage 0 setup: done in $((SECONDS - begin)) s"

@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# One recipe, stage by stage; `./run.sh --help` is the manual. Data, features and experiments go to
+# data/, dump/ and exp/ in the folder that this is started from.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$root/local/parse_options.sh"
+
+usage() {
+    cat <<END
+Usage: $0 [--recipe NAME] [--stage N] [--stop-stage N] [options]
+
+Stages, by number or name; finished work is skipped, half-done work continues:
+  0 setup       make .venv (unless a virtual environment is active) and install the pins
+  1 download    fetch or build the corpora and prepare their data dirs
+  2 features    compute features and F0 statistics
+  3 train       train, or continue from the last checkpoint
+  4 infer       convert held-out utterances
+  5 synthesize  turn converted features into sound
+  6 evaluate    score beside the anchors, plot, write exp/<name>/RESULTS.md
+
+Options (dashes or underscores):
+  --recipe NAME         a recipe in recipes/, or a YAML file (default: mini)
+  --stage N             first stage (default: 0)
+  --stop-stage N        last stage (default: 6)
+  --nj N                number of processes (default: the number of cores)
+  --downloads DIR       existing copies of the corpora; nothing is fetched. Stage 1 reads it, and
+                        is run (or found done) before stage 2 even with --stage 2
+  --device D            auto, cpu or cuda (default: auto)
+  --set FIELD=VALUE     any field of the recipe, such as train.steps=2000; repeatable
+  --fresh               start over from stage 3 on instead of continuing
+  --dry-run             only say what would be done
+  --help                this text
+END
+}
+
+recipe=mini stage=0 stop_stage=6 nj='' downloads='' device=auto fresh=false dry_run=false
+set=()
+parse_options "recipe stage stop_stage nj downloads device set fresh dry_run" "$@"
+
+names=(setup download features train infer synthesize evaluate)
+
+# number OPTION VALUE: print the number of a stage that is given by number or name.
+number() {
+    local i
+    for i in "${!names[@]}"; do
+        if [ "$2" = "$i" ] || [ "$2" = "${names[i]}" ]; then
+            echo "$i"
+            return
+        fi
+    done
+    fail "$1 $2: no such stage; there are 0 to 6: ${names[*]}"
+}
+
+stop_given=$stop_stage
+stage=$(number --stage "$stage")
+stop_stage=$(number --stop-stage "$stop_stage")
+[ "$stage" -le "$stop_stage" ] || fail "--stage $stage comes after --stop-stage $stop_stage"
+[ -z "$downloads" ] || [ -d "$downloads" ] || fail "--downloads $downloads: no such folder"
+[ -z "$downloads" ] || [ "$stage" -ne 2 ] || stage=1
+
+# What every stage is told, and what to type to come back to one.
+common=(--recipe "$recipe")
+for setting in "${set[@]}"; do common+=(--set "$setting"); done
+again=("$0" "${common[@]}")
+[ -z "$nj" ] || again+=(--nj "$nj")
+[ -z "$downloads" ] || again+=(--downloads "$downloads")
+[ "$device" = auto ] || again+=(--device "$device")
+[ "$stop_given" = 6 ] || again+=(--stop-stage "$stop_given")
+
+jobs=() from=() flags=()
+[ -z "$nj" ] || jobs=(--nj "$nj")
+[ -z "$downloads" ] || from=(--downloads "$downloads")
+[ "$fresh" = false ] || flags=(--fresh)
+[ "$dry_run" = false ] || common+=(--dry-run)
+
+# An environment that is active is used; the code is always the one beside this file.
+activate() {
+    local environment=${VIRTUAL_ENV:-${CONDA_PREFIX:-$root/.venv}}
+    export PATH=$environment/bin:$PATH PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
+    [ -f "$environment/.vctool-setup" ]
+}
+
+setup() {
+    local log=exp/setup.log
+    if [ "$dry_run" = true ]; then
+        "$root/local/setup.sh" --dry-run
+        return
+    fi
+    mkdir -p exp
+    "$root/local/setup.sh" 2>&1 | tee "$log" || {
+        printf 'log: %s\nrerun: %s--stage 0\n' "$log" "$(printf '%q ' "${again[@]}")" >&2
+        exit 2
+    }
+    activate
+    if [ -s "$log" ]; then
+        folder=$(python -m vctool show exp "${common[@]}")/log
+        mkdir -p "$folder" && mv "$log" "$folder/setup.log"
+    else
+        rm -f "$log"
+        echo "stage 0 setup: done already, nothing changed"
+    fi
+}
+
+# run NUMBER OPTIONS...: run one stage if it is asked for.
+run() {
+    local number=$1 name=${names[$1]} status=0
+    shift
+    [ "$stage" -le "$number" ] && [ "$number" -le "$stop_stage" ] || return 0
+    if [ "$ready" = false ]; then
+        echo "stage $number $name: would run after stage 0"
+        return
+    fi
+    VCTOOL_RERUN="$(printf '%q ' "${again[@]}")--stage $number" \
+        python -m vctool "$name" "${common[@]}" "$@" || status=$?
+    if [ "$status" -ne 0 ]; then
+        [ "$number" -eq "$stop_stage" ] || echo "later stages were not run" >&2
+        exit "$status"
+    fi
+}
+
+ready=true
+activate || ready=false
+if [ "$stage" -eq 0 ]; then
+    setup
+elif [ "$ready" = false ]; then
+    echo "no environment yet: stage 0 comes first"
+    setup
+fi
+activate || ready=false
+
+run 1 "${jobs[@]}" "${from[@]}"
+run 2 "${jobs[@]}"
+run 3 --device "$device" "${flags[@]}"
+run 4 --device "$device" "${jobs[@]}" "${flags[@]}"
+run 5 "${jobs[@]}" "${flags[@]}"
+run 6 "${jobs[@]}" "${flags[@]}"

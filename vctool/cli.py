@@ -1,0 +1,324 @@
+"""The command line: parse, call one function, print. Nothing heavy is imported before a body runs.
+
+A user's mistake is one line on stderr and exit status 2; an interrupted command exits with 130.
+"""
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from vctool.errors import VctoolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vctool.recipe import Recipe
+
+app = typer.Typer(
+    name="vctool",
+    help="Unpaired voice conversion: speech and an accompaniment in, singing out.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    # --stop_stage and --stop-stage are the same option, as Kaldi's users expect.
+    context_settings={"token_normalize_func": lambda token: token.replace("_", "-")},
+)
+prepare_app = typer.Typer(no_args_is_help=True, help="Prepare your own recordings.")
+data_app = typer.Typer(no_args_is_help=True, help="Check and mend data dirs.")
+app.add_typer(prepare_app, name="prepare")
+app.add_typer(data_app, name="data")
+
+Device = Literal["auto", "cpu", "cuda"]
+Domain = Literal["speech", "singing"]
+RecipeName = Annotated[str, typer.Option("--recipe", help="Name in recipes/, or a YAML file.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Any field; repeatable.")
+]
+Jobs = Annotated[int, typer.Option("--nj", min=1, help="Number of processes.")]
+DeviceName = Annotated[Device, typer.Option("--device", help="Where networks run.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of continuing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+Downloads = Annotated[
+    Path | None,
+    typer.Option("--downloads", metavar="DIR", help="Existing copies of corpora; nothing fetched."),
+]
+CORES = os.cpu_count() or 1
+
+
+def main() -> None:
+    """Run the command line and turn errors into one line and an exit status."""
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
+    logging.getLogger("vctool").setLevel(logging.DEBUG)
+    logging.getLogger().handlers[0].setLevel(logging.INFO)
+    # pyworld asks pkg_resources for its own version; the pinned setuptools still answers.
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    warnings.filterwarnings("ignore", message="Deprecated call to `pkg_resources")
+    try:
+        app()
+    except VctoolError as error:
+        print(f"vctool: {error}", file=sys.stderr)
+        sys.exit(getattr(error, "exit_code", 2))
+
+
+def _stage(
+    name: str,
+    recipe_name: str,
+    settings: list[str] | None,
+    work: "Callable[[Recipe], None]",
+    *,
+    force: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Load the recipe and run one of its stages, unless it is done."""
+    import shlex
+
+    from vctool import recipe
+    from vctool.stages import state
+
+    loaded = recipe.load(recipe_name, settings or ())
+    options = ["--recipe", recipe_name]
+    for setting in settings or ():
+        options += ["--set", setting]
+    state.run(
+        loaded,
+        name,
+        lambda: work(loaded),
+        force=force,
+        dry_run=dry_run,
+        options=shlex.join(options),
+    )
+
+
+@app.command()
+def download(
+    corpus: Annotated[str | None, typer.Argument(help="One corpus, not a recipe's.")] = None,
+    recipe: RecipeName = "mini",
+    settings: Settings = None,
+    downloads: Downloads = None,
+    nj: Jobs = CORES,
+    dry_run: DryRun = False,
+) -> None:
+    """Fetch or build corpora and prepare their data dirs (stage 1)."""
+    from vctool.stages import download as stage
+
+    if corpus is not None:
+        print(stage.prepare(corpus, downloads=downloads, nj=nj).summary)
+        return
+    _stage(
+        "download",
+        recipe,
+        settings,
+        lambda loaded: stage.run(loaded, downloads=downloads, nj=nj),
+        force=downloads is not None,  # it knows itself whether these were used before
+        dry_run=dry_run,
+    )
+
+
+@app.command()
+def features(
+    recipe: RecipeName = "mini",
+    settings: Settings = None,
+    nj: Jobs = CORES,
+    dry_run: DryRun = False,
+) -> None:
+    """Compute features and F0 statistics (stage 2)."""
+
+    def work(loaded: "Recipe") -> None:
+        from vctool.stages import features as stage
+        from vctool.stages.plan import discard_stale_dumps
+
+        discard_stale_dumps(loaded)
+        stage.run(loaded, nj=nj)
+
+    _stage("features", recipe, settings, work, dry_run=dry_run)
+
+
+@app.command()
+def train(
+    recipe: RecipeName = "mini",
+    settings: Settings = None,
+    device: DeviceName = "auto",
+    fresh: Fresh = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Train, or continue from the last checkpoint (stage 3)."""
+
+    def work(loaded: "Recipe") -> None:
+        from vctool.stages import train as stage
+
+        stage.run(loaded, device=device, fresh=fresh)
+
+    _stage("train", recipe, settings, work, force=fresh, dry_run=dry_run)
+
+
+@app.command()
+def infer(
+    recipe: RecipeName = "mini",
+    settings: Settings = None,
+    device: DeviceName = "auto",
+    nj: Jobs = CORES,
+    fresh: Fresh = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Convert held-out utterances (stage 4)."""
+
+    def work(loaded: "Recipe") -> None:
+        from vctool.stages import infer as stage
+
+        stage.run(loaded, device=device, nj=nj)
+
+    _stage("infer", recipe, settings, work, force=fresh, dry_run=dry_run)
+
+
+@app.command()
+def synthesize(
+    recipe: RecipeName = "mini",
+    settings: Settings = None,
+    nj: Jobs = CORES,
+    fresh: Fresh = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Turn converted features into sound (stage 5)."""
+
+    def work(loaded: "Recipe") -> None:
+        from vctool.stages import synthesize as stage
+
+        stage.run(loaded, nj=nj)
+
+    _stage("synthesize", recipe, settings, work, force=fresh, dry_run=dry_run)
+
+
+@app.command()
+def evaluate(
+    recipe: RecipeName = "mini",
+    settings: Settings = None,
+    nj: Jobs = CORES,
+    fresh: Fresh = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Score beside the anchors, plot, write RESULTS.md (stage 6)."""
+
+    def work(loaded: "Recipe") -> None:
+        from vctool.stages import evaluate as stage
+
+        stage.run(loaded, nj=nj)
+
+    _stage("evaluate", recipe, settings, work, force=fresh, dry_run=dry_run)
+
+
+@app.command()
+def status(recipe: RecipeName = "mini", settings: Settings = None) -> None:
+    """Say which stages of a recipe are done, stale (and why) or half done."""
+    from vctool import recipe as recipes
+    from vctool.stages import state
+
+    loaded = recipes.load(recipe, settings or ())
+    print(f"{recipe}: {loaded.exp}")
+    for entry, verdict in state.survey(loaded):
+        print(f"{entry.number} {entry.name:<11} {verdict.state:<10} {verdict.reason}".rstrip())
+
+
+@app.command()
+def show(
+    field: Annotated[str | None, typer.Argument(help="One field, such as train.steps.")] = None,
+    recipe: RecipeName = "mini",
+    settings: Settings = None,
+) -> None:
+    """Print a recipe as resolved, or one field of it."""
+    from vctool import recipe as recipes
+
+    print(recipes.show(recipes.load(recipe, settings or ()), field))
+
+
+@app.command()
+def convert(
+    inputs: Annotated[list[str], typer.Argument(help="Recordings, folders or globs.")],
+    accomp: Annotated[
+        Path | None, typer.Option("--accomp", help="Accompaniment, looped or cut to the speech.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="Experiment or checkpoint; else the newest.")
+    ] = None,
+    to: Annotated[str | None, typer.Option("--to", help="Domain or speaker to turn into.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Output file or folder.")] = None,
+    mix: Annotated[bool, typer.Option("--mix", help="Write the mix too.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing outputs.")] = False,
+    stretch: Annotated[
+        float | None, typer.Option("--stretch", help="Output length over input length.")
+    ] = None,
+    transpose: Annotated[float, typer.Option("--transpose", help="Semitones to shift by.")] = 0.0,
+    rate: Annotated[str, typer.Option("--rate", help="model, input, or a rate in Hz.")] = "model",
+    accomp_offset: Annotated[
+        float, typer.Option("--accomp-offset", help="Second of the accompaniment to begin at.")
+    ] = 0.0,
+    device: DeviceName = "auto",
+) -> None:
+    """Convert recordings with a trained model."""
+    from vctool.stages.convert_files import convert_files
+
+    summary = convert_files(
+        inputs,
+        model=model,
+        accomp=accomp,
+        to=to,
+        out=out,
+        mix=mix,
+        force=force,
+        stretch=stretch,
+        transpose=transpose,
+        rate=rate,
+        accomp_offset=accomp_offset,
+        device=device,
+    )
+    print("\n".join(summary.lines()))
+    if summary.exit_code:
+        raise typer.Exit(summary.exit_code)
+
+
+@prepare_app.command("from-wavs")
+def from_wavs(
+    folder: Annotated[Path, typer.Argument(help="Holds <speaker>/**/*.{wav,flac,mp3,ogg}.")],
+    name: Annotated[str, typer.Option("--name", help="Name of the corpus and of its recipe.")],
+    domain: Annotated[Domain, typer.Option("--domain", help="What the recordings are.")],
+    accomp: Annotated[
+        Path | None, typer.Option("--accomp", help="Accompaniments, matched by file name.")
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="Recipe to take everything else from.")
+    ] = "mini",
+    force: Annotated[bool, typer.Option("--force", help="Replace what has this name.")] = False,
+) -> None:
+    """Prepare your own recordings and write recipes/NAME.yaml."""
+    from vctool.stages.download import prepare_own
+
+    path = prepare_own(folder, name=name, domain=domain, accomp=accomp, base=recipe, force=force)
+    print(f"wrote data/{name} and {path}; train with ./run.sh --recipe {name}")
+
+
+@data_app.command()
+def check(folders: Annotated[list[Path], typer.Argument(help="Data dirs.")]) -> None:
+    """Name every problem of data dirs; exit status 1 where there is any."""
+    from vctool.data import datadir
+
+    problems = [problem for folder in folders for problem in datadir.check(folder)]
+    for problem in problems:
+        print(problem)
+    print(f"{len(problems)} problems in {len(folders)} data dirs")
+    if problems:
+        raise typer.Exit(1)
+
+
+@data_app.command()
+def fix(folders: Annotated[list[Path], typer.Argument(help="Data dirs.")]) -> None:
+    """Sort tables and drop broken entries; the old tables go to .backup/."""
+    from vctool.data import datadir
+
+    for folder in folders:
+        for line in datadir.fix(folder):
+            print(line)
