@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vctool.data.datadir import DataDir, Utterance
+from vctool.data.datadir import DataDir
 from vctool.data.speaker_table import SpeakerTable
 from vctool.data.store import FeatureStore
+from vctool.data.utterance import Utterance
 from vctool.errors import DataError
 from vctool.features.stats import SpeakerStats
 
@@ -106,7 +107,7 @@ class FeatureSet:
     ) -> "FeatureSet":
         """Build a set in memory: `arrays[kind][id]` (F, D), and every id's speaker and domain."""
         known = [
-            Utterance(id=name, speaker=speaker, wav=Path(f"{name}.wav"), domain=domains[name])
+            Utterance(name, speaker, domains[name], wav=Path(f"{name}.wav"), duration=0.0)
             for name, speaker in speakers.items()
         ]
         return cls(known, arrays)

@@ -1,0 +1,39 @@
+"""The WORLD vocoder: coded F0, envelope and aperiodicity to wave."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from vctool.errors import ConfigError
+from vctool.features import world
+from vctool.features.settings import FeatureConfig
+
+
+class Vocoder:
+    """WORLD features to wave; honours the F0 that a model writes."""
+
+    kind = "world"
+    """The kind of features that it turns into sound."""
+
+    def accepts(self, config: FeatureConfig, kinds: Sequence[str]) -> None:
+        """Refuse features that it cannot turn into sound.
+
+        Raises:
+            ConfigError: they hold no `world`, or a longer coded envelope than WORLD's FFT has.
+        """
+        if self.kind not in kinds:
+            raise ConfigError(
+                f"vocoder: world needs 'world' features, this model writes {', '.join(kinds)}"
+            )
+        longest = world.fft_size(config) // 4
+        if config.envelope_dim > longest:
+            raise ConfigError(
+                f"features: envelope_dim = {config.envelope_dim} is more than WORLD codes at "
+                f"{config.rate} Hz; at most {longest}"
+            )
+
+    def synthesise(
+        self, features: Mapping[str, np.ndarray], config: FeatureConfig, samples: int
+    ) -> np.ndarray:
+        """Turn `features["world"]`, (F, D), into a wave (samples,) float32."""
+        return world.synthesise(features[self.kind], config, samples)
