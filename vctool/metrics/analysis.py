@@ -1,0 +1,55 @@
+"""What every measure reads of a wave, computed once."""
+
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+
+from vctool.metrics.notes import Note, segment
+from vctool.metrics.pitch import RATE, at_scoring_rate, track
+from vctool.metrics.spectral import bands_db, cepstra
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """F0 and spectral envelope of one wave, every 10 ms."""
+
+    f0: np.ndarray
+    """(F,) [Hz], 0 where unvoiced."""
+    bands: np.ndarray
+    """(F, N_BANDS) [dB], 0 at the utterance's strongest."""
+    seconds: float
+    """Length of the wave [s]."""
+
+    @cached_property
+    def notes(self) -> list[Note]:
+        """Segments of the F0 track."""
+        return segment(self.f0)
+
+    @cached_property
+    def cepstra(self) -> np.ndarray:
+        """Cepstra c1..c12: (F, CEPSTRA)."""
+        return cepstra(self.bands)
+
+    @property
+    def voiced(self) -> int:
+        """Number of voiced frames."""
+        return int(np.count_nonzero(self.f0))
+
+
+def analyse(wave: np.ndarray, rate: int) -> Analysis:
+    """Analyse one wave (T,) of any rate and level."""
+    wave = at_scoring_rate(wave, rate)
+    return Analysis(track(wave), bands_db(wave), len(wave) / RATE)
+
+
+def analyse_all(waves: Sequence[np.ndarray], rate: int, nj: int = 1) -> list[Analysis]:
+    """Analyse waves in order, on `nj` processes."""
+    if nj == 1 or len(waves) < 8:
+        return [analyse(wave, rate) for wave in waves]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(nj, mp_context=context) as pool:
+        return list(pool.map(partial(analyse, rate=rate), waves, chunksize=4))

@@ -1,0 +1,90 @@
+"""Agreement of a melody with the harmony of its accompaniment.
+
+The measure is the mean weight of the accompaniment's chroma at the pitch class that is sung. A
+drone on the strongest pitch class beats every singer, so it is read beside a drone and beside the
+same melody against other accompaniments.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vctool.metrics.pitch import RATE, at_scoring_rate, to_semitones
+from vctool.metrics.spectral import power_frames
+
+N_FFT = 4096
+"""Window of the chroma analysis [samples at 16 kHz]: 256 ms, semitones apart from 130 Hz on."""
+SILENT_DB = -80.0
+"""Frames whose power is this far below the strongest one's hold no harmony [dB]."""
+
+
+def chroma(wave: np.ndarray, rate: int) -> np.ndarray:
+    """Share the energy of an accompaniment among pitch classes C..B, tuned to A4 = 440 Hz.
+
+    Args:
+        wave: (T,).
+        rate: its sampling rate [Hz].
+
+    Returns:
+        (1 + T // HOP, 12), each frame of sum 1; silent frames hold NaN.
+    """
+    import librosa
+
+    power = power_frames(at_scoring_rate(wave, rate), N_FFT)
+    bank = librosa.filters.chroma(sr=RATE, n_fft=N_FFT, tuning=0.0)
+    energy = power @ bank.T
+    total = energy.sum(axis=1, keepdims=True)
+    silent = total <= total.max(initial=0.0) * 10 ** (SILENT_DB / 10)
+    return np.asarray(np.where(silent, np.nan, energy / np.where(silent, 1.0, total)))
+
+
+def fit_frames(values: np.ndarray, frames: int) -> np.ndarray:
+    """Loop or cut frames (F, D) to a number of frames, as conversion does with accompaniments."""
+    return np.resize(values, (frames, values.shape[1]))
+
+
+def agreement(f0: np.ndarray, weights: np.ndarray) -> tuple[float, int]:
+    """Add up the chroma's weight at the sung pitch class.
+
+    Args:
+        f0: (F,) [Hz], 0 where unvoiced.
+        weights: (G, 12) chroma of the accompaniment, looped or cut to F.
+
+    Returns:
+        Sum over the frames that are voiced and not silent in the accompaniment, and their number.
+    """
+    weights = fit_frames(weights, len(f0))
+    usable = np.flatnonzero((f0 > 0) & np.isfinite(weights[:, 0]))
+    classes = np.rint(to_semitones(f0[usable])).astype(int) % 12
+    return float(weights[usable, classes].sum()), len(usable)
+
+
+def shuffled_agreement(
+    f0: np.ndarray, index: int, chromas: Sequence[np.ndarray], turns: int = 5
+) -> tuple[float, int]:
+    """Add up the agreement with the accompaniments of other utterances.
+
+    Args:
+        f0: (F,) of utterance `index`.
+        index: its place in `chromas`.
+        chromas: chroma of every utterance's accompaniment.
+        turns: how many others, spread evenly over the rest.
+
+    Returns:
+        Sums of weights and of frames over those accompaniments.
+    """
+    others = len(chromas) - 1
+    steps = np.unique(np.linspace(1, others, min(turns, others)).astype(int))
+    parts = [agreement(f0, chromas[(index + step) % len(chromas)]) for step in steps]
+    return sum(weight for weight, _ in parts), sum(frames for _, frames in parts)
+
+
+def strongest(weights: np.ndarray, count: int = 1) -> np.ndarray:
+    """Name the strongest pitch classes of a stretch of chroma (F, 12), strongest first."""
+    assert np.isfinite(weights).any(), "no frame of the accompaniment holds sound"
+    return np.argsort(-np.nanmean(weights, axis=0), kind="stable")[:count]
+
+
+def has_sound(weights: np.ndarray) -> bool:
+    """Tell whether any frame of a chroma (F, 12) holds sound."""
+    return bool(np.isfinite(weights).any())
