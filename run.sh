@@ -127,6 +127,7 @@ elif [ "$ready" = false ]; then
     echo "no environment yet: stage 0 comes first"
     setup
 fi
+ready=true
 activate || ready=false
 
 run 1 "${jobs[@]}" "${from[@]}"

@@ -51,7 +51,7 @@ class Stage:
     needs: tuple[str, ...] = ()
     """Names of the stages whose outputs it reads."""
     own: tuple[str, ...] = ()
-    """Folders below the experiment's that hold nothing but its results: void with its inputs."""
+    """Patterns of folders in the experiment's that are its results alone: void with its inputs."""
 
 
 def file_hash(path: Path) -> str:
@@ -212,7 +212,7 @@ STAGES = (
         _synthesize_inputs,
         lambda recipe: [recipe.exp / "wav"],
         needs=("infer",),
-        own=("wav", "wav_shuffled", "wav_to_speech"),
+        own=("wav", "wav_*"),
     ),
     Stage(
         6,

@@ -179,9 +179,9 @@ def run(
         reason = f": {verdict.reason}" if verdict.reason else ""
         logger.info("%s: %s (%s%s)", title, entry.does, verdict.state, reason)
         if verdict.changed or force:
-            for folder in entry.own:
-                if (recipe.exp / folder).exists():
-                    shutil.rmtree(recipe.exp / folder)
+            for pattern in entry.own:
+                for folder in recipe.exp.glob(pattern):
+                    shutil.rmtree(folder)
         seconds = _recorded(recipe, entry, work)
         logger.info("%s: done in %.1f s", title, seconds)
     return True

@@ -1,0 +1,100 @@
+"""The command line: quick help, one line for a mistake, exit codes."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from vctool import cli
+from vctool.errors import ConfigError
+
+ROOT = Path(cli.__file__).parents[1]
+HEAVY = ("torch", "numpy", "librosa", "pydantic", "matplotlib", "rich")
+
+
+def vctool(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "vctool", *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = f"import sys, vctool.cli; print([n for n in {HEAVY!r} if n in sys.modules])"
+    found = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert found.stdout.strip() == "[]"
+
+
+def test_help_is_quick_and_names_every_command(tmp_path: Path) -> None:
+    begin = time.perf_counter()
+    said = vctool("--help", cwd=tmp_path)
+    # 0.1 s on a quiet machine; the bound is loose because tests run on busy ones
+    assert time.perf_counter() - begin < 2.0
+    for command in ("download", "features", "train", "infer", "synthesize", "evaluate", "convert"):
+        assert f"\n  {command} " in said.stdout
+
+
+@pytest.mark.parametrize("command", ["status", "features", "train", "show"])
+def test_a_misspelt_recipe_is_one_line_and_exit_2(command: str, tmp_path: Path) -> None:
+    said = vctool(command, "--recipe", "minni", cwd=tmp_path)
+    assert said.returncode == 2
+    assert said.stdout == ""
+    assert said.stderr.count("\n") == 1
+    assert said.stderr.startswith("vctool: --recipe minni: no such recipe")
+
+
+def test_a_misspelt_setting_is_one_line_with_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(
+        "name: r\nfamily: f\ncorpus: {speech: a}\nfeatures: {}\ntrain: {}\nvocoder: v\n"
+    )
+    said = vctool("show", "--recipe", "r.yaml", "--set", "train.step=3", cwd=tmp_path)
+    assert said.returncode == 2
+    assert said.stderr == "vctool: r.yaml: no field 'train.step'; did you mean 'steps'?\n"
+    said = vctool(
+        "show", "train.steps", "--recipe", "r.yaml", "--set", "train.steps=3", cwd=tmp_path
+    )
+    assert (said.returncode, said.stdout) == (0, "3\n")
+
+
+def test_options_take_dashes_and_underscores() -> None:
+    runner = CliRunner()
+    for option in ("--dry-run", "--dry_run"):
+        result = runner.invoke(cli.app, ["features", "--recipe", "minni", option])
+        assert isinstance(result.exception, ConfigError)
+    assert runner.invoke(cli.app, ["features", "--dry-rum"]).exit_code == 2
+
+
+def test_a_stage_hands_over_what_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, object] = {}
+
+    def run(recipe: object, name: str, work: object, **options: object) -> bool:
+        seen.update(options, recipe=recipe, name=name)
+        return True
+
+    monkeypatch.setattr("vctool.stages.state.run", run)
+    monkeypatch.setattr("vctool.recipe.load", lambda name, settings: (name, list(settings)))
+    result = CliRunner().invoke(
+        cli.app, ["train", "--recipe", "x", "--set", "a=1", "--set", "b=2 3", "--fresh"]
+    )
+    assert result.exit_code == 0, result.output
+    assert seen["recipe"] == ("x", ["a=1", "b=2 3"])
+    assert seen["options"] == "--recipe x --set a=1 --set 'b=2 3'"
+    assert (seen["name"], seen["force"], seen["dry_run"]) == ("train", True, False)
+
+
+def test_python_m_vctool_is_the_same_command(tmp_path: Path) -> None:
+    assert vctool("--help", cwd=tmp_path).stdout.startswith("Usage:")

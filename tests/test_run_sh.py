@@ -1,0 +1,208 @@
+"""run.sh and local/setup.sh against a stand-in for Python, so that no stage is really run."""
+
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+STUB = """#!/usr/bin/env bash
+# Notes what it is asked for; fails at the stage that FAIL names.
+case "$*" in
+    "-m vctool show exp"*) echo exp/toy ;;
+    "-m vctool"*)
+        echo "$*" >>"$CALLS"
+        if [ "$3" = "${FAIL-}" ]; then echo "rerun: $VCTOOL_RERUN" >&2; exit 2; fi ;;
+    "-m pip --version") ;;
+    "-m pip"*) echo "pip" >>"$CALLS" ;;
+    *sysconfig*purelib*) echo "$STUB_SITE" ;;
+    *sysconfig*) echo /usr/include ;;
+    *sys.version_info*) exit "${OLD-0}" ;;
+    --version) echo "Python 3.11.0" ;;
+esac
+"""
+
+
+class Project:
+    """A copy of the scripts with an environment in which Python is the stand-in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.copytree(ROOT / "local", folder / "local")
+        for name in ("run.sh", "requirements.txt", "requirements-dev.txt", "constraints.txt"):
+            shutil.copy(ROOT / name, folder / name)
+        self.environment = folder / "environment"
+        python = self.environment / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        python.write_text(STUB)
+        python.chmod(python.stat().st_mode | stat.S_IXUSR)
+        site = folder / "site"
+        (site / "torch").mkdir(parents=True)
+        (site / "pyworld").mkdir()
+        self.calls_file = folder / "calls"
+        self.variables = os.environ | {
+            "VIRTUAL_ENV": str(self.environment),
+            "CALLS": str(self.calls_file),
+            "STUB_SITE": str(site),
+        }
+
+    def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["./run.sh", *arguments],
+            cwd=self.folder,
+            env=self.variables | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    @property
+    def calls(self) -> list[str]:
+        """What was asked of Python since the last look, without `-m vctool`."""
+        if not self.calls_file.exists():
+            return []
+        lines = self.calls_file.read_text().splitlines()
+        self.calls_file.unlink()
+        return [line.removeprefix("-m vctool ") for line in lines]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def verbs(calls: list[str]) -> list[str]:
+    return [call.split()[0] for call in calls if call != "pip"]
+
+
+ALL = ["download", "features", "train", "infer", "synthesize", "evaluate"]
+
+
+def test_everything_runs_in_order_and_setup_only_once(project: Project) -> None:
+    said = project.run()
+    assert said.returncode == 0, said.stderr
+    calls = project.calls
+    assert calls[:2] == ["pip", "pip"]
+    assert verbs(calls) == ALL
+    assert calls[2] == "download --recipe mini"
+    assert (project.folder / "exp/toy/log/setup.log").read_text().count("installing into") == 1
+    assert project.run().returncode == 0
+    assert verbs(project.calls) == ALL  # and no pip
+
+
+def test_changed_pins_are_installed_again(project: Project) -> None:
+    project.run("--stop-stage", "0")
+    assert project.calls == ["pip", "pip"]
+    with (project.folder / "constraints.txt").open("a") as file:
+        file.write("extra==1\n")
+    project.run("--stop-stage", "setup")
+    assert project.calls == ["pip", "pip"]
+
+
+def test_an_old_python_is_refused(project: Project) -> None:
+    said = project.run(OLD="1")
+    assert said.returncode == 2
+    assert "Python 3.11 or newer is needed" in said.stdout
+    assert "rerun: ./run.sh --recipe mini --stage 0" in said.stderr
+    assert project.calls == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--stage", "3"], ALL[2:]),
+        (["--stage", "train", "--stop_stage", "infer"], ["train", "infer"]),
+        (["--stage=5", "--stop-stage=5"], ["synthesize"]),
+        (["--stage", "2", "--downloads", "."], ALL),
+        (["--stage", "3", "--downloads", "."], ALL[2:]),
+    ],
+)
+def test_stages_are_chosen_by_number_or_name(
+    project: Project, arguments: list[str], expected: list[str]
+) -> None:
+    project.run("--stop-stage", "0")
+    project.calls_file.unlink()
+    said = project.run(*arguments)
+    assert said.returncode == 0, said.stderr
+    assert verbs(project.calls) == expected
+
+
+def test_options_reach_the_stages_that_know_them(project: Project) -> None:
+    project.run(
+        *("--recipe", "x", "--nj", "4", "--device", "cpu", "--fresh", "--downloads", "."),
+        *("--set", "a=1", "--set", "b=two words"),
+    )
+    calls = [call for call in project.calls if call != "pip"]
+    common = "--recipe x --set a=1 --set b=two words"
+    assert calls == [
+        f"download {common} --nj 4 --downloads .",
+        f"features {common} --nj 4",
+        f"train {common} --device cpu --fresh",
+        f"infer {common} --device cpu --nj 4 --fresh",
+        f"synthesize {common} --nj 4 --fresh",
+        f"evaluate {common} --nj 4 --fresh",
+    ]
+
+
+def test_a_failing_stage_stops_the_rest_and_says_how_to_go_on(project: Project) -> None:
+    said = project.run("--recipe", "x", "--set", "b=two words", "--nj", "3", FAIL="train")
+    assert said.returncode == 2
+    assert verbs(project.calls) == ALL[:3]
+    assert r"rerun: ./run.sh --recipe x --set b=two\ words --nj 3 --stage 3" in said.stderr
+    assert said.stderr.endswith("later stages were not run\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--stages", "3"], "unknown option '--stages'"),
+        (["--stage"], "--stage needs a value"),
+        (["--stage", "7"], "--stage 7: no such stage; there are 0 to 6: setup download"),
+        (["--stop_stage", "tran"], "--stop-stage tran: no such stage"),
+        (["--stage", "4", "--stop-stage", "2"], "--stage 4 comes after --stop-stage 2"),
+        (["--downloads", "nowhere"], "--downloads nowhere: no such folder"),
+        (["--fresh=yes"], "--fresh takes no value"),
+        (["mini"], "unexpected argument 'mini'"),
+    ],
+)
+def test_a_wrong_command_line_is_refused_by_name(
+    project: Project, arguments: list[str], message: str
+) -> None:
+    said = project.run(*arguments)
+    assert said.returncode == 2
+    assert said.stderr.startswith(f"./run.sh: {message}")
+    assert said.stderr.count("\n") == 1
+    assert project.calls == []
+
+
+def test_help_prints_every_stage_without_an_environment(project: Project) -> None:
+    said = project.run("--help", VIRTUAL_ENV="/nowhere")
+    assert said.returncode == 0
+    for number, name in enumerate(["setup", *ALL]):
+        assert f"\n  {number} {name} " in said.stdout
+
+
+def test_a_dry_run_changes_nothing(project: Project) -> None:
+    before = sorted(project.folder.rglob("*"))
+    said = project.run("--dry-run")
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.startswith("stage 0 setup: not done")
+    assert "stage 6 evaluate: would run after stage 0" in said.stdout
+    assert sorted(project.folder.rglob("*")) == before
+    project.run("--stop-stage", "0")
+    project.calls_file.unlink()
+    project.run("--dry_run")
+    assert project.calls == [
+        f"{name} --recipe mini --dry-run{' --device auto' if name in ('train', 'infer') else ''}"
+        for name in ALL
+    ]
+
+
+def test_without_an_environment_a_later_stage_sets_up_first(project: Project) -> None:
+    said = project.run("--stage", "6")
+    assert "no environment yet: stage 0 comes first" in said.stdout
+    assert project.calls == ["pip", "pip", "evaluate --recipe mini"]
