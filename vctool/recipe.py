@@ -92,6 +92,10 @@ class Recipe(Config):
         """Folder of one kind of features; the settings' hash is part of it."""
         return Path("dump") / corpus / split / f"{kind}-{self.features.hash8(kind)}"
 
+    def stats(self, corpus: str, split: str) -> Path:
+        """File of the F0 statistics of one split's voices (`data.speaker_table`)."""
+        return self.dump(corpus, split, "f0") / "stats.json"
+
     @property
     def roles(self) -> dict[str, str]:
         """The corpus of every role: domains, or speakers of one corpus."""

@@ -1,0 +1,163 @@
+"""Training batches: fixed-length clips of several roles, drawn without any pairing.
+
+Here, and nowhere else, the (F, D) arrays of a dump become the (B, D, F) tensors of a network.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vctool.data.feature_set import FeatureSet
+from vctool.data.sampling import generator, share
+from vctool.errors import DataError
+
+
+class Clips(NamedTuple):
+    """Clips of one role."""
+
+    voice: Tensor
+    """(B, C, F) channels of the voice."""
+    condition: Tensor
+    """(B, K, F) channels of the accompaniment; K is 0 where there is none."""
+    key: Tensor
+    """(B,) int64; seeds the noise that belongs to each clip."""
+
+
+@dataclass(frozen=True)
+class Role:
+    """Where the clips of one role come from."""
+
+    utterances: FeatureSet
+    """The voices."""
+    accompaniments: FeatureSet | None = None
+    """Utterances whose accompaniments are drawn at random; None: each voice's own."""
+
+
+Prepare = Callable[[FeatureSet, str], np.ndarray]
+"""(utterances, id) to the channels of one utterance, (F, C) float32."""
+
+
+class UnpairedClips:
+    """Clips of every role, each role drawn independently of the others.
+
+    Utterances are drawn in proportion to their length, and the place of the clip uniformly, so
+    every frame is equally likely. Utterances shorter than a clip are extended by reflection.
+
+    Args:
+        roles: what to draw from, by role.
+        voice: how an utterance's channels are made; made once and kept.
+        condition: how an accompaniment's channels are made, or None where there is none.
+        frames: clip length [frames].
+        batch_size: clips of each role in a global batch.
+        seed: seed of everything drawn.
+    """
+
+    def __init__(
+        self,
+        roles: Mapping[str, Role],
+        voice: Prepare,
+        condition: Prepare | None,
+        frames: int,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        for role, source in roles.items():
+            if not source.utterances.ids:
+                raise DataError(f"no utterances of role '{role}' in {source.utterances.path}")
+        self.roles = dict(roles)
+        self.frames = frames
+        self.batch_size = batch_size
+        self.seed = seed
+        self._voice = _Memo(voice)
+        self._condition = _Memo(condition) if condition is not None else None
+
+    def batch(self, step: int, rank: int = 0, world_size: int = 1) -> dict[str, Clips]:
+        """Return this process's share of the global batch of a step, by role."""
+        part = share(self.batch_size, rank, world_size)
+        return self._draw(step, range(self.batch_size)[part])
+
+    def setup_batch(self) -> dict[str, Clips]:
+        """Return a larger batch, from which data-dependent buffers are initialised."""
+        return self._draw(-1, range(max(128, self.batch_size)))
+
+    def names(self, step: int) -> list[str]:
+        """Return the ids of the utterances in the global batch of a step."""
+        return [
+            utterance
+            for index, role in enumerate(self.roles)
+            for example in range(self.batch_size)
+            for utterance in self._choose(index, role, step, example)[:1]
+        ]
+
+    def _draw(self, step: int, examples: Sequence[int]) -> dict[str, Clips]:
+        return {
+            role: self._clips(index, role, step, examples) for index, role in enumerate(self.roles)
+        }
+
+    def _clips(self, index: int, role: str, step: int, examples: Sequence[int]) -> Clips:
+        voices, conditions, keys = [], [], []
+        source = self.roles[role]
+        for example in examples:
+            own, place, other, other_place = self._choose(index, role, step, example)
+            voices.append(_clip(self._voice(source.utterances, own), place, self.frames))
+            if self._condition is not None:
+                if source.accompaniments is None:
+                    channels = self._condition(source.utterances, own)
+                    conditions.append(_clip(channels, place, self.frames))
+                else:
+                    channels = self._condition(source.accompaniments, other)
+                    conditions.append(_clip(channels, other_place, self.frames))
+            keys.append(int(generator(self.seed, step + 1, index, example, 1).integers(1 << 62)))
+        empty = torch.zeros(len(voices), 0, self.frames)
+        return Clips(
+            voice=_stack(voices),
+            condition=_stack(conditions) if conditions else empty,
+            key=torch.tensor(keys, dtype=torch.int64),
+        )
+
+    def _choose(
+        self, index: int, role: str, step: int, example: int
+    ) -> tuple[str, float, str, float]:
+        """Choose a voice, its place, an accompaniment and its place; places lie in [0, 1)."""
+        random = generator(self.seed, step + 1, index, example, 0)
+        source = self.roles[role]
+        own = _by_length(source.utterances, random)
+        place = float(random.random())
+        other = _by_length(source.accompaniments, random) if source.accompaniments else own
+        return own, place, other, float(random.random())
+
+
+class _Memo:
+    """Keep the channels of every utterance once made: the second epoch prepares nothing."""
+
+    def __init__(self, prepare: Prepare) -> None:
+        self._prepare = prepare
+        self._kept: dict[tuple[int, str], np.ndarray] = {}
+
+    def __call__(self, utterances: FeatureSet, name: str) -> np.ndarray:
+        key = (id(utterances), name)
+        if key not in self._kept:
+            self._kept[key] = np.ascontiguousarray(self._prepare(utterances, name), np.float32)
+        return self._kept[key]
+
+
+def _by_length(utterances: FeatureSet, random: np.random.Generator) -> str:
+    ends = utterances.cumulative_frames
+    return utterances.ids[int(np.searchsorted(ends, random.integers(ends[-1]), side="right"))]
+
+
+def _clip(channels: np.ndarray, place: float, frames: int) -> np.ndarray:
+    """Cut (F, C) to (frames, C) at a place in [0, 1)."""
+    spare = len(channels) - frames
+    if spare < 0:
+        return np.pad(channels, ((0, -spare), (0, 0)), mode="symmetric")
+    start = int(place * (spare + 1))
+    return channels[start : start + frames]
+
+
+def _stack(clips: list[np.ndarray]) -> Tensor:
+    return torch.from_numpy(np.stack(clips).swapaxes(1, 2).copy())

@@ -1,0 +1,163 @@
+"""One direction of the conversion: a Wave-U-Net for the spectrum, a melody network for the pitch."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vctool.models.vocal_cyclegan.melody import MelodyNet, best_path, expected_note, glide
+from vctool.models.vocal_cyclegan.normalise import Domain
+from vctool.models.vocal_cyclegan.streams import Layout
+from vctool.models.vocal_cyclegan.waveunet import WaveUNet
+
+if TYPE_CHECKING:
+    from vctool.models.vocal_cyclegan.system import Config
+
+
+class Output(NamedTuple):
+    """A generated clip."""
+
+    spectrum: Tensor
+    """(B, spectrum, F) bands and aperiodicities [dB], relative to the utterance's level."""
+    scores: Tensor | None
+    """(B, NOTES, S) unnormalised log-probabilities of notes, or None for mel."""
+    notes: Tensor | None
+    """(B, F) expected MIDI notes, or None for mel."""
+    voiced: Tensor | None
+    """(B, F) share of voicing in [0, 1], or None for mel."""
+
+
+class Bottleneck(NamedTuple):
+    """How much of the input's pitch a melody network is shown."""
+
+    scale: Tensor
+    """(B,) in [0, 1], how far the melody follows the contour."""
+    noise: Tensor
+    """(B, F) semitones added to the contour."""
+    offset: Tensor
+    """(B,) semitones added to the register."""
+
+    @classmethod
+    def quiet(cls, scale: float, voice: Tensor) -> "Bottleneck":
+        """Show (B, C, F) voices without noise, for conversion."""
+        clips, _, frames = voice.shape
+        return cls(
+            voice.new_full((clips,), scale), voice.new_zeros(clips, frames), voice.new_zeros(clips)
+        )
+
+
+class Generator(nn.Module):
+    """Convert clips of one domain to the other.
+
+    The spectrum comes in normalised by the origin's statistics and goes out by the target's, so
+    with `residual` an untrained generator is the mean-variance transform. Bands that only one
+    domain carries are not shown: what belongs in them is inferred from those below.
+
+    Args:
+        config: the family's hyper-parameters.
+        layout: the voice's channels.
+        channels: widths of the Wave-U-Net.
+        condition_channels: accompaniment channels, the last twelve chroma; 0 for none.
+        frame_rate: frames per second [Hz].
+    """
+
+    def __init__(
+        self,
+        config: "Config",
+        layout: Layout,
+        channels: Sequence[int],
+        condition_channels: int,
+        frame_rate: float,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.layout = layout
+        self.frame_rate = frame_rate
+        self.condition_channels = condition_channels
+        pitched = layout.kind == "world"
+        self.spectrum = WaveUNet(
+            layout.spectrum + condition_channels + (2 if pitched else 0),
+            layout.spectrum + (1 if pitched else 0),
+            channels,
+            config.kernel,
+            zero_output=config.residual,
+        )
+        self.melody = MelodyNet(config.melody_width, config.melody_layers) if pitched else None
+
+    def forward(
+        self,
+        voice: Tensor,
+        condition: Tensor | None,
+        origin: Domain,
+        target: Domain,
+        shared: Tensor,
+        bottleneck: Bottleneck,
+    ) -> Output:
+        """Generate clips.
+
+        Args:
+            voice: (B, C, F) voice channels.
+            condition: (B, K, F) accompaniment channels, or None.
+            origin: statistics of the domain the voice comes from.
+            target: statistics of the domain to convert to.
+            shared: (spectrum,) bool, the channels that both domains carry.
+            bottleneck: how much of the input's pitch the melody network is shown.
+        """
+        shown = origin.normalise(voice[:, : self.layout.spectrum]) * shared[None, :, None]
+        inputs = [shown]
+        if self.condition_channels:
+            assert condition is not None
+            inputs.append(target.normalise_condition(condition))
+        scores = notes = voiced = None
+        if self.melody is not None:
+            voicing = voice[:, self.layout.voiced]
+            scores = self._scores(voice, condition, origin, target, shown, bottleneck)
+            notes = expected_note(scores, voice.shape[-1])
+            inputs += [target.normalise_note(notes)[:, None], voicing[:, None]]
+        made = self.spectrum(torch.cat(inputs, dim=1))
+        spectrum = made[:, : self.layout.spectrum]
+        if self.config.residual:
+            spectrum = spectrum + shown
+        if self.melody is not None:
+            # Voicing starts as the input's; the network moves it where the target differs.
+            voiced = torch.sigmoid(made[:, -1] + 6.0 * voice[:, self.layout.voiced] - 3.0)
+        return Output(target.restore(spectrum), scores, notes, voiced)
+
+    def _scores(
+        self,
+        voice: Tensor,
+        condition: Tensor | None,
+        origin: Domain,
+        target: Domain,
+        shown: Tensor,
+        bottleneck: Bottleneck,
+    ) -> Tensor:
+        assert self.melody is not None
+        mean = voice[:, self.layout.mean_note].mean(dim=1)
+        register = target.note_mean + target.note_spread * origin.normalise_note(mean)
+        register = register + bottleneck.offset
+        shared = target.contour_spread * voice[:, self.layout.contour]
+        wanted = register[:, None] + bottleneck.scale[:, None] * shared + bottleneck.noise
+        if condition is not None:
+            chroma = condition[:, -12:]
+        else:
+            chroma = voice.new_full((len(voice), 12, voice.shape[-1]), 1.0 / 12.0)
+        level = shown[:, : self.layout.bands].mean(dim=1)
+        scores: Tensor = self.melody(chroma, wanted, register, voice[:, self.layout.voiced], level)
+        return scores
+
+    def decode(self, output: Output, target: Domain) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Decide on the pitch of one converted utterance.
+
+        Returns:
+            (F,) MIDI notes and (F,) bool voicing, or two None for mel.
+        """
+        if output.scores is None:
+            return None, None
+        assert output.voiced is not None
+        frames = output.spectrum.shape[-1]
+        path = best_path(output.scores[0], target.transitions, self.config.emission)
+        notes = glide(path, frames, self.frame_rate, self.config.glide_seconds)
+        return notes, output.voiced[0].float().cpu().numpy() > 0.5

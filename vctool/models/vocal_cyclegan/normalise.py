@@ -1,0 +1,117 @@
+"""What the networks know of a domain without learning it: means, spreads, bandwidth, note moves."""
+
+import torch
+from torch import Tensor, nn
+
+from vctool.models.vocal_cyclegan.melody import NOTES, count_transitions
+from vctool.models.vocal_cyclegan.streams import Layout
+
+AUDIBLE_DB = 55.0
+"""A band is carried by a domain if it comes within this of the domain's strongest band [dB]."""
+
+
+class Domain(nn.Module):
+    """Statistics of one domain's training clips, kept as buffers so that checkpoints carry them.
+
+    Args:
+        layout: the voice's channels.
+        condition_channels: the accompaniment's channels, the last twelve chroma; 0 for none.
+    """
+
+    def __init__(self, layout: Layout, condition_channels: int) -> None:
+        super().__init__()
+        self.layout = layout
+        self.register_buffer("mean", torch.zeros(layout.spectrum))
+        self.register_buffer("spread", torch.ones(layout.spectrum))
+        self.register_buffer("condition_mean", torch.zeros(condition_channels))
+        self.register_buffer("condition_spread", torch.ones(condition_channels))
+        self.register_buffer("note_mean", torch.tensor(57.0))
+        self.register_buffer("note_spread", torch.tensor(4.0))
+        self.register_buffer("contour_spread", torch.tensor(2.0))
+        self.register_buffer("transitions", torch.zeros(2 * NOTES - 1))
+
+    mean: Tensor
+    spread: Tensor
+    condition_mean: Tensor
+    condition_spread: Tensor
+    note_mean: Tensor
+    note_spread: Tensor
+    contour_spread: Tensor
+    transitions: Tensor
+
+    @torch.no_grad()
+    def measure(self, voice: Tensor, condition: Tensor) -> None:
+        """Take the statistics from clips.
+
+        Args:
+            voice: (B, C, F) channels of the voice.
+            condition: (B, K, F) channels of accompaniments; K may be 0.
+        """
+        spectrum = voice[:, : self.layout.spectrum].double()
+        self.mean.copy_(spectrum.mean(dim=(0, 2)))
+        self.spread.copy_(spectrum.std(dim=(0, 2)).clamp_min(1.0))
+        if condition.shape[1]:
+            self.condition_mean.copy_(condition.double().mean(dim=(0, 2)))
+            spread = condition.double().std(dim=(0, 2))
+            least = torch.ones_like(spread)
+            least[-12:] = 0.01  # chroma are shares, the rest is in dB
+            self.condition_spread.copy_(spread.maximum(least))
+        if self.layout.kind != "world":
+            return
+        notes, voiced = voice[:, self.layout.note], voice[:, self.layout.voiced]
+        mask = voiced > 0
+        if not mask.any():
+            return
+        self.note_mean.copy_(notes[mask].mean())
+        self.note_spread.copy_(notes[mask].std().clamp_min(1.0))
+        # Within an utterance: the spread over all would hold the difference between speakers too.
+        inside = notes - voice[:, self.layout.mean_note]
+        self.contour_spread.copy_(inside[mask].std().clamp_min(0.5))
+        self.transitions.copy_(count_transitions(notes, voiced))
+
+    def normalise(self, spectrum: Tensor) -> Tensor:
+        """Bring (B, spectrum, F) [dB] to zero mean and unit spread per channel."""
+        return (spectrum - self.mean[None, :, None]) / self.spread[None, :, None]
+
+    def restore(self, spectrum: Tensor) -> Tensor:
+        """Undo `normalise`."""
+        return spectrum * self.spread[None, :, None] + self.mean[None, :, None]
+
+    def normalise_note(self, notes: Tensor) -> Tensor:
+        """Bring MIDI notes to zero mean and unit spread."""
+        return (notes - self.note_mean) / self.note_spread
+
+    def normalise_condition(self, condition: Tensor) -> Tensor:
+        """Bring (B, K, F) accompaniment channels to zero mean and unit spread per channel."""
+        mean, spread = self.condition_mean[None, :, None], self.condition_spread[None, :, None]
+        return (condition - mean) / spread
+
+
+def shared_bands(speech: Tensor, singing: Tensor, layout: Layout) -> Tensor:
+    """Find the channels that both domains carry.
+
+    Speech recorded at 16 kHz beside singing at 44.1 kHz is told apart by its bandwidth alone, and
+    a critic that sees that teaches a generator nothing else. A band counts as carried where its
+    loud frames (95th percentile) come within `AUDIBLE_DB` of the domain's strongest band.
+
+    Args:
+        speech: (B, C, F) channels of the voice.
+        singing: the same of the other domain.
+        layout: the voice's channels.
+
+    Returns:
+        (spectrum,) bool; aperiodicities follow the uppermost shared band.
+    """
+    carried = []
+    for voice in (speech, singing):
+        bands = voice[:, : layout.bands].transpose(0, 1).flatten(1)
+        # numpy's quantile: torch's refuses more than 2^24 values.
+        loud = torch.sort(bands, dim=1).values[:, int(0.95 * (bands.shape[1] - 1))]
+        carried.append(loud > loud.max() - AUDIBLE_DB)
+    both = carried[0] & carried[1]
+    rest = both.new_ones(layout.aperiodicities)
+    if not both.all() and layout.aperiodicities:
+        # Band k of A is centred at 3 kHz * (k + 1); where the top is missing, so is its noise.
+        share = both.float().mean()
+        rest = torch.arange(layout.aperiodicities, device=both.device) < share * len(rest)
+    return torch.cat([both, rest])

@@ -1,0 +1,402 @@
+"""Speech and an accompaniment to singing, and singing to speech, from unpaired recordings.
+
+After VocalCycleGAN: Wave-U-Net generators on mel frames, critics on MiniRocket features, and
+adversarial (least squares; Mao et al., 2017), cycle and identity losses (Zhu et al., 2017). What
+differs, because it decides the result: adversarial gradients reach the generators; a critic sees
+the accompaniment, and judges a fake with the one that it was made with; critics and generators see
+only bands that both domains carry; and F0 is a stream of its own (see `melody`).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.distributed
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from vctool.config import Config as BaseConfig
+from vctool.data.batches import Clips, Role, UnpairedClips
+from vctool.data.feature_set import FeatureSet
+from vctool.data.sampling import keyed_normal, keyed_uniform
+from vctool.errors import DataError
+from vctool.models import base
+from vctool.models.base import Context, Features, Terms
+from vctool.models.vocal_cyclegan.critic import PatchCritic, RocketCritic
+from vctool.models.vocal_cyclegan.generator import Bottleneck, Generator, Output
+from vctool.models.vocal_cyclegan.melody import contour_of, cross_entropy
+from vctool.models.vocal_cyclegan.normalise import Domain, shared_bands
+from vctool.models.vocal_cyclegan.streams import (
+    floored,
+    from_channels,
+    layout,
+    to_channels,
+    to_condition,
+    voice_level,
+)
+
+SPEECH, SINGING = "speech", "singing"
+
+
+class Config(BaseConfig):
+    """Hyper-parameters; the defaults train in minutes on two cores."""
+
+    voice: Literal["mel", "world"] = "world"
+    """What a voice is: its log-mel, as published, or WORLD's envelope with F0 apart."""
+    accompaniment: bool = True
+    """Sing to an accompaniment; false where the singing has none."""
+    clip_frames: int = Field(128, ge=32)
+    """Length of a training clip [frames]."""
+    singing_channels: tuple[int, ...] = (64, 96, 128)
+    """Widths of the Wave-U-Net to singing; published: 1024, 2048, 4096."""
+    speech_channels: tuple[int, ...] = (64, 96, 128)
+    """Widths of the Wave-U-Net to speech; published: 512, 1024, 2048."""
+    kernel: int = Field(5, ge=3)
+    """Length of the Wave-U-Nets' convolutions [frames], odd; published: 3."""
+    residual: bool = True
+    """Start from the mean-variance transform between domains and learn what it leaves."""
+    melody_width: int = Field(16, ge=4)
+    """Channels of the melody networks."""
+    melody_layers: int = Field(4, ge=1)
+    """Layers of the melody networks; each doubles the time they see."""
+    contour_noise: float = Field(2.0, ge=0)
+    """Spread of the slow noise added to contours in training [semitones]."""
+    register_noise: float = Field(1.5, ge=0)
+    """Spread of the error added to an utterance's register in training [semitones]."""
+    contour_scale: float = Field(0.5, ge=0, le=1)
+    """How far a converted melody follows the input's contour; training draws it from 0 to 1."""
+    emission: float = Field(0.3, gt=0, le=1)
+    """Exponent of the pitch posterior against the note transitions when converting."""
+    glide_seconds: float = Field(0.08, ge=0)
+    """Length of the glide from note to note [s]."""
+    rocket_features: int = Field(2000, ge=84)
+    """MiniRocket features of each critic; 10,000 gives the published 9,996."""
+    rocket_hidden: int = Field(256, ge=2)
+    """Width of the head on the MiniRocket features; published: 1024 and 512."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout in that head while training; published: 0.3."""
+    patch_width: int = Field(32, ge=0)
+    """Width of the convolutional critic beside MiniRocket; 0 leaves it out, as published."""
+    gate: float | None = None
+    """Step the critics only while the running mean of their loss is above this; published: 0.6."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Config":
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel {self.kernel} must be odd")
+        for name in ("singing_channels", "speech_channels"):
+            if len(getattr(self, name)) < 2:
+                raise ValueError(f"{name} must name at least two widths")
+        return self
+
+
+class System(base.System):
+    """The two generators and the two critics."""
+
+    Config = Config
+    config: Config
+
+    def __init__(self, config: Config, context: Context) -> None:
+        super().__init__(config, context)
+        features = context.features
+        self.layout = layout(config.voice, features)
+        self.condition_channels = features.n_mels + 12 if config.accompaniment else 0
+        self.domains = nn.ModuleDict(
+            {name: Domain(self.layout, self.condition_channels) for name in (SPEECH, SINGING)}
+        )
+        self.register_buffer("shared", torch.ones(self.layout.spectrum, dtype=torch.bool))
+        self.register_buffer("critic_mean", torch.tensor(float("nan")))
+        frame_rate = features.frame_rate
+        self.to_singing = Generator(
+            config, self.layout, config.singing_channels, self.condition_channels, frame_rate
+        )
+        self.to_speech = Generator(config, self.layout, config.speech_channels, 0, frame_rate)
+        self.critics = nn.ModuleDict()
+        for seed, name in enumerate((SPEECH, SINGING)):
+            channels = self._judged_channels(name)
+            self.critics[f"{name}_rocket"] = RocketCritic(
+                channels,
+                config.clip_frames,
+                config.rocket_features,
+                config.rocket_hidden,
+                config.dropout,
+                seed,
+            )
+            if config.patch_width:
+                self.critics[f"{name}_patch"] = PatchCritic(channels, config.patch_width)
+
+    shared: Tensor
+    critic_mean: Tensor
+
+    def _judged_channels(self, domain: str) -> int:
+        pitch = 2 if self.layout.kind == "world" else 0
+        return self.layout.spectrum + pitch + (self.condition_channels if domain == SINGING else 0)
+
+    @classmethod
+    def features(cls, config: Config) -> tuple[str, ...]:
+        """Name the kinds it reads."""
+        accompaniment = ("accomp_mel", "accomp_chroma") if config.accompaniment else ()
+        return (config.voice, *accompaniment)
+
+    @classmethod
+    def dataset(
+        cls,
+        config: Config,
+        context: Context,
+        sets: Mapping[str, FeatureSet],
+        batch_size: int,
+        seed: int,
+    ) -> UnpairedClips:
+        """Draw speech with accompaniments of random songs, and singing with its own."""
+        shape = layout(config.voice, context.features)
+
+        def voice(utterances: FeatureSet, name: str) -> np.ndarray:
+            return to_channels(utterances.load(name, config.voice), shape, context.features)
+
+        def condition(utterances: FeatureSet, name: str) -> np.ndarray:
+            mel = utterances.load(name, "accomp_mel")
+            return to_condition(mel, utterances.load(name, "accomp_chroma"), context.features)
+
+        singing = sets[SINGING]
+        if config.accompaniment:
+            singing = singing.subset(lambda name: sets[SINGING].has(name, "accomp_mel"))
+            if not singing.ids:
+                raise DataError(
+                    f"{sets[SINGING].path}: no singing has an accompaniment;"
+                    " set model.accompaniment=false to train without"
+                )
+        roles = {SPEECH: Role(sets[SPEECH], singing), SINGING: Role(singing)}
+        made = condition if config.accompaniment else None
+        return UnpairedClips(roles, voice, made, config.clip_frames, batch_size, seed)
+
+    def groups(self) -> dict[str, Iterable[nn.Parameter]]:
+        """Both generators are one group, and so are all critics."""
+        generators = [*self.to_singing.parameters(), *self.to_speech.parameters()]
+        return {"generator": generators, "discriminator": list(self.critics.parameters())}
+
+    @torch.no_grad()
+    def setup(self, batch: Mapping[str, Clips]) -> None:
+        """Measure both domains' channels, find the bands they share, and fit the critics."""
+        for name in (SPEECH, SINGING):
+            clips = batch[name]
+            self.domains[name].measure(clips.voice, batch[SINGING].condition)
+        self.shared.copy_(shared_bands(batch[SPEECH].voice, batch[SINGING].voice, self.layout))
+        for name in (SPEECH, SINGING):
+            condition = batch[name].condition if name == SINGING else None
+            judged = self._judged(name, self._truth(batch[name].voice), condition)
+            self.critics[f"{name}_rocket"].fit(judged)
+
+    def objectives(self, batch: Mapping[str, Clips], step: int) -> Iterator[tuple[str, Terms]]:
+        """Step the critics on real clips and fakes, then the generators through the critics."""
+        speech, singing = batch[SPEECH], batch[SINGING]
+        under = speech.condition  # a random song's accompaniment
+        sung = self._sing(speech.voice, under, speech.key)
+        spoken = self._speak(singing.voice, singing.key)
+        judged = {
+            SINGING: (
+                self._judged(SINGING, self._truth(singing.voice), singing.condition),
+                self._judged(SINGING, sung, under),
+                singing.key,
+                speech.key,
+            ),
+            SPEECH: (
+                self._judged(SPEECH, self._truth(speech.voice), None),
+                self._judged(SPEECH, spoken, None),
+                speech.key,
+                singing.key,
+            ),
+        }
+        rocket = {name: self._rocket(name).features(judged[name][1]) for name in judged}
+        critic_terms = {
+            name: self._critic_loss(name, *judged[name], rocket[name]) for name in judged
+        }
+        if self._critics_step(critic_terms):
+            yield "discriminator", critic_terms
+
+        terms: Terms = {}
+        for name in (SINGING, SPEECH):
+            _, fake, _, keys = judged[name]
+            scores = self._scores(name, fake, rocket[name], keys)
+            terms[f"adversarial_{name}"] = _mean([(1.0 - score).square() for score in scores])
+        again = self._sing(self._voice_of(spoken), singing.condition, singing.key)
+        back = self._speak(self._voice_of(sung), speech.key)
+        same_sung = self._sing(singing.voice, singing.condition, singing.key, own=True)
+        same_spoken = self._speak(speech.voice, speech.key, own=True)
+        for title, output, clips in (
+            ("cycle_singing", again, singing),
+            ("cycle_speech", back, speech),
+            ("identity_singing", same_sung, singing),
+            ("identity_speech", same_spoken, speech),
+        ):
+            terms[title] = self._distance_db(output, clips.voice)
+            if self.layout.kind == "world":
+                notes, voiced = self._pitch(clips.voice)
+                assert output.scores is not None
+                terms[f"{title}_f0"] = cross_entropy(output.scores, notes, voiced)
+        yield "generator", terms
+
+    def convert(self, source: Features, condition: Features | None, to: str) -> Features:
+        """Convert one utterance; see `base.System.convert`."""
+        config, features = self.config, self.context.features
+        raw = source[config.voice]
+        channels = to_channels(raw, self.layout, features)
+        voice = torch.from_numpy(channels.T.copy())[None].to(self.device)
+        under = self._condition(condition, len(raw)) if to == SINGING else None
+        origin = SPEECH if to == SINGING else SINGING
+        was_training = self.training
+        self.eval()
+        with torch.inference_mode():
+            generator = self.to_singing if to == SINGING else self.to_speech
+            output = generator(
+                voice,
+                under,
+                self.domains[origin],
+                self.domains[to],
+                self.shared,
+                Bottleneck.quiet(config.contour_scale, voice),
+            )
+            notes, voiced = generator.decode(output, self.domains[to])
+        self.train(was_training)
+        spectrum = output.spectrum[0].float().cpu().numpy().T
+        spectrum[:, : self.layout.bands] = floored(
+            spectrum[:, : self.layout.bands], features.top_db
+        )
+        level_db = voice_level(raw, self.layout, features)
+        made = from_channels(spectrum, notes, voiced, level_db, self.layout, features)
+        return {config.voice: made}
+
+    def needs_accompaniment(self, to: str) -> bool:
+        """Only singing is made under an accompaniment."""
+        return self.config.accompaniment and to == SINGING
+
+    # Generators.
+
+    def _sing(self, voice: Tensor, condition: Tensor, keys: Tensor, own: bool = False) -> Output:
+        origin = self.domains[SINGING if own else SPEECH]
+        bottleneck = self._bottleneck(keys, voice.shape[-1], 1)
+        output: Output = self.to_singing(
+            voice, condition, origin, self.domains[SINGING], self.shared, bottleneck
+        )
+        return output
+
+    def _speak(self, voice: Tensor, keys: Tensor, own: bool = False) -> Output:
+        origin = self.domains[SPEECH if own else SINGING]
+        bottleneck = self._bottleneck(keys, voice.shape[-1], 3)
+        output: Output = self.to_speech(
+            voice, None, origin, self.domains[SPEECH], self.shared, bottleneck
+        )
+        return output
+
+    def _bottleneck(self, keys: Tensor, frames: int, salt: int) -> Bottleneck:
+        """Draw how far, and how wrongly, each clip's pitch is shown to a melody network."""
+        scale = keyed_uniform(keys, (1,), salt)[:, 0]
+        knots = keyed_normal(keys, (1, 2 + frames // 32), salt + 1)
+        slow = F.interpolate(knots, size=frames, mode="linear", align_corners=True)[:, 0]
+        offset = keyed_normal(keys, (1,), salt + 100)[:, 0]
+        return Bottleneck(
+            scale, self.config.contour_noise * slow, self.config.register_noise * offset
+        )
+
+    def _voice_of(self, output: Output) -> Tensor:
+        """Assemble the voice channels of a generated clip, to be converted back."""
+        if self.layout.kind == "mel":
+            return output.spectrum
+        assert output.notes is not None and output.voiced is not None
+        # Detached, or the first generator would learn to hide the notes in its contour.
+        notes, voiced = output.notes.detach(), output.voiced.detach()
+        shared = contour_of(notes, voiced, self.context.features.frame_rate)
+        weight = voiced / voiced.sum(dim=1, keepdim=True).clamp_min(1e-3)
+        mean = (weight * notes).sum(dim=1, keepdim=True).expand_as(shared)
+        pitch = torch.stack([notes, voiced, shared, mean], dim=1)
+        return torch.cat([output.spectrum, pitch.to(output.spectrum.dtype)], dim=1)
+
+    def _truth(self, voice: Tensor) -> Output:
+        """View the channels of a real clip as if a generator had made them."""
+        spectrum = voice[:, : self.layout.spectrum]
+        if self.layout.kind == "mel":
+            return Output(spectrum, None, None, None)
+        return Output(spectrum, None, *self._pitch(voice))
+
+    def _pitch(self, voice: Tensor) -> tuple[Tensor, Tensor]:
+        return voice[:, self.layout.note], voice[:, self.layout.voiced]
+
+    def _condition(self, condition: Features | None, frames: int) -> Tensor | None:
+        if not self.config.accompaniment:
+            return None
+        assert condition is not None, "singing needs an accompaniment's features"
+        made = to_condition(
+            condition["accomp_mel"], condition["accomp_chroma"], self.context.features
+        )
+        assert len(made) == frames, (len(made), frames)
+        return torch.from_numpy(made.T.copy())[None].to(self.device)
+
+    # Losses.
+
+    def _distance_db(self, output: Output, voice: Tensor) -> Tensor:
+        """L1 distance of the bands [dB], both floored `top_db` below the real clip's maximum."""
+        bands = slice(0, self.layout.bands)
+        real = voice[:, bands]
+        floor = real.amax(dim=(1, 2), keepdim=True) - self.context.features.top_db
+        return (output.spectrum[:, bands].maximum(floor) - real.maximum(floor)).abs().mean()
+
+    # Critics.
+
+    def _rocket(self, name: str) -> RocketCritic:
+        critic = self.critics[f"{name}_rocket"]
+        assert isinstance(critic, RocketCritic)
+        return critic
+
+    def _judged(self, domain: str, output: Output, condition: Tensor | None) -> Tensor:
+        """Assemble what a critic sees: shared bands, pitch, and the accompaniment, normalised."""
+        at = self.domains[domain]
+        parts = [at.normalise(output.spectrum) * self.shared[None, :, None]]
+        if output.notes is not None and output.voiced is not None:
+            # Pitch counts only where there is voice: elsewhere it is an interpolation.
+            note = at.normalise_note(output.notes) * output.voiced
+            parts += [note[:, None], output.voiced[:, None]]
+        if domain == SINGING and condition is not None:
+            parts.append(at.normalise_condition(condition))
+        return torch.cat([part.float() for part in parts], dim=1)
+
+    def _scores(self, name: str, x: Tensor, rocket: Tensor, keys: Tensor) -> list[Tensor]:
+        scores = [self._rocket(name).judge(rocket, keys)]
+        if f"{name}_patch" in self.critics:
+            scores.append(self.critics[f"{name}_patch"](x))
+        return scores
+
+    def _critic_loss(
+        self,
+        name: str,
+        real: Tensor,
+        fake: Tensor,
+        real_keys: Tensor,
+        fake_keys: Tensor,
+        rocket: Tensor,
+    ) -> Tensor:
+        """Least squares: real clips to one, fakes to zero; half the sum, mean over critics."""
+        with torch.no_grad():
+            known = self._rocket(name).features(real)
+        on_real = self._scores(name, real, known, real_keys)
+        on_fake = self._scores(name, fake.detach(), rocket.detach(), fake_keys)
+        real_loss = _mean([(1.0 - score).square() for score in on_real])
+        return 0.5 * (real_loss + _mean([score.square() for score in on_fake]))
+
+    def _critics_step(self, terms: Terms) -> bool:
+        """Tell whether the gate is open, and move its running mean while training."""
+        if self.config.gate is None or not self.training:
+            return True
+        loss = torch.stack([term.detach() for term in terms.values()]).mean()
+        if torch.distributed.is_initialized():
+            torch.distributed.all_reduce(loss)
+            loss /= torch.distributed.get_world_size()
+        # The published mean started from zero at every epoch, which kept the gate shut; the first
+        # loss starts this one.
+        mean = loss if torch.isnan(self.critic_mean) else 0.9 * self.critic_mean + 0.1 * loss
+        self.critic_mean.copy_(mean)
+        return bool(mean > self.config.gate)
+
+
+def _mean(values: list[Any]) -> Tensor:
+    return torch.stack([value.mean() for value in values]).mean()
