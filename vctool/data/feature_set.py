@@ -83,20 +83,20 @@ class FeatureSet:
         self._frames = {name: self._agreed_frames(name) for name in self.ids}
 
     @classmethod
-    def open(cls, path: Path, stores: Mapping[str, Path]) -> "FeatureSet":
-        """Open the features of a data dir, with the statistics beside its stores.
+    def open(cls, path: Path, stores: Mapping[str, Path], stats: Path) -> "FeatureSet":
+        """Open the features of a data dir.
 
         Args:
-            path: the data dir.
+            path: the data dir; its recordings need not be there any more.
             stores: folder of every kind, `dump/<corpus>/<split>/<kind>-<hash8>`.
+            stats: file of the voices' F0 statistics, `dump/<corpus>/<split>/f0-<hash8>/stats.json`.
 
         Raises:
             DataError: a store or the statistics are missing or unusable.
         """
-        assert stores, "no kinds of features"
         opened = {kind: FeatureStore(folder) for kind, folder in stores.items()}
-        table = SpeakerTable.read(next(iter(stores.values())).parent / "stats.json")
-        return cls(DataDir.read(path).utterances, opened, path, table)
+        utterances = DataDir.read(path, check=False).utterances
+        return cls(utterances, opened, path, SpeakerTable.read(stats))
 
     @classmethod
     def from_arrays(

@@ -254,6 +254,6 @@ def _remove_store(path: Path) -> None:
 
 
 def _ours(name: str) -> bool:
-    plain = {"config.json", "feats.scp", "utt2num_frames"}
+    plain = {"config.json", "feats.scp", "utt2num_frames", "stats.json"}
     torn = name.startswith(".") and name.endswith(".tmp")
     return torn or name in plain or (name.startswith("feats-") and name.endswith(".ark"))

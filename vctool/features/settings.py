@@ -12,6 +12,7 @@ KIND_FIELDS: dict[str, tuple[str, ...]] = {
     "mel": ("rate", "n_fft", "hop_length", "n_mels", "f_min", "f_max", "top_db"),
     "world": ("rate", "hop_length", "f0_estimator", "f0_floor", "f0_ceil", "envelope_dim"),
     "chroma": ("rate", "hop_length", "chroma_n_fft"),
+    "f0": ("rate", "hop_length", "f0_estimator", "f0_floor", "f0_ceil"),
 }
 """Which settings decide the content of each kind of feature, and so its place on disk."""
 

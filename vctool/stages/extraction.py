@@ -1,0 +1,122 @@
+"""One utterance's features, and many of them in parallel, in order, with the failures named."""
+
+import multiprocessing
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from vctool.data.utterance import Utterance
+from vctool.errors import VctoolError
+from vctool.features import chroma, mel, world
+from vctool.features.settings import FeatureConfig
+from vctool.models.base import Features
+
+FEW = 4
+"""Utterances that are not worth starting processes for."""
+
+AHEAD = 8
+"""Utterances in flight per process, which bounds the memory that waiting results take."""
+
+
+class Task(NamedTuple):
+    """What to compute of one utterance."""
+
+    utterance: Utterance
+    kinds: tuple[str, ...]
+    """Out of `mel`, `world`, `chroma`, their `accomp_` twins, and `f0`, the wide first pass."""
+    config: FeatureConfig
+    f0_floor: float
+    """Lowest F0 of the voice [Hz], for `world`."""
+    f0_ceil: float
+    """Highest F0 of the voice [Hz], for `world`."""
+
+
+class Result(NamedTuple):
+    """What came of it."""
+
+    name: str
+    features: Features
+    """By kind (F, D) float32; empty where it failed."""
+    reason: str
+    """Why it failed, in one line; empty where it did not."""
+
+
+def features_of(task: Task) -> Features:
+    """Compute an utterance's features.
+
+    Raises:
+        VctoolError: its audio cannot be used.
+    """
+    config = task.config
+    voice = task.utterance.load(config.rate)
+    accomp: np.ndarray | None = None
+    result: Features = {}
+    for kind in task.kinds:
+        wave = voice
+        if kind.startswith("accomp_"):
+            if accomp is None:
+                accomp = task.utterance.load_accomp(config.rate, len(voice))
+            wave = accomp
+        match kind.removeprefix("accomp_"):
+            case "mel":
+                result[kind] = mel.log_mel(wave, config)
+            case "world":
+                result[kind] = world.analyse(wave, config, task.f0_floor, task.f0_ceil)
+            case "chroma":
+                result[kind] = chroma.chroma(wave, config)
+            case "f0":
+                result[kind] = world.estimate_f0(wave, config)[:, None]
+            case _:
+                raise AssertionError(f"no such kind of feature: {kind}")
+    return result
+
+
+def attempt(task: Task) -> Result:
+    """Compute an utterance's features, or say why they cannot be."""
+    name = task.utterance.id
+    try:
+        return Result(name, features_of(task), "")
+    except VctoolError as error:
+        return Result(name, {}, " ".join(str(error).split()))
+    except Exception as error:
+        error.add_note(f"while computing {', '.join(task.kinds)} of utterance {name}")
+        raise
+
+
+def attempt_all(tasks: Sequence[Task], nj: int) -> Iterator[Result]:
+    """Yield the results of tasks in their order; the same bytes for any number of processes."""
+    if nj <= 1 or len(tasks) <= FEW:
+        with _single_thread():
+            yield from map(attempt, tasks)
+        return
+    # A forked torch may hang on its threads; a spawned one cannot.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(
+        min(nj, len(tasks)), mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
+    )
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for task in tasks:
+            if len(waiting) >= AHEAD * nj:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(attempt, task))
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _single_thread() -> Iterator[None]:
+    """Compute on one thread, as the processes do: sums then round alike."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,287 @@
+"""Stage 2: features of every utterance and F0 statistics of every voice.
+
+    dump/<corpus>/<split>/f0-<hash8>/            F0 of the wide first pass, and stats.json
+    dump/<corpus>/<split>/<kind>-<hash8>/        one store per kind (`data.store`)
+    dump/<corpus>/<split>/rejected.tsv           utterances without features, with the reason
+
+A voice is a speaker in a domain. Its F0 range comes from the wide pass over the train split;
+voices that are only in another split get a pass of their own. Everything is resumed per utterance.
+"""
+
+import hashlib
+import json
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from vctool.data.atomic import write_text
+from vctool.data.datadir import DataDir
+from vctool.data.feature_set import ACCOMPANIMENT, FeatureSet
+from vctool.data.speaker_table import SpeakerTable, Voice
+from vctool.data.store import FeatureStore, StoreWriter
+from vctool.data.utterance import Utterance
+from vctool.errors import DataError
+from vctool.features.settings import FeatureConfig
+from vctool.features.stats import SpeakerStats, estimate, f0_range, voiced
+from vctool.recipe import Recipe
+from vctool.stages import plan
+from vctool.stages.extraction import Result, Task, attempt_all
+
+SPLITS = ("train", "dev", "test")
+
+MOST_LOST = 0.1
+"""Share of a split's utterances that may fail before the stage does."""
+
+_EDGE_BYTES = 1 << 16
+
+logger = logging.getLogger(__name__)
+
+Key = tuple[str, str]
+"""A voice: speaker and domain."""
+Ranges = Mapping[Key, tuple[float, float]]
+"""F0 search range [Hz] of voices; those that never sound are not in it."""
+
+
+def run(recipe: Recipe, nj: int = 1, splits: Sequence[str] = SPLITS) -> None:
+    """Compute what the recipe's family reads, for every corpus it names.
+
+    Args:
+        recipe: the experiment.
+        nj: number of processes; the bytes do not depend on it.
+        splits: the splits; those that a corpus lacks are passed over, but for train.
+
+    Raises:
+        DataError: a data dir is missing or unusable, or more than `MOST_LOST` of its utterances
+            failed.
+    """
+    for corpus in recipe.corpus.names:
+        extract(recipe, corpus, plan.kinds(recipe), nj, splits)
+
+
+def extract(
+    recipe: Recipe, corpus: str, kinds: Sequence[str], nj: int, splits: Sequence[str] = SPLITS
+) -> None:
+    """Compute features of one corpus, train split first, since it decides the F0 ranges."""
+    ranges: dict[Key, tuple[float, float]] = {}
+    known = SpeakerTable()
+    for split in sorted({"train", *splits}, key=SPLITS.index):
+        if split != "train" and not recipe.data(corpus, split).is_dir():
+            continue
+        data = DataDir.read(recipe.data(corpus, split), check=False)
+        lost: dict[str, str] = {}
+        stranger = [one for one in data.utterances if _key(one) not in ranges]
+        wide = _first_pass(recipe, corpus, split, stranger, nj, lost)
+        ranges |= _ranges(stranger, wide, recipe.features)
+        present = [one for one in data.utterances if one.id not in lost]
+        stores = _compute(recipe, corpus, split, kinds, present, ranges, nj, lost)
+        _judge(recipe, corpus, split, len(data.utterances), lost)
+        fine = stores.get("world")
+        contours = wide if fine is None else {n: fine[n][:, 0] for n in wide if n in fine}
+        known = _table(stranger, contours, ranges, known)
+        _restricted(known, data).write(recipe.stats(corpus, split))
+
+
+def open_set(
+    recipe: Recipe, corpus: str, split: str, kinds: Sequence[str] | None = None
+) -> FeatureSet:
+    """Open what this stage has written for one split.
+
+    Args:
+        recipe: the experiment.
+        corpus: the corpus.
+        split: the split.
+        kinds: the kinds; those the family reads where not given. Accompaniment kinds of a split
+            without accompaniments are left out.
+
+    Raises:
+        DataError: the stage has not finished.
+    """
+    folders = {
+        kind: recipe.dump(corpus, split, kind)
+        for kind in (plan.kinds(recipe) if kinds is None else kinds)
+    }
+    stores = {
+        kind: folder
+        for kind, folder in folders.items()
+        if not kind.startswith(ACCOMPANIMENT) or folder.is_dir()
+    }
+    return FeatureSet.open(recipe.data(corpus, split), stores, recipe.stats(corpus, split))
+
+
+def _key(utterance: Utterance) -> Key:
+    return utterance.speaker, utterance.domain
+
+
+def _first_pass(
+    recipe: Recipe,
+    corpus: str,
+    split: str,
+    utterances: Sequence[Utterance],
+    nj: int,
+    lost: dict[str, str],
+) -> dict[str, np.ndarray]:
+    """Estimate F0 in the wide range: contours (F,) [Hz] by utterance."""
+    wide = (recipe.features.f0_floor, recipe.features.f0_ceil)
+    tasks = [Task(one, ("f0",), recipe.features, *wide) for one in utterances]
+    store = _fill(recipe, corpus, split, ("f0",), tasks, nj, lost)["f0"]
+    return {name: store[name][:, 0] for name in store}
+
+
+def _ranges(
+    utterances: Iterable[Utterance], contours: Mapping[str, np.ndarray], config: FeatureConfig
+) -> dict[Key, tuple[float, float]]:
+    heard: dict[Key, list[np.ndarray]] = defaultdict(list)
+    for one in utterances:
+        if one.id in contours and len(voiced([contours[one.id]])):
+            heard[_key(one)].append(contours[one.id])
+    return {key: f0_range(f0s, config) for key, f0s in heard.items()}
+
+
+def _compute(
+    recipe: Recipe,
+    corpus: str,
+    split: str,
+    kinds: Sequence[str],
+    utterances: Sequence[Utterance],
+    ranges: Ranges,
+    nj: int,
+    lost: dict[str, str],
+) -> dict[str, FeatureStore]:
+    """Compute the kinds that each utterance can have: accompaniments only where there are some."""
+    config = recipe.features
+    wide = (config.f0_floor, config.f0_ceil)
+    tasks = []
+    for one in utterances:
+        own = tuple(k for k in kinds if one.accomp or not k.startswith(ACCOMPANIMENT))
+        tasks.append(Task(one, own, config, *ranges.get(_key(one), wide)))
+    present = [kind for kind in kinds if any(kind in task.kinds for task in tasks)]
+    return _fill(recipe, corpus, split, present, tasks, nj, lost)
+
+
+def _fill(
+    recipe: Recipe,
+    corpus: str,
+    split: str,
+    kinds: Sequence[str],
+    tasks: Sequence[Task],
+    nj: int,
+    lost: dict[str, str],
+) -> dict[str, FeatureStore]:
+    """Write the tasks' results into one store per kind, leaving out what is there already."""
+    edges: dict[Path, str] = {}
+    with ExitStack() as stack:
+        writers: dict[str, StoreWriter] = {}
+        for kind in kinds:
+            folder = recipe.dump(corpus, split, kind)
+            source = _source(kind, [task for task in tasks if kind in task.kinds], edges)
+            writer = StoreWriter(folder, kind, recipe.features.of_kind(kind), source)
+            writers[kind] = stack.enter_context(writer)
+        left = [
+            task._replace(kinds=missing)
+            for task in sorted(tasks, key=lambda task: task.utterance.id.encode())
+            if (missing := _missing(task, writers))
+        ]
+        results = attempt_all(left, nj)
+        label = f"{corpus}/{split} {' '.join(kinds)}"
+        for result in _progress(results, len(left), label):
+            if result.reason:
+                logger.warning("%s/%s: %s: %s", corpus, split, result.name, result.reason)
+                lost[result.name] = result.reason
+            for kind, features in result.features.items():
+                writers[kind].write(result.name, features)
+    return {kind: FeatureStore(writer.path) for kind, writer in writers.items()}
+
+
+def _missing(task: Task, writers: Mapping[str, StoreWriter]) -> tuple[str, ...]:
+    return tuple(kind for kind in task.kinds if task.utterance.id not in writers[kind].done)
+
+
+def _progress(results: Iterator[Result], total: int, label: str) -> Iterator[Result]:
+    from tqdm import tqdm
+
+    yield from tqdm(results, total=total, desc=label, unit="utt", disable=None)
+
+
+def _source(kind: str, tasks: Iterable[Task], edges: dict[Path, str]) -> str:
+    """Hash what features are made from: which stretches of which sound, in which F0 ranges."""
+    digest = hashlib.sha256()
+    for task in tasks:
+        one = task.utterance
+        parts: list[object] = [one.id, one.start, one.end, one.channel, _edges(one.wav, edges)]
+        if kind.startswith(ACCOMPANIMENT):
+            parts += [one.accomp_channel, *(_edges(path, edges) for path in one.accomp)]
+        if kind == "world":
+            parts += [task.f0_floor, task.f0_ceil]
+        digest.update(json.dumps(parts).encode() + b"\n")
+    return digest.hexdigest()[:16]
+
+
+def _edges(path: Path, known: dict[Path, str]) -> str:
+    """Hash a file's size, beginning and end: enough to tell recordings apart, and quick."""
+    if path not in known:
+        digest = hashlib.sha256()
+        try:
+            with path.open("rb") as file:
+                size = file.seek(0, 2)
+                for place in (0, max(0, size - _EDGE_BYTES)):
+                    file.seek(place)
+                    digest.update(file.read(_EDGE_BYTES))
+            known[path] = f"{size}-{digest.hexdigest()[:16]}"
+        except OSError as error:
+            # The utterance will be named as lost when its sound is read.
+            known[path] = f"unreadable: {error.strerror}"
+    return known[path]
+
+
+def _judge(recipe: Recipe, corpus: str, split: str, total: int, lost: Mapping[str, str]) -> None:
+    """Name the utterances that failed; fail where they are too many."""
+    report = recipe.dump(corpus, split, "f0").parent / "rejected.tsv"
+    if not lost:
+        report.unlink(missing_ok=True)
+        return
+    rows = [f"{name}\t{lost[name]}\n" for name in sorted(lost, key=str.encode)]
+    write_text(report, "utt\treason\n" + "".join(rows))
+    if len(lost) == total or len(lost) > MOST_LOST * total:
+        reason, _ = Counter(lost.values()).most_common(1)[0]
+        raise DataError(
+            f"{recipe.data(corpus, split)}: {len(lost)} of {total} utterances have no features, "
+            f"such as {next(iter(lost))} ({reason}); all are named in {report}"
+        )
+
+
+def _table(
+    utterances: Iterable[Utterance],
+    contours: Mapping[str, np.ndarray],
+    ranges: Ranges,
+    known: SpeakerTable,
+) -> SpeakerTable:
+    """Add the voices of these utterances to the table."""
+    heard: dict[Key, list[np.ndarray]] = defaultdict(list)
+    for one in utterances:
+        if one.id in contours:
+            heard[_key(one)].append(contours[one.id])
+    voices = {(voice.speaker, voice.domain): voice for voice in known.voices}
+    for key, f0s in heard.items():
+        stats = _estimate(f0s, *ranges[key]) if key in ranges else None
+        if stats is None:
+            logger.warning("%s (%s): no voiced frame, so no F0 statistics", *key)
+        else:
+            voices[key] = Voice(speaker=key[0], domain=key[1], stats=stats)
+    return SpeakerTable(voices=tuple(voices[key] for key in sorted(voices)))
+
+
+def _estimate(f0s: Sequence[np.ndarray], floor: float, ceil: float) -> SpeakerStats | None:
+    frames = voiced(f0s)
+    inside = (frames >= floor) & (frames <= ceil)
+    return estimate(f0s, floor, ceil) if inside.any() else None
+
+
+def _restricted(table: SpeakerTable, data: DataDir) -> SpeakerTable:
+    """Keep the voices of a data dir."""
+    present = {_key(one) for one in data.utterances}
+    kept = (voice for voice in table.voices if (voice.speaker, voice.domain) in present)
+    return SpeakerTable(voices=tuple(kept))
