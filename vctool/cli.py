@@ -131,9 +131,7 @@ def features(
 
     def work(loaded: "Recipe") -> None:
         from vctool.stages import features as stage
-        from vctool.stages.plan import discard_stale_dumps
 
-        discard_stale_dumps(loaded)
         stage.run(loaded, nj=nj)
 
     _stage("features", recipe, settings, work, dry_run=dry_run)

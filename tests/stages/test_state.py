@@ -151,17 +151,15 @@ def test_results_of_other_inputs_are_thrown_away_and_half_done_work_is_kept() ->
     assert not leftover.exists()
 
 
-def test_features_of_changed_data_are_discarded_and_others_kept() -> None:
+def test_a_recording_of_another_size_makes_features_stale() -> None:
     run_all()
-    plan.discard_stale_dumps(recipe())
-    for corpus in ("talks", "songs"):
-        Path(f"dump/{corpus}/train").mkdir(parents=True)
-    plan.discard_stale_dumps(recipe())
-    assert Path("dump/talks/train").exists()
-    Path("data/songs/train/wav.scp").write_text("other")
-    plan.discard_stale_dumps(recipe())
-    assert Path("dump/talks/train").exists()
-    assert not Path("dump/songs/train").exists()
+    wav = Path("data/songs/train/a.wav")
+    wav.write_bytes(b"1234")
+    Path("data/songs/train/wav.scp").write_text("ann-a a.wav\n")
+    state.run(recipe(), "features", make("features"))
+    assert states()["features"] == "done"
+    wav.write_bytes(b"12345")
+    assert states()["features"] == "stale"
 
 
 def test_a_users_mistake_is_told_with_cause_log_and_rerun(

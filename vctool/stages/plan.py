@@ -6,16 +6,12 @@ Stage 0, the setup of the environment, belongs to the machine and not to a recip
 """
 
 import hashlib
-import json
-import logging
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vctool.config import build
-from vctool.data.atomic import write_text
 from vctool.engine.manifest import latest
 from vctool.recipe import Recipe
 
@@ -30,8 +26,6 @@ MISSING = "missing"
 
 PACE_FIELDS = ("log_every", "validate_every", "save_every", "keep", "retries")
 """Training settings that decide when something is written, not what the weights become."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,7 +55,7 @@ def file_hash(path: Path) -> str:
 
 
 def data_hash(corpus: str) -> str:
-    """Hash the tables of all data dirs of a corpus; recordings count by their names and lengths."""
+    """Hash the tables of all data dirs of a corpus, and the sizes of the recordings they name."""
     root = Path("data") / corpus
     digest = hashlib.sha256()
     # Hidden folders hold the backups of `vctool data fix`; rejected.tsv is a report.
@@ -73,8 +67,18 @@ def data_hash(corpus: str) -> str:
     ]
     for path in tables:
         digest.update(str(path.relative_to(root)).encode() + b"\0")
-        digest.update(path.read_bytes() + b"\0")
+        content = path.read_bytes()
+        digest.update(content + b"\0")
+        if path.name in ("wav.scp", "accomp.scp"):
+            digest.update(repr(_sizes(path.parent, content.decode(errors="replace"))).encode())
     return HASH_PREFIX + digest.hexdigest()[:16] if tables else MISSING
+
+
+def _sizes(folder: Path, table: str) -> list[int | None]:
+    """Return the size of every file that a table names [bytes]; None where it is not there."""
+    values = (line.partition(" ")[2] for line in table.splitlines())
+    files = (folder / name for value in values for name in value.split("\t"))
+    return [file.stat().st_size if file.is_file() else None for file in files]
 
 
 def checkpoint_hash(recipe: Recipe) -> str:
@@ -134,7 +138,7 @@ def _features_inputs(recipe: Recipe) -> Inputs:
 
 def _features_outputs(recipe: Recipe) -> list[Path]:
     # Accompaniment kinds exist only where a corpus has accompaniments.
-    return [
+    return [recipe.stats(corpus, "train") for corpus in recipe.corpus.names] + [
         recipe.dump(corpus, split, kind) / "feats.scp"
         for corpus in recipe.corpus.names
         for split in ("train", "test")
@@ -239,17 +243,3 @@ def upstream(entry: Stage) -> Iterable[Stage]:
             wanted |= set(other.needs)
     return (other for other in STAGES if other.name in wanted)
 
-
-def discard_stale_dumps(recipe: Recipe) -> None:
-    """Remove features of corpora whose data dirs have changed since the features were made.
-
-    Features are resumed per utterance id, so an id that now names other sound must not be found.
-    """
-    for corpus in recipe.corpus.names:
-        root = Path("dump") / corpus
-        stamp = root / "data.json"
-        current = {"data": data_hash(corpus)}
-        if root.exists() and (not stamp.exists() or json.loads(stamp.read_text()) != current):
-            logger.info("data/%s has changed: discarding the features in %s", corpus, root)
-            shutil.rmtree(root)
-        write_text(stamp, json.dumps(current))
