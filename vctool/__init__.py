@@ -1,3 +1,24 @@
 """Unpaired conversion of voice, singing and timbre, from recordings to a scored result."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vctool.stages.convert import Converter
+
 __version__ = "0.1.0"
+
+
+def load(path: Path | str, device: str = "auto") -> "Converter":
+    """Load a trained model, ready to convert: `vctool.load("exp/mini").convert(wave, rate)`.
+
+    Args:
+        path: an experiment `exp/<name>` (its latest checkpoint) or one checkpoint folder.
+        device: `auto`, `cpu`, `cuda`, or `cuda:N`.
+
+    Raises:
+        CheckpointError: there is none, it is half written, or of a changed family or config.
+    """
+    from vctool.stages.convert import Converter
+
+    return Converter(path, device)

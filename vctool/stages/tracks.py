@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -74,7 +74,7 @@ class SpoolTrack:
         self.folder = folder
         self.samples = 0
         try:
-            self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder, buffering=0)
+            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)
         except OSError as error:
             raise AudioError(
                 f"{folder}: cannot be written to ({error.strerror}); pass --out with another folder"
@@ -117,12 +117,10 @@ class SpoolTrack:
         """Return samples `start` to `stop`, silence outside: (stop - start,) float32."""
         low, high = max(start, 0), max(min(stop, self.samples), max(start, 0))
         self._file.seek(4 * low)
-        wanted = 4 * (high - low)
-        parts = []
-        while wanted > 0 and (part := self._file.read(wanted)):
-            parts.append(part)
-            wanted -= len(part)
-        values = np.frombuffer(b"".join(parts), dtype=np.float32)
+        values = np.zeros(high - low, np.float32)
+        rest = values.data.cast("B")
+        while len(rest) and (count := self._file.readinto(rest)):
+            rest = rest[count:]
         return _padded(values, low - start, stop - start)
 
 

@@ -1,0 +1,299 @@
+"""`vctool convert`: files, folders and globs through one loaded model, whatever their length.
+
+Every recording is decoded and resampled once into a nameless temporary file beside its output,
+converted block by block into a second one, and written when its level is known. Memory does not
+grow with length, and nothing half written ever stands under an output's name.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from vctool import audio
+from vctool.errors import AudioError, ConfigError, VctoolError
+from vctool.stages import discover
+from vctool.stages.analysis import PEAK, level_gain
+from vctool.stages.convert import Converter
+from vctool.stages.discover import Job
+from vctool.stages.inputs import Request, require_length
+from vctool.stages.tracks import CHUNK_SECONDS, Looped, SpoolTrack, Track, pieces, resampled
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Summary:
+    """What became of every recording."""
+
+    model: Path
+    """The experiment or checkpoint that converted."""
+    done: list[Job] = field(default_factory=list)
+    """Recordings that were converted."""
+    failed: list[tuple[Path, str]] = field(default_factory=list)
+    """Recordings that were not, each with the reason in one line."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 where all went well, 1 where some recordings failed."""
+        return 1 if self.failed else 0
+
+    def lines(self) -> list[str]:
+        """Say it for people: one line per failure, one for all."""
+        told = [f"failed: {reason}" for _, reason in self.failed]
+        total = len(self.done) + len(self.failed)
+        return [*told, f"{len(self.done)} of {total} converted with {self.model}"]
+
+
+@dataclass(frozen=True)
+class _Output:
+    """How outputs are written."""
+
+    rate: int | Literal["input"]
+    """Sampling rate [Hz], or the input's."""
+    mix: bool
+    """Whether the mix is written too."""
+    force: bool
+    """Whether files that exist may be replaced."""
+
+
+def convert_files(
+    inputs: Sequence[str],
+    *,
+    model: Path | None = None,
+    accomp: Path | None = None,
+    to: str | None = None,
+    out: Path | None = None,
+    mix: bool = False,
+    force: bool = False,
+    stretch: float | None = None,
+    transpose: float = 0.0,
+    rate: str = "model",
+    accomp_offset: float = 0.0,
+    device: str = "auto",
+    experiments: Path = Path("exp"),
+) -> Summary:
+    """Convert recordings.
+
+    Args:
+        inputs: files, folders and globs.
+        model: an experiment or a checkpoint; the newest that accepts the inputs where None.
+        accomp: the accompaniment, looped or cut to each output.
+        to: role to convert to; the model's target where None.
+        out: a file for one recording, or a folder; beside the recordings where None.
+        mix: write the mix with the accompaniment too, as `*.mix.wav`.
+        force: replace outputs that exist.
+        stretch: length of the output over that of the input; the recipe's where None.
+        transpose: shift of the output's pitch [semitones].
+        rate: sampling rate of the outputs: `model`, `input`, or a number [Hz].
+        accomp_offset: second of the accompaniment at which the voice enters; may be negative.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        experiments: where trained models are looked for.
+
+    Returns:
+        What became of each recording; one that fails does not stop the others.
+
+    Raises:
+        VctoolError: nothing could be begun, or the only recording failed.
+    """
+    if mix and accomp is None:
+        raise ConfigError("--mix: there is nothing to mix with; pass --accomp FILE")
+    if accomp is not None:
+        audio.info(accomp)  # before the model is loaded, which may take a while
+    wanted = _rate(rate)
+    # A folder holds outputs only of the role that is asked for, known once a model is.
+    converter = (
+        Converter(model, device)
+        if model is not None
+        else discover.newest(experiments, to, accomp is not None, device)
+    )
+    request = converter.request(to, stretch, transpose)
+    jobs = discover.jobs(inputs, request.to, out)
+    step = converter.state["step"]
+    logger.info("model: %s, step %d, to %s", converter.path, step, request.to)
+    if accomp is None and converter.needs_accompaniment(request.to):
+        raise ConfigError(f"--to {request.to}: {converter.path} needs --accomp FILE for it")
+    if accomp is not None and not mix and not converter.needs_accompaniment(request.to):
+        logger.info("--accomp %s: not used when converting to %s", accomp, request.to)
+    output = _Output(converter.rate if wanted == "model" else wanted, mix, force)
+    summary = Summary(converter.path)
+    with ExitStack() as stack:
+        background = None
+        if accomp is not None:
+            background = stack.enter_context(SpoolTrack(_made(jobs[0].target.parent)))
+            _fill(background, accomp, converter.rate)
+        offset = round(accomp_offset * converter.rate)
+        for job in _progress(jobs):
+            try:
+                _check(job, output, accomp)
+                _convert(converter, job, background, offset, request, output)
+                summary.done.append(job)
+            except VctoolError as error:
+                if len(jobs) == 1:
+                    raise
+                logger.warning("%s", error)
+                summary.failed.append((job.source, str(error)))
+    return summary
+
+
+def _rate(text: str) -> int | Literal["model", "input"]:
+    """Read `--rate`: `model`, `input`, or a number [Hz]."""
+    if text == "model":
+        return "model"
+    if text == "input":
+        return "input"
+    if not text.isdigit() or not 4000 <= int(text) <= 384000:
+        raise ConfigError(f"--rate {text}: expected model, input or a rate such as 44100")
+    return int(text)
+
+
+def _check(job: Job, output: _Output, accomp: Path | None) -> None:
+    """Refuse what would destroy something.
+
+    Raises:
+        AudioError: the output exists, or is one of the inputs.
+    """
+    for target in (job.target, job.mix) if output.mix else (job.target,):
+        for source in (job.source, accomp):
+            if source is not None and target.exists() and os.path.samefile(source, target):
+                raise AudioError(f"{target}: is an input; pass --out with another name")
+        if target.exists() and not output.force:
+            raise AudioError(f"{target}: exists already; pass --force to replace it, or --out")
+
+
+def _made(folder: Path) -> Path:
+    """Make an output's folder.
+
+    Raises:
+        AudioError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AudioError(f"{folder}: cannot be made: {error.strerror}; pass --out") from None
+    return folder
+
+
+def _fill(track: SpoolTrack, path: Path, rate: int) -> None:
+    for block in audio.read_blocks(path, rate, samples=round(CHUNK_SECONDS * rate)):
+        track.append(block)
+
+
+def _convert(
+    converter: Converter,
+    job: Job,
+    background: Track | None,
+    offset: int,
+    request: Request,
+    output: _Output,
+) -> None:
+    """Convert one recording and write it."""
+    folder = _made(job.target.parent)
+    with SpoolTrack(folder) as voice, SpoolTrack(folder) as converted:
+        _fill(voice, job.source, converter.rate)
+        require_length(voice.samples, converter.rate, str(job.source))
+        samples = request.samples(voice.samples)
+        accomp = None
+        if background is not None:
+            accomp = Looped(background, samples, offset)
+            _tell_fit(background.samples - offset, samples, converter.rate, job)
+        known = converter.scan(voice, request)
+        if known.silent:
+            logger.info("%s: silent, and so is its output", job.source)
+        meter, peak = audio.LevelMeter(converter.rate), 0.0
+        for wave in converter.pieces(voice, accomp, request, known):
+            if len(wave):
+                converted.append(wave)
+                meter.add(wave)
+                peak = max(peak, float(np.abs(wave).max()))
+        assert converted.samples == samples, (converted.samples, samples)
+        level = meter.level_db
+        gain = level_gain(known, level, peak)
+        if output.rate == "input":  # the input's length exactly, not that of its resampling
+            own = audio.measure(job.source)
+            rate, length = own.rate, request.samples(own.samples)
+        else:
+            rate = output.rate
+            length = audio.resampled_length(samples, converter.rate, rate)
+        chunk = round(CHUNK_SECONDS * converter.rate)
+        _write(job.target, _scaled(converted, chunk, gain), converter.rate, rate, length)
+        if output.mix:
+            assert accomp is not None
+            mixed = _mixer(converter, converted, accomp, gain, level, chunk)
+            _write(job.mix, mixed(), converter.rate, rate, length)
+
+
+def _tell_fit(left: int, samples: int, rate: int, job: Job) -> None:
+    """Say how the accompaniment was made to last as long as the output."""
+    if left == samples:
+        return
+    what = "cut" if left > samples else "looped"
+    logger.info("%s: the accompaniment is %s to %.2f s", job.source, what, samples / rate)
+
+
+def _scaled(track: Track, chunk: int, gain: float) -> Iterator[np.ndarray]:
+    for wave in pieces(track, chunk):
+        yield wave * np.float32(gain)
+
+
+def _mixer(
+    converter: Converter, voice: Track, accomp: Track, gain: float, level: float, chunk: int
+) -> Callable[[], Iterator[np.ndarray]]:
+    """Return what goes through the mix of a converted voice and its accompaniment.
+
+    The accompaniment is brought to the voice's loudness first; then the gains of the checkpoint's
+    recipe apply. A mix that would clip is lowered as a whole.
+
+    Args:
+        converter: the model; its settings hold the gains.
+        voice: the converted voice as the vocoder gave it.
+        accomp: the accompaniment, as long.
+        gain: gain that the voice alone is written with.
+        level: active level of `voice` [dB of full scale].
+        chunk: length of the pieces [samples].
+    """
+    meter = audio.LevelMeter(converter.rate)
+    for wave in pieces(accomp, chunk):
+        meter.add(wave)
+    settings = converter.settings
+    voice_gain = gain * 10 ** (settings.vocal_gain_db / 20)
+    accomp_gain = 10 ** (settings.accomp_gain_db / 20)
+    if level > audio.SILENCE_DB and meter.level_db > audio.SILENCE_DB:
+        accomp_gain *= gain * 10 ** ((level - meter.level_db) / 20)
+
+    def mixed(master: float = 1.0) -> Iterator[np.ndarray]:
+        for start in range(0, voice.samples, chunk):
+            stop = min(start + chunk, voice.samples)
+            both = voice_gain * voice.read(start, stop) + accomp_gain * accomp.read(start, stop)
+            yield (master * both).astype(np.float32)
+
+    peak = max(float(np.abs(wave).max()) for wave in mixed())
+    master = min(1.0, PEAK / peak) if peak > 0 else 1.0
+    return lambda: mixed(master)
+
+
+def _write(
+    path: Path, waves: Iterable[np.ndarray], rate_in: int, rate_out: int, samples: int
+) -> None:
+    """Write pieces at `rate_in` as `samples` samples at `rate_out`; resamplers may be one off."""
+    with audio.AudioWriter(path, rate_out) as file:
+        for wave in resampled(waves, rate_in, rate_out):
+            file.write(np.clip(wave[: samples - file.samples], -1.0, 1.0))
+        if file.samples < samples:
+            file.write(np.zeros(samples - file.samples, np.float32))
+
+
+def _progress(jobs: Sequence[Job]) -> Iterable[Job]:
+    """Show a bar over several recordings on a terminal."""
+    if len(jobs) < 2 or not sys.stderr.isatty():
+        return jobs
+    from tqdm import tqdm
+
+    bar: Iterable[Job] = tqdm(jobs, unit="file", desc="convert")
+    return bar

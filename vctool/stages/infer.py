@@ -1,0 +1,301 @@
+"""Stage 4: convert held-out utterances, for scoring.
+
+    exp/<name>/infer/pairs.tsv            utt, singing_utt whose accompaniment it is sung to
+                     pairs_shuffled.tsv   the same utterances, each with another's accompaniment
+                     matched/<kind>/      converted features, a store per kind
+                     shuffled/<kind>/
+                     to_speech/<kind>/    some utterances the other way
+                     */outputs.tsv        utt, samples and loudness that the sound will have
+                     time_map/<utt>.tsv   speech_seconds, converted_seconds: where time went
+
+Roles are those of the recipe: the first is the source (speech), the last the target (singing).
+Where a corpus holds pairs, an utterance is sung to its own pair's accompaniment; elsewhere to
+that of a held-out target utterance drawn with the recipe's seed.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from vctool.config import build
+from vctool.data.atomic import write_text
+from vctool.data.datadir import DataDir, Utterance
+from vctool.data.store import FeatureStore, StoreWriter
+from vctool.errors import CheckpointError, DataError
+from vctool.models import base
+from vctool.models.base import Features
+from vctool.recipe import Recipe
+from vctool.stages.analysis import Scan, scan, voice_kinds, voicing
+from vctool.stages.blocks import Block
+from vctool.stages.convert import Converter, block_warp
+from vctool.stages.inputs import Request
+from vctool.stages.plan import checkpoint_hash
+from vctool.stages.stretch import Warp, resample
+from vctool.stages.tracks import ArrayTrack
+
+logger = logging.getLogger(__name__)
+
+REVERSE_UTTERANCES = 10
+"""Utterances that are converted from the target to the source, for listening."""
+
+
+class Pair(NamedTuple):
+    """A source utterance and the utterance whose accompaniment it is converted under."""
+
+    source: Utterance
+    target: Utterance | None
+
+
+class Prepared(NamedTuple):
+    """What the model is given for one utterance."""
+
+    name: str
+    samples: int
+    """Length of the output [samples]."""
+    level_db: float
+    """Active level of the source [dB of full scale]."""
+    source: Features
+    condition: Features | None
+    warp: Warp
+
+
+def run(recipe: Recipe, device: str = "auto", nj: int = 1) -> None:
+    """Convert the held-out utterances of a recipe; continues where it was stopped.
+
+    Args:
+        recipe: the experiment.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        nj: threads that prepare what the model is given.
+
+    Raises:
+        CheckpointError: nothing is trained, or with other features than the recipe's.
+        DataError: a role has no held-out utterances, or an accompaniment is missing.
+    """
+    converter = Converter(recipe.exp, device)
+    if converter.features != recipe.features:
+        raise CheckpointError(
+            f"{recipe.exp}: was trained with other feature settings; train again with --fresh"
+        )
+    first, last = next(iter(recipe.roles)), list(recipe.roles)[-1]
+    forward = converter.request(last, recipe.convert.stretch)
+    needed = converter.needs_accompaniment(last)
+    matched = choose(recipe, first, last, needed)
+    shuffled = shuffle(matched) if needed else []
+    infer = recipe.exp / "infer"
+    digest = _digest(checkpoint_hash(recipe), matched, forward)
+    _convert_set(recipe, converter, infer / "matched", first, matched, forward, digest, nj)
+    if shuffled:
+        _convert_set(recipe, converter, infer / "shuffled", first, shuffled, forward, digest, nj)
+    if first != last:
+        reverse = _reversed(recipe, converter, first, last)
+        request = converter.request(first, 1.0)
+        folder = infer / f"to_{first}"
+        _convert_set(recipe, converter, folder, last, reverse, request, digest, nj)
+    if shuffled:
+        _write_pairs(infer / "pairs_shuffled.tsv", shuffled)
+    _write_pairs(infer / "pairs.tsv", matched)  # last: it marks the stage as complete
+
+
+def role_utterances(recipe: Recipe, role: str) -> DataDir:
+    """Return the held-out utterances of a role that have features.
+
+    Raises:
+        DataError: there are none.
+    """
+    corpus, split = recipe.roles[role], recipe.evaluate.split
+    data = DataDir.read(recipe.data(corpus, split))
+    stores = _stores(recipe, role)
+    held = data.subset(
+        lambda one: (
+            (one.speaker if recipe.corpus.name is not None else one.domain) == role
+            and all(one.id in store for store in stores.values())
+        )
+    )
+    if not len(held):
+        raise DataError(f"{data.path}: no utterance of role '{role}' with features; run stage 2")
+    return held
+
+
+def choose(recipe: Recipe, first: str, last: str, needed: bool) -> list[Pair]:
+    """Draw the utterances that are scored, each with whose accompaniment it is sung to.
+
+    Args:
+        recipe: the experiment; its seed decides, and `evaluate.max_utterances` bounds.
+        first: the source role.
+        last: the target role.
+        needed: whether the conversion takes an accompaniment.
+
+    Raises:
+        DataError: a role has nothing held out, or no target utterance has an accompaniment.
+    """
+    rng = np.random.default_rng([recipe.train.seed, 4])
+    sources, targets = role_utterances(recipe, first), role_utterances(recipe, last)
+    usable = targets.subset(lambda one: bool(one.accomp) or not needed)
+    if not len(usable):
+        raise DataError(
+            f"{targets.path}: no utterance has an accompaniment, which converting to {last} "
+            "needs; add accomp.scp, or choose a model without one"
+        )
+    data = DataDir.read(recipe.data(recipe.roles[first], recipe.evaluate.split))
+    own = {a: b for a, b in data.pairs if a in sources and b in usable}
+    names = sorted(own) if own else list(sources.ids)
+    count = min(len(names), recipe.evaluate.max_utterances)
+    drawn = sorted(names[index] for index in rng.permutation(len(names))[:count])
+    if own:
+        return [Pair(sources[name], usable[own[name]]) for name in drawn]
+    order = rng.permutation(len(usable))
+    return [
+        Pair(sources[name], usable[usable.ids[order[index % len(order)]]])
+        for index, name in enumerate(drawn)
+    ]
+
+
+def shuffle(pairs: Sequence[Pair]) -> list[Pair]:
+    """Give every utterance an accompaniment that is another's and not its own.
+
+    Raises:
+        DataError: all utterances share one accompaniment.
+    """
+    targets = [pair.target for pair in pairs]
+    result = []
+    for index, pair in enumerate(pairs):
+        # Half-way round first: neighbours in the order of ids tend to be of one song.
+        turns = [(index + len(pairs) // 2 + step) % len(pairs) for step in range(len(pairs))]
+        others = [
+            other
+            for turn in turns
+            if (other := targets[turn]) is not None
+            and pair.target is not None
+            and (other.accomp, other.start) != (pair.target.accomp, pair.target.start)
+        ]
+        if not others:
+            raise DataError(
+                f"{pair.source.id}: there is no second accompaniment to shuffle with; hold out "
+                "more utterances"
+            )
+        result.append(Pair(pair.source, others[0]))
+    return result
+
+
+def _reversed(recipe: Recipe, converter: Converter, first: str, last: str) -> list[Pair]:
+    """Draw utterances for the other direction, each with its own accompaniment where needed."""
+    needed = converter.needs_accompaniment(first)
+    sources = role_utterances(recipe, last).subset(lambda one: bool(one.accomp) or not needed)
+    rng = np.random.default_rng([recipe.train.seed, 5])
+    order = rng.permutation(len(sources))[:REVERSE_UTTERANCES]
+    names = sorted(sources.ids[index] for index in order)
+    return [Pair(sources[name], sources[name] if needed else None) for name in names]
+
+
+def _stores(recipe: Recipe, role: str) -> dict[str, FeatureStore]:
+    """Open the voice features of a role's held-out split."""
+    system = base.family(recipe.family)
+    config = build(system.Config, recipe.model, f"{recipe.name}: model")
+    corpus, split = recipe.roles[role], recipe.evaluate.split
+    return {
+        kind: FeatureStore(recipe.dump(corpus, split, kind), recipe.features.of_kind(kind))
+        for kind in voice_kinds(system.features(config))
+    }
+
+
+def _prepare(
+    converter: Converter, stores: Mapping[str, FeatureStore], pair: Pair, request: Request
+) -> Prepared:
+    """Load, stretch and condition one utterance."""
+    config = converter.features
+    wave = pair.source.load(config.rate)
+    known = scan(ArrayTrack(wave), config, (), len(wave))
+    source = {kind: store[pair.source.id] for kind, store in stores.items()}
+    frames = config.frames(len(wave))
+    for kind, values in source.items():
+        if len(values) != frames:
+            raise DataError(
+                f"{pair.source.id}: {len(values)} frames of {kind} for {frames} of sound; the "
+                "recording changed: run stage 2 (features) again"
+            )
+    block = Block(0, 0, len(wave), len(wave))
+    voiced = _voiced(wave, source, converter, known, request)
+    warp = block_warp(voiced, block, request, config.hop_length)
+    samples = request.samples(len(wave))
+    if request.stretch != 1:
+        source = resample(source, warp.positions(config.frames(samples), frames))
+    condition = None
+    if pair.target is not None and converter.needs_accompaniment(request.to):
+        accomp = pair.target.load_accomp(config.rate, samples)
+        condition = converter.condition(accomp)
+    return Prepared(pair.source.id, samples, known.level_db, source, condition, warp)
+
+
+def _voiced(
+    wave: np.ndarray, source: Features, converter: Converter, known: Scan, request: Request
+) -> np.ndarray:
+    frames = converter.features.frames(len(wave))
+    if request.stretch == 1:  # the map is the identity, whatever is voiced
+        return np.ones(frames, bool)
+    return voicing(wave, source, converter.features, known)
+
+
+def _convert_set(
+    recipe: Recipe,
+    converter: Converter,
+    folder: Path,
+    role: str,
+    pairs: Sequence[Pair],
+    request: Request,
+    digest: str,
+    nj: int,
+) -> None:
+    """Convert one set of utterances into one store per kind, skipping what is there."""
+    stores = _stores(recipe, role)
+    lines = ["utt\tsamples\tlevel_db\n"]
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(nj))
+        writers: dict[str, StoreWriter] = {}
+        jobs = pool.map(lambda pair: _prepare(converter, stores, pair, request), pairs)
+        for one in _progress(jobs, len(pairs), folder.name):
+            lines.append(f"{one.name}\t{one.samples}\t{one.level_db:.4f}\n")
+            _write_time_map(folder.parent / "time_map" / f"{one.name}.tsv", one, converter)
+            if writers and all(one.name in writer.done for writer in writers.values()):
+                continue
+            converted = converter.convert_features(one.source, one.condition, request)
+            if not writers:  # which kinds a model writes is known once it has written some
+                for kind in converted:
+                    writer = StoreWriter(folder / kind, kind, recipe.features.of_kind(kind), digest)
+                    writers[kind] = stack.enter_context(writer)
+            for kind, writer in writers.items():
+                if one.name not in writer.done:
+                    writer.write(one.name, converted[kind])
+    write_text(folder / "outputs.tsv", "".join(lines))
+    logger.info("%s: %d utterances to %s", folder, len(pairs), request.to)
+
+
+def _write_time_map(path: Path, one: Prepared, converter: Converter) -> None:
+    seconds = 1 / converter.features.frame_rate
+    rows = zip(one.warp.knots_in * seconds, one.warp.knots_out * seconds, strict=True)
+    lines = [f"{before:.6f}\t{after:.6f}\n" for before, after in rows]
+    write_text(path, "speech_seconds\tconverted_seconds\n" + "".join(lines))
+
+
+def _write_pairs(path: Path, pairs: Sequence[Pair]) -> None:
+    rows = [f"{pair.source.id}\t{pair.target.id if pair.target else ''}\n" for pair in pairs]
+    write_text(path, "utt\tsinging_utt\n" + "".join(rows))
+
+
+def _digest(model: str, pairs: Sequence[Pair], request: Request) -> str:
+    """Hash what the converted features follow from besides the recipe's settings."""
+    ids = [(pair.source.id, pair.target.id if pair.target else "") for pair in pairs]
+    text = json.dumps([model, ids, request.to, request.stretch])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _progress(jobs: Iterable[Prepared], total: int, name: str) -> Iterator[Prepared]:
+    from tqdm import tqdm
+
+    yield from tqdm(jobs, total=total, desc=f"infer {name}", unit="utt", disable=None)

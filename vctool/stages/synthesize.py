@@ -1,0 +1,119 @@
+"""Stage 5: turn converted features into sound, as loud as their sources.
+
+    exp/<name>/infer/matched/    ->  exp/<name>/wav/<utt>.wav
+    exp/<name>/infer/shuffled/   ->  exp/<name>/wav_shuffled/<utt>.wav
+    exp/<name>/infer/to_speech/  ->  exp/<name>/wav_to_speech/<utt>.wav
+
+A file that is there is complete, so a stopped run continues where it was.
+"""
+
+import logging
+import multiprocessing
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from vctool import audio, vocoders
+from vctool.data.store import FeatureStore
+from vctool.errors import DataError
+from vctool.features.settings import FeatureConfig
+from vctool.recipe import Recipe
+
+logger = logging.getLogger(__name__)
+
+FEW = 4
+"""Utterances that are not worth starting processes for."""
+
+
+class Task(NamedTuple):
+    """One utterance to synthesise."""
+
+    name: str
+    folder: Path
+    """Folder with one store per kind."""
+    target: Path
+    samples: int
+    level_db: float
+    vocoder: str
+    config: FeatureConfig
+
+
+def run(recipe: Recipe, nj: int = 1) -> None:
+    """Synthesise everything that stage 4 converted.
+
+    Args:
+        recipe: the experiment.
+        nj: number of processes; the sound does not depend on it.
+
+    Raises:
+        DataError: stage 4 has not finished.
+        ConfigError: the vocoder does not accept the features.
+    """
+    infer = recipe.exp / "infer"
+    if not (infer / "pairs.tsv").is_file():
+        raise DataError(f"{infer}: nothing converted yet; run stage 4 (infer)")
+    tasks = [
+        task
+        for table in sorted(infer.glob("*/outputs.tsv"))
+        for task in _tasks(recipe, table)
+        if not task.target.is_file()
+    ]
+    if tasks:
+        vocoders.get(recipe.vocoder).accepts(recipe.features, _kinds(tasks[0].folder))
+    total = len(tasks)
+    for _ in _progress(_results(tasks, nj), total):
+        pass
+    (recipe.exp / "wav").mkdir(parents=True, exist_ok=True)
+    logger.info("%s: %d sounds written", recipe.exp / "wav", total)
+
+
+def _tasks(recipe: Recipe, table: Path) -> Iterator[Task]:
+    """Read one set's table of outputs."""
+    folder = table.parent
+    suffix = "" if folder.name == "matched" else f"_{folder.name}"
+    for line in table.read_text("utf-8").splitlines()[1:]:
+        name, samples, level = line.split("\t")
+        target = recipe.exp / f"wav{suffix}" / f"{name}.wav"
+        yield Task(
+            name, folder, target, int(samples), float(level), recipe.vocoder, recipe.features
+        )
+
+
+def _kinds(folder: Path) -> list[str]:
+    """Name the kinds that stage 4 wrote into a set's folder."""
+    return sorted(path.parent.name for path in folder.glob("*/feats.scp"))
+
+
+def synthesise(task: Task) -> None:
+    """Synthesise and write one utterance."""
+    stores = {kind: FeatureStore(task.folder / kind) for kind in _kinds(task.folder)}
+    features = {kind: store[task.name] for kind, store in stores.items()}
+    wave = vocoders.get(task.vocoder).synthesise(features, task.config, task.samples)
+    audio.write(
+        task.target, audio.match_level(wave, task.config.rate, task.level_db), task.config.rate
+    )
+
+
+def _results(tasks: list[Task], nj: int) -> Iterator[None]:
+    if nj == 1 or len(tasks) <= FEW:
+        yield from map(synthesise, tasks)
+        return
+    # A forked torch may hang on its threads; a spawned one cannot.
+    context = multiprocessing.get_context("spawn")
+    workers = min(nj, len(tasks))
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+        yield from pool.map(synthesise, tasks)
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _progress(results: Iterable[None], total: int) -> Iterable[None]:
+    from tqdm import tqdm
+
+    bar: Iterable[None] = tqdm(results, total=total, desc="synthesize", unit="utt", disable=None)
+    return bar
