@@ -9,21 +9,33 @@ Nothing is fetched, and nobody was recorded.
 
 import json
 import os
-import shutil
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from vctool import audio
+from vctool.corpora.info import CorpusInfo, locate
+from vctool.corpora.report import SPLITS, Report, finish
 from vctool.corpora.synthetic import builder
 from vctool.corpora.synthetic.builder import Item, Sizes
+from vctool.corpora.synthetic.espeak import RATE
 from vctool.corpora.synthetic.sentences import GRAMMAR
+from vctool.corpora.synthetic.singing import STRETCH
 from vctool.data.datadir import DataDir, Utterance
 from vctool.errors import DataError
 
-__all__ = ["Sizes", "download", "find", "prepare"]
+__all__ = ["INFO", "Sizes", "download", "find", "prepare"]
 
-SPLITS = ("train", "dev", "test")
+INFO = CorpusInfo(
+    name="mini",
+    title="the embedded synthetic corpus",
+    hours=0.27,
+    licence="CC0 1.0; synthetic, nobody was recorded",
+    homepage="built here by `vctool download mini`",
+    rate=RATE,
+    layout="mini/corpus.json, as built by `vctool download mini`",
+)
 
 _VERSION = 1
 """Raised whenever the same seed and sizes give other bytes."""
@@ -89,17 +101,14 @@ def find(downloads: Path) -> Path:
     Raises:
         DataError: neither is one.
     """
-    for folder in (Path(downloads), Path(downloads) / "mini"):
-        if _made_from(folder) is not None:
-            return folder
-    raise DataError(f"{downloads}: no mini corpus there; build one with `vctool download mini`")
+    return locate(Path(downloads), INFO, ("corpus.json",))
 
 
-def prepare(source: Path, out: Path, *, seed: int = 0, nj: int = 1) -> None:
-    """Write the data dirs `train`, `dev` and `test`.
+def prepare(source: Path, out: Path, *, seed: int = 0, nj: int = 1) -> Report:
+    """Write the data dirs `train`, `dev` and `test`, the last with `pairs` and `time_map.scp`.
 
     Args:
-        source: the corpus's folder, from `download`.
+        source: the corpus's folder, from `download` or `find`.
         out: folder of the data dirs.
         seed: not used; the splits were drawn when the corpus was built.
         nj: not used.
@@ -107,21 +116,25 @@ def prepare(source: Path, out: Path, *, seed: int = 0, nj: int = 1) -> None:
     Raises:
         DataError: the corpus is incomplete.
     """
-    source = find(source)
-    corpus = json.loads((source / "corpus.json").read_text())
-    items = [Item(**entry) for entry in corpus["items"]]
-    grammar = (source / "grammar.json").read_text()
+    source, out = Path(source), Path(out)
+    items = [Item(**entry) for entry in _corpus(source)["items"]]
+    splits = {
+        split: [_utterance(source, item) for item in items if item.split == split]
+        for split in SPLITS
+    }
+    notes = (f"synthetic, seed {_corpus(source)['seed']}",)
+    report = finish("mini", out, splits, disjoint_by="sentence and melody", notes=notes)
+    pairs = [(i.id, i.pair) for i in items if i.domain == "speech" and i.pair is not None]
     for split in SPLITS:
-        chosen = [item for item in items if item.split == split]
-        spoken = [item for item in chosen if item.domain == "speech"]
-        pairs = tuple((item.id, item.pair) for item in spoken if item.pair is not None)
-        DataDir(
-            Path(out) / split,
-            tuple(_utterance(source, item) for item in chosen),
-            pairs,
-            {speech: source / "time_map" / f"{speech}.tsv" for speech, _ in pairs},
-            {"grammar.json": grammar},
+        data = DataDir.read(out / split)
+        paired = tuple(pair for pair in pairs if pair[0] in data)
+        replace(
+            data,
+            pairs=paired,
+            time_maps={speech: source / "time_map" / f"{speech}.tsv" for speech, _ in paired},
+            extra={"grammar.json": (source / "grammar.json").read_text("utf-8")},
         ).write()
+    return report
 
 
 def _utterance(source: Path, item: Item) -> Utterance:
@@ -143,7 +156,7 @@ def _describe(folder: Path, items: list[Item], made_from: dict[str, object]) -> 
     (folder / "README.txt").write_text(
         _README.format(
             voices=", ".join(voice.espeak for voice in builder.VOICES.values()),
-            stretch=builder.STRETCH,
+            stretch=STRETCH,
             **made_from,
         )
     )
@@ -154,10 +167,18 @@ def _describe(folder: Path, items: list[Item], made_from: dict[str, object]) -> 
 
 def _made_from(folder: Path) -> dict[str, object] | None:
     """Return what a corpus was built from, or None where there is none."""
-    try:
-        corpus = json.loads((folder / "corpus.json").read_text())
-    except (FileNotFoundError, NotADirectoryError):
+    if not (folder / "corpus.json").is_file():
         return None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder}/corpus.json: {error}; delete {folder} to build it anew") from None
+    corpus = _corpus(folder)
     return {key: corpus.get(key) for key in ("version", "seed", "sizes")}
+
+
+def _corpus(folder: Path) -> dict[str, Any]:
+    """Read `corpus.json`."""
+    path = folder / "corpus.json"
+    try:
+        corpus = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: {error}; delete {folder} to have it built anew") from None
+    assert isinstance(corpus, dict), path
+    return corpus

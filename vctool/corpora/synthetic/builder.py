@@ -13,7 +13,6 @@ import numpy as np
 from vctool import audio
 from vctool.corpora.synthetic import espeak, music, sentences, singing
 from vctool.corpora.synthetic.espeak import RATE, Job, Phone, Spoken
-from vctool.corpora.synthetic.singing import STRETCH
 
 LEVEL_DB = -23.0
 """Active level of every recording, spoken, sung or played, so that no domain is the louder one."""
@@ -100,7 +99,9 @@ def plan(seed: int, sizes: Sizes) -> tuple[list[Item], list[Job]]:
             if pair is not None:
                 items.append(Item(pair, split, speaker, "singing", text, here))
             rate, pitch = int(rng.integers(145, 171)), int(rng.integers(44, 57))
-            jobs.append(Job(here, text, VOICES[speaker].espeak, rate, pitch))
+            # By itself espeak-ng speaks so monotonously that half of it counts as held notes.
+            liveliness = int(rng.integers(80, 100))
+            jobs.append(Job(here, text, VOICES[speaker].espeak, rate, pitch, liveliness))
     return items, jobs
 
 
@@ -158,9 +159,7 @@ def _perform(folder: Path, task: Sung) -> None:
     voice = singing.sing(task.wave, task.timing, task.notes, rng)
     band = music.accompany(task.song, task.timing.onsets[0], len(voice), RATE, rng)
     for kind, wave in (("wav", voice), ("accomp", band)):
-        audio.write(
-            folder / kind / f"{task.id}.wav", audio.match_level(wave, RATE, LEVEL_DB), RATE
-        )
+        audio.write(folder / kind / f"{task.id}.wav", audio.match_level(wave, RATE, LEVEL_DB), RATE)
     if task.map_id is not None:
         rows = (f"{spoken:.6f}\t{sung:.6f}\n" for spoken, sung in task.timing.knots)
         path = folder / "time_map" / f"{task.map_id}.tsv"

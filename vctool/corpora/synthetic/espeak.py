@@ -30,7 +30,7 @@ RATE = 22050
 _SYNCHRONOUS = 2
 _PHONEME_EVENTS_IPA = 3
 _EVENT_END, _EVENT_PHONEME = 0, 7
-_RATE_PARAMETER, _PITCH_PARAMETER = 1, 3
+_RATE_PARAMETER, _PITCH_PARAMETER, _RANGE_PARAMETER = 1, 3, 4
 _CHARACTER_POSITION, _UTF8 = 1, 1
 
 
@@ -48,6 +48,8 @@ class Job:
     """Speaking rate, 80 to 450."""
     pitch: int
     """Base pitch of the voice, 0 to 99; 50 is the voice's own."""
+    liveliness: int
+    """Range of the intonation, 0 to 99; 50 is the voice's own."""
 
 
 @dataclass(frozen=True)
@@ -175,9 +177,19 @@ class _Synthesiser:
         self.set_voice(job.voice)
         self._check("espeak_SetParameter", job.id, _RATE_PARAMETER, job.words_per_minute, 0)
         self._check("espeak_SetParameter", job.id, _PITCH_PARAMETER, job.pitch, 0)
+        self._check("espeak_SetParameter", job.id, _RANGE_PARAMETER, job.liveliness, 0)
         text = job.text.encode()
         self._check(
-            "espeak_Synth", job.id, text, len(text) + 1, 0, _CHARACTER_POSITION, 0, _UTF8, None, None
+            "espeak_Synth",
+            job.id,
+            text,
+            len(text) + 1,
+            0,
+            _CHARACTER_POSITION,
+            0,
+            _UTF8,
+            None,
+            None,
         )
         self._check("espeak_Synchronize", job.id)
         if not self.blocks or not self.phones:

@@ -1,20 +1,20 @@
 """The slot grammar that every sentence of the synthetic corpus is drawn from.
 
-A sentence fills six slots of six words each, `bring the red lamp near the river tonight`, so that
+A sentence fills six slots of six words each, `bring the red lamp near the kitchen tonight`, so that
 a recogniser that only has to choose among the words of a slot is right once in six by chance.
 """
 
 import numpy as np
 
 GRAMMAR: tuple[tuple[str, ...], ...] = (
-    ("bring", "take", "hide", "move", "leave", "show"),
+    ("bring", "take", "push", "move", "leave", "show"),
     ("the",),
     ("red", "blue", "green", "white", "brown", "yellow"),
-    ("box", "ball", "lamp", "chair", "coat", "drum"),
+    ("box", "ball", "lamp", "chair", "coat", "shoe"),
     ("near", "under", "behind", "by", "over", "below"),
     ("the",),
-    ("door", "window", "table", "river", "garden", "wall"),
-    ("now", "today", "tonight", "again", "soon", "later"),
+    ("door", "window", "table", "kitchen", "garden", "wall"),
+    ("now", "today", "tonight", "again", "soon", "always"),
 )
 """The words that may stand at each position; a position with one word is no slot."""
 

@@ -7,6 +7,7 @@ singer's formant near 2.9 kHz (Sundberg, "Articulatory interpretation of the 'si
 1974) under a darker top.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -59,7 +60,7 @@ def place(phones: Sequence[Phone], seconds: float, step: float) -> Timing:
     vowels = [index for index, kind in enumerate(kinds) if kind == "vowel"]
     first = STRETCH * starts[vowels[0]]
     positions = [0]
-    for before, vowel in zip(vowels[:-1], vowels[1:], strict=True):
+    for before, vowel in itertools.pairwise(vowels):
         even = round((STRETCH * starts[vowel] - first) / step)
         room = int(np.ceil(0.95 * (starts[vowel] - starts[before]) / step))
         positions.append(max(even, positions[-1] + room))
@@ -70,8 +71,8 @@ def place(phones: Sequence[Phone], seconds: float, step: float) -> Timing:
     times = [0.0, *onsets, STRETCH * seconds]
     sung = np.zeros(len(kinds) + 1)
     for (begin, end), (start, stop) in zip(
-        zip(anchors[:-1], anchors[1:], strict=True),
-        zip(times[:-1], times[1:], strict=True),
+        itertools.pairwise(anchors),
+        itertools.pairwise(times),
         strict=True,
     ):
         lengths = np.diff(starts[begin : end + 1])

@@ -1,0 +1,153 @@
+"""How many words survive: a recogniser that only chooses among the words of a slot grammar.
+
+pocketsphinx with its own en-us model decodes every wave under the grammar that lies beside the
+utterances (`grammar.json`); what counts is the share of slots in which it chooses the word that was
+said. Waves are brought to one level and dithered at -54 dB of full scale, because the recogniser's
+front end fails on digital silence. The decoder adapts to what it has heard, so every wave gets a
+fresh start and results do not depend on the order.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vctool import audio
+from vctool.errors import DataError
+from vctool.metrics.unavailable import MetricUnavailable
+
+Positions = tuple[tuple[str, ...], ...]
+"""The words that may stand at each position of a sentence."""
+
+RATE = 16000
+"""Sampling rate of the recogniser's model [Hz]."""
+LEVEL_DB = -23.0
+"""Active level that waves are brought to [dB of full scale]."""
+DITHER_DB = -54.0
+"""Level of the white noise added [dB of full scale]."""
+
+
+def read_grammar(path: Path) -> Positions:
+    """Read the slot grammar of a data dir.
+
+    Args:
+        path: a data dir that holds `grammar.json`, or that file itself.
+
+    Raises:
+        DataError: there is none, or it is not `{"positions": [[word, ...], ...]}`.
+    """
+    path = Path(path) / "grammar.json" if Path(path).is_dir() else Path(path)
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a grammar: {error}") from None
+    positions = content.get("positions") if isinstance(content, dict) else None
+    well_formed = (
+        isinstance(positions, list)
+        and all(isinstance(words, list) and words for words in positions)
+        and all(isinstance(word, str) and word.isalpha() for words in positions for word in words)
+    )
+    if not well_formed or not positions or max(map(len, positions)) < 2:
+        raise DataError(f'{path}: not a grammar; it must hold {{"positions": [[word, ...], ...]}}')
+    return tuple(tuple(words) for words in positions)
+
+
+def chance(grammar: Positions) -> float:
+    """Return the accuracy of guessing blindly: the mean over slots of one over its words."""
+    return float(np.mean([1 / len(words) for words in grammar if len(words) > 1]))
+
+
+def accuracy(grammar: Positions, truth: str, heard: str) -> float:
+    """Return the share of slots, 0 to 1, that were heard as said; 0 where nothing was heard.
+
+    Raises:
+        DataError: the truth is not a sentence of the grammar.
+    """
+    said, got = truth.split(), heard.split()
+    if len(said) != len(grammar) or any(
+        word not in words for word, words in zip(said, grammar, strict=False)
+    ):
+        raise DataError(f"'{truth}': not a sentence of the grammar; see grammar.json")
+    if len(got) != len(said):
+        return 0.0
+    slots = [index for index, words in enumerate(grammar) if len(words) > 1]
+    return sum(said[index] == got[index] for index in slots) / len(slots)
+
+
+def retention(accuracy: float, accuracy_real: float, chance: float) -> float:
+    """Return (accuracy - chance) / (accuracy of the truly sung - chance): 1 is all words kept.
+
+    NaN where the truly sung is not understood better than by chance, so that nothing can be said.
+    """
+    kept = accuracy_real - chance
+    return (accuracy - chance) / kept if kept > 0 else float("nan")
+
+
+class WordRecogniser:
+    """Recognises sentences of a slot grammar.
+
+    Raises:
+        MetricUnavailable: pocketsphinx is not installed.
+        DataError: a word of the grammar is not in the recogniser's dictionary.
+    """
+
+    def __init__(self, grammar: Positions, seed: int = 0) -> None:
+        try:
+            import pocketsphinx
+        except ImportError:
+            raise MetricUnavailable("words", "pocketsphinx", "pip install pocketsphinx") from None
+        self.grammar = grammar
+        self.seed = seed
+        decoder: Any = pocketsphinx.Decoder(samprate=RATE, lm=None, loglevel="FATAL")
+        for word in sorted({word for words in grammar for word in words}):
+            if decoder.lookup_word(word) is None:
+                raise DataError(f"grammar: the recogniser's dictionary has no word '{word}'")
+        decoder.add_jsgf_string("slots", jsgf(grammar))
+        decoder.activate_search("slots")
+        self._decoder = decoder
+        self._start = decoder.get_cmn(False)
+
+    def recognise(self, wave: np.ndarray, rate: int) -> str:
+        """Return the likeliest sentence; empty where none fits.
+
+        Args:
+            wave: (T,) samples in [-1, 1].
+            rate: their rate [Hz].
+        """
+        wave = audio.resample(wave, rate, RATE) if len(wave) else np.zeros(RATE // 10, np.float32)
+        wave = audio.match_level(wave, RATE, LEVEL_DB)
+        noise = np.random.default_rng(self.seed).standard_normal(len(wave))
+        dithered = np.clip(wave + 10 ** (DITHER_DB / 20) * noise, -1, 1)
+        self._decoder.set_cmn(self._start)
+        self._decoder.start_utt()
+        samples = np.round(dithered * 32767).astype(np.int16).tobytes()
+        self._decoder.process_raw(samples, no_search=False, full_utt=True)
+        self._decoder.end_utt()
+        best = self._decoder.hyp()
+        return "" if best is None else str(best.hypstr)
+
+    def accuracy(self, wave: np.ndarray, rate: int, text: str) -> float:
+        """Return the share of slots, 0 to 1, in which a wave is heard to say a text."""
+        return accuracy(self.grammar, text, self.recognise(wave, rate))
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the values depend on, for the table."""
+        return {
+            "recogniser": "pocketsphinx en-us, slot grammar",
+            "dither_db": DITHER_DB,
+            "level_db": LEVEL_DB,
+            "chance": chance(self.grammar),
+        }
+
+
+def jsgf(grammar: Sequence[Sequence[str]]) -> str:
+    """Write a slot grammar in the Java Speech Grammar Format.
+
+    >>> jsgf([["put", "take"], ["the"]])
+    '#JSGF V1.0; grammar slots; public <sentence> = (put | take) (the);'
+    """
+    body = " ".join(f"({' | '.join(words)})" for words in grammar)
+    return f"#JSGF V1.0; grammar slots; public <sentence> = {body};"
