@@ -8,13 +8,10 @@ are of use is the caller's judgement.
 """
 
 import contextlib
-import logging
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import soundfile
@@ -23,6 +20,7 @@ import soxr
 from vctool.containers import refuse_truncated
 from vctool.errors import AudioError
 from vctool.loudness import SILENCE_DB, LevelMeter, level_db, match_level, rms_db
+from vctool.wav_writer import AudioWriter, write
 
 __all__ = [
     "SILENCE_DB",
@@ -44,8 +42,6 @@ __all__ = [
     "write",
 ]
 
-logger = logging.getLogger(__name__)
-
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aif", ".aiff")
 """Endings, in lower case, by which files in folders are taken for audio."""
 
@@ -53,7 +49,6 @@ END_SLACK = 0.05
 """How far beyond the end of a file a segment may reach before it is an error [s]."""
 
 _CHUNK = 1 << 18  # samples decoded at once: 1 MiB per channel
-_WAV_LIMIT = 2**32 - 4096  # a RIFF chunk counts its bytes in 32 bits
 
 
 @dataclass(frozen=True)
@@ -143,8 +138,9 @@ def read(
         got = sum(map(len, blocks))
         wanted = 1 if last is None else last - first - round(END_SLACK * file.samplerate)
         if got < max(wanted, 1):
-            held = (first + got) / file.samplerate
-            raise AudioError(f"{path}: holds {held:.2f} s, wanted {start or 0.0} s to {end} s")
+            held = file.frames / file.samplerate
+            until = "its end" if end is None else f"{end} s"
+            raise AudioError(f"{path}: holds {held:.2f} s, wanted {start or 0.0} s to {until}")
         own_rate = file.samplerate
     wave = np.concatenate(blocks)
     return (wave, own_rate) if rate is None else (resample(wave, own_rate, rate), rate)
@@ -249,102 +245,9 @@ def list_audio(folder: Path, *, recursive: bool = True) -> list[Path]:
     )
 
 
-class AudioWriter:
-    """Writes mono PCM 16 bit by bit; the file appears under its name when it is complete.
-
-    Used as a context manager. Until then, and after an error, nothing stands at `path` but what
-    was there before. Samples outside [-1, 1] are clipped, never wrapped, and counted in a warning.
-    """
-
-    def __init__(self, path: Path, rate: int) -> None:
-        self.path = path
-        self.rate = rate
-        self.samples = 0
-        self.clipped = 0
-        self._beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = soundfile.SoundFile(
-                str(self._beside), "w", rate, 1, subtype="PCM_16", format="WAV"
-            )
-        except (OSError, soundfile.SoundFileError) as error:
-            self._discard()
-            raise AudioError(f"{path}: cannot be written: {_reason(error, path.parent)}") from None
-
-    def write(self, wave: np.ndarray) -> None:
-        """Append samples, (T,), floats in [-1, 1].
-
-        Raises:
-            AudioError: the disk is full or the file would outgrow its format.
-        """
-        assert wave.ndim == 1, wave.shape
-        assert np.isfinite(wave).all(), f"{self.path}: NaN or infinity in the samples"
-        if 2 * (self.samples + len(wave)) > _WAV_LIMIT:
-            raise AudioError(f"{self.path}: longer than a WAV file can be; convert it in parts")
-        scaled = np.rint(np.asarray(wave, dtype=np.float64) * 32768)
-        # +1.0 itself becomes 32767 and is no clipping worth a word
-        self.clipped += int(np.count_nonzero(np.abs(scaled) > 32768))
-        self.samples += len(wave)
-        try:
-            self._file.write(np.clip(scaled, -32768, 32767).astype(np.int16))
-        except (OSError, AssertionError, soundfile.SoundFileError) as error:
-            # soundfile asserts that all samples were taken, which a full disk does not do
-            reason = _reason(error, self.path.parent)
-            raise AudioError(f"{self.path}: cannot be written: {reason}") from None
-
-    def __enter__(self) -> "AudioWriter":
-        """Start writing."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Put the complete file in its place, or remove the incomplete one."""
-        try:
-            self._file.close()
-            if kind is None:
-                expected = 2 * self.samples
-                if self._beside.stat().st_size < expected:
-                    raise AudioError(f"{self.path}: cannot be written: the disk is full")
-                os.replace(self._beside, self.path)
-        except (OSError, soundfile.SoundFileError) as failure:
-            reason = _reason(failure, self.path.parent)
-            raise AudioError(f"{self.path}: cannot be written: {reason}") from None
-        finally:
-            self._discard()
-        if self.clipped:
-            share = 100 * self.clipped / self.samples
-            logger.warning("%s: %.2g %% of the samples were clipped", self.path, share)
-
-    def _discard(self) -> None:
-        with contextlib.suppress(OSError):  # never there, already renamed, or its folder is a file
-            self._beside.unlink()
-
-
-def write(path: Path, wave: np.ndarray, rate: int) -> None:
-    """Write a wave, (T,), floats in [-1, 1], as mono PCM 16, atomically.
-
-    Raises:
-        AudioError: the folder cannot be written to, or is full.
-    """
-    with AudioWriter(path, rate) as file:
-        file.write(wave)
-
-
 def _set_length(wave: np.ndarray, samples: int) -> np.ndarray:
     """Cut or zero-pad the end; resamplers may be one sample off."""
     return wave[:samples] if len(wave) >= samples else np.pad(wave, (0, samples - len(wave)))
-
-
-def _reason(error: BaseException, folder: Path) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    if not os.access(folder, os.W_OK):
-        return "no permission to write into its folder"
-    return f"the disk is full or failing ({error or type(error).__name__})"
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ LONGEST = 12.0
 _BELOW_LOUD_DB = 30.0
 _LEAST_DB = -55.0
 _PAUSE = 0.6  # pauses up to this length belong to a phrase [s]
+_JOIN = 2.0  # phrases too short to stand alone are joined over pauses up to this length [s]
 _BLIP = 0.3  # activity up to this length is no phrase [s]
 _MARGIN = 0.15  # what is kept around a phrase [s]
 
@@ -52,15 +53,25 @@ def segments(
     for first, last in phrases(active):
         start, end = max(0.0, first * FRAME - _MARGIN), min(total, last * FRAME + _MARGIN)
         found += _divide(level, start, end, shortest, longest)
+    merged: list[tuple[float, float]] = []
+    for start, end in found:
+        if merged and start - merged[-1][1] <= _JOIN and end - merged[-1][0] <= longest:
+            shorter = min(end - start, merged[-1][1] - merged[-1][0])
+            if shorter < shortest:
+                merged[-1] = (merged[-1][0], end)
+                continue
+        merged.append((max(start, merged[-1][1] if merged else 0.0), end))
     grown: list[tuple[float, float]] = []
-    for position, (start, end) in enumerate(found):
-        following = found[position + 1][0] if position + 1 < len(found) else total
+    for position, (start, end) in enumerate(merged):
+        following = merged[position + 1][0] if position + 1 < len(merged) else total
         previous = grown[-1][1] if grown else 0.0
-        if grown and start - previous < _PAUSE and end - grown[-1][0] <= longest / 2:
-            grown[-1] = (grown[-1][0], end)  # two short phrases in a row make one segment
-        else:
-            grown.append(_widen(max(start, previous), end, previous, following, shortest))
-    return [(round(start, 3), round(end, 3)) for start, end in grown]
+        grown.append(_widen(start, end, previous, following, shortest))
+    return [(_milliseconds(start), _milliseconds(end)) for start, end in grown]
+
+
+def _milliseconds(time: float) -> float:
+    """Round down, so that no segment ends after its recording; 7.23 * 1000 is below 7230."""
+    return int(1000 * time + 1e-6) / 1000
 
 
 def levels(path: Path, *, channel: int | None = None) -> tuple[np.ndarray, float]:
@@ -101,10 +112,8 @@ def _divide(
     """Cut at the quietest frame that leaves both parts long enough, until all are short enough."""
     if end - start <= longest:
         return [(start, end)]
-    low, high = (
-        round((start + shortest) / FRAME),
-        round(min(start + longest, end - shortest) / FRAME),
-    )
+    low = round((start + shortest) / FRAME)
+    high = max(low + 1, round(min(start + longest, end - shortest) / FRAME))
     # a smoothed level, so that the cut falls into a pause and not into a zero crossing
     smooth = np.convolve(level[low:high], np.ones(5) / 5, mode="same")
     smooth[:2] = smooth[-2:] = np.inf  # the smoothing has no neighbours there

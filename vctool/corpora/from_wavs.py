@@ -181,4 +181,9 @@ def _assign(
         assigned += [
             (one, split) for group, split in zip(groups, blocks, strict=True) for one in group
         ]
+    if {split for _, split in assigned} != set(SPLITS):
+        # too little of every speaker for three splits each: one sequence of all
+        pool = [one for _, made in everything for one in made]
+        blocks = splits.by_block([one.duration for one in pool], seed, purpose)
+        assigned = list(zip(pool, blocks, strict=True))
     return assigned, "time in long recordings" if by_time else "recording"

@@ -81,9 +81,11 @@ def by_block(
     total, splits, start = sum(times), [], 0.0
     for position, length in enumerate(times):
         left = len(times) - position
-        if test and (start < test * total or "test" not in splits) and left > len(wanted):
+        # the shares of equal lengths are met exactly, but not in floating point
+        share = start / total + 1e-9
+        if test and (share < test or "test" not in splits) and left > len(wanted):
             split = "test"
-        elif dev and (start < (test + dev) * total or "dev" not in splits) and left > 1:
+        elif dev and (share < test + dev or "dev" not in splits) and left > 1:
             split = "dev"
         else:
             split = "train"

@@ -176,8 +176,9 @@ class _Builder:
                     self.tables[name].complain(key, f"'{key}' belongs to no utterance")
         if self.tables["segments"].exists:
             used = {value.split()[0] for value in self.tables["segments"].rows.values()}
-            for key in recordings - used:
-                self.tables["wav.scp"].complain(key, f"'{key}' is used by no segment")
+            for key in sorted(recordings - used):
+                message = f"'{key}' is used by no segment"
+                self.tables["wav.scp"].complain(key, message, harmless=True)
 
     def pairs(self, known: set[str]) -> list[tuple[str, str]]:
         table = self.tables["pairs"]
