@@ -5,6 +5,7 @@ generator, and was fitted on speech alone, so it never read the accompaniment's 
 features are differentiable, and the critic is fitted on the very channels that it judges.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -94,7 +95,7 @@ class PatchCritic(nn.Module):
     def _stack(channels: int, width: int) -> nn.Sequential:
         widths: Sequence[int] = (channels, width, 2 * width, 4 * width)
         layers: list[nn.Module] = []
-        for before, after in zip(widths[:-1], widths[1:], strict=True):
+        for before, after in itertools.pairwise(widths):
             layers += [
                 spectral_norm(nn.Conv1d(before, after, 5, stride=2, padding=2)),
                 nn.LeakyReLU(0.2),

@@ -1,4 +1,4 @@
-"""One direction of the conversion: a Wave-U-Net for the spectrum, a melody network for the pitch."""
+"""One direction of the conversion: a Wave-U-Net for the spectrum, a melody network for pitch."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,7 +13,7 @@ from vctool.models.vocal_cyclegan.streams import Layout
 from vctool.models.vocal_cyclegan.waveunet import WaveUNet
 
 if TYPE_CHECKING:
-    from vctool.models.vocal_cyclegan.system import Config
+    from vctool.models.vocal_cyclegan.system import VocalCycleGanConfig
 
 
 class Output(NamedTuple):
@@ -65,7 +65,7 @@ class Generator(nn.Module):
 
     def __init__(
         self,
-        config: "Config",
+        config: "VocalCycleGanConfig",
         layout: Layout,
         channels: Sequence[int],
         condition_channels: int,

@@ -1,4 +1,4 @@
-"""F0 as a stream of its own: a bottleneck that both domains share, a pitch posterior, its best path.
+"""F0 as a stream of its own: a shared bottleneck, a pitch posterior, and its best path.
 
 A mel-only generator has no handle on pitch, and given the input's F0 outright, the identity loss
 teaches it to copy. So each melody network sees F0 only through a *contour*: log-F0 low-passed over

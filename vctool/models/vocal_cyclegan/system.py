@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from vctool.config import Config as BaseConfig
+from vctool.config import Config
 from vctool.data.batches import Clips, Role, UnpairedClips
 from vctool.data.feature_set import FeatureSet
 from vctool.data.sampling import keyed_normal, keyed_uniform
@@ -40,7 +40,7 @@ from vctool.models.vocal_cyclegan.streams import (
 SPEECH, SINGING = "speech", "singing"
 
 
-class Config(BaseConfig):
+class VocalCycleGanConfig(Config):
     """Hyper-parameters; the defaults train in minutes on two cores."""
 
     voice: Literal["mel", "world"] = "world"
@@ -83,7 +83,7 @@ class Config(BaseConfig):
     """Step the critics only while the running mean of their loss is above this; published: 0.6."""
 
     @model_validator(mode="after")
-    def _consistent(self) -> "Config":
+    def _consistent(self) -> "VocalCycleGanConfig":
         if self.kernel % 2 == 0:
             raise ValueError(f"kernel {self.kernel} must be odd")
         for name in ("singing_channels", "speech_channels"):
@@ -95,10 +95,10 @@ class Config(BaseConfig):
 class System(base.System):
     """The two generators and the two critics."""
 
-    Config = Config
-    config: Config
+    Config = VocalCycleGanConfig
+    config: VocalCycleGanConfig
 
-    def __init__(self, config: Config, context: Context) -> None:
+    def __init__(self, config: VocalCycleGanConfig, context: Context) -> None:
         super().__init__(config, context)
         features = context.features
         self.layout = layout(config.voice, features)
@@ -135,7 +135,7 @@ class System(base.System):
         return self.layout.spectrum + pitch + (self.condition_channels if domain == SINGING else 0)
 
     @classmethod
-    def features(cls, config: Config) -> tuple[str, ...]:
+    def features(cls, config: VocalCycleGanConfig) -> tuple[str, ...]:
         """Name the kinds it reads."""
         accompaniment = ("accomp_mel", "accomp_chroma") if config.accompaniment else ()
         return (config.voice, *accompaniment)
@@ -143,7 +143,7 @@ class System(base.System):
     @classmethod
     def dataset(
         cls,
-        config: Config,
+        config: VocalCycleGanConfig,
         context: Context,
         sets: Mapping[str, FeatureSet],
         batch_size: int,
@@ -161,7 +161,7 @@ class System(base.System):
 
         singing = sets[SINGING]
         if config.accompaniment:
-            singing = singing.subset(lambda name: sets[SINGING].has(name, "accomp_mel"))
+            singing = singing.subset(lambda utterance: singing.has(utterance.id, "accomp_mel"))
             if not singing.ids:
                 raise DataError(
                     f"{sets[SINGING].path}: no singing has an accompaniment;"
@@ -181,12 +181,12 @@ class System(base.System):
         """Measure both domains' channels, find the bands they share, and fit the critics."""
         for name in (SPEECH, SINGING):
             clips = batch[name]
-            self.domains[name].measure(clips.voice, batch[SINGING].condition)
+            self._domain(name).measure(clips.voice, batch[SINGING].condition)
         self.shared.copy_(shared_bands(batch[SPEECH].voice, batch[SINGING].voice, self.layout))
         for name in (SPEECH, SINGING):
             condition = batch[name].condition if name == SINGING else None
             judged = self._judged(name, self._truth(batch[name].voice), condition)
-            self.critics[f"{name}_rocket"].fit(judged)
+            self._rocket(name).fit(judged)
 
     def objectives(self, batch: Mapping[str, Clips], step: int) -> Iterator[tuple[str, Terms]]:
         """Step the critics on real clips and fakes, then the generators through the critics."""
@@ -252,12 +252,12 @@ class System(base.System):
             output = generator(
                 voice,
                 under,
-                self.domains[origin],
-                self.domains[to],
+                self._domain(origin),
+                self._domain(to),
                 self.shared,
                 Bottleneck.quiet(config.contour_scale, voice),
             )
-            notes, voiced = generator.decode(output, self.domains[to])
+            notes, voiced = generator.decode(output, self._domain(to))
         self.train(was_training)
         spectrum = output.spectrum[0].float().cpu().numpy().T
         spectrum[:, : self.layout.bands] = floored(
@@ -273,19 +273,24 @@ class System(base.System):
 
     # Generators.
 
+    def _domain(self, name: str) -> Domain:
+        domain = self.domains[name]
+        assert isinstance(domain, Domain)
+        return domain
+
     def _sing(self, voice: Tensor, condition: Tensor, keys: Tensor, own: bool = False) -> Output:
-        origin = self.domains[SINGING if own else SPEECH]
+        origin = self._domain(SINGING if own else SPEECH)
         bottleneck = self._bottleneck(keys, voice.shape[-1], 1)
         output: Output = self.to_singing(
-            voice, condition, origin, self.domains[SINGING], self.shared, bottleneck
+            voice, condition, origin, self._domain(SINGING), self.shared, bottleneck
         )
         return output
 
     def _speak(self, voice: Tensor, keys: Tensor, own: bool = False) -> Output:
-        origin = self.domains[SPEECH if own else SINGING]
+        origin = self._domain(SPEECH if own else SINGING)
         bottleneck = self._bottleneck(keys, voice.shape[-1], 3)
         output: Output = self.to_speech(
-            voice, None, origin, self.domains[SPEECH], self.shared, bottleneck
+            voice, None, origin, self._domain(SPEECH), self.shared, bottleneck
         )
         return output
 
@@ -350,7 +355,7 @@ class System(base.System):
 
     def _judged(self, domain: str, output: Output, condition: Tensor | None) -> Tensor:
         """Assemble what a critic sees: shared bands, pitch, and the accompaniment, normalised."""
-        at = self.domains[domain]
+        at = self._domain(domain)
         parts = [at.normalise(output.spectrum) * self.shared[None, :, None]]
         if output.notes is not None and output.voiced is not None:
             # Pitch counts only where there is voice: elsewhere it is an interpolation.

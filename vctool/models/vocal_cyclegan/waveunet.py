@@ -13,6 +13,7 @@ of n frames and three blocks of width 3 the arithmetic is
 so 289 = 257 + 2 * 16 frames go in for 257 to come out.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -55,7 +56,7 @@ class WaveUNet(nn.Module):
         self.up = nn.ModuleList()
         self.up_merge = nn.ModuleList()
         width = in_channels
-        for narrow, wide in zip(channels[:-1], channels[1:], strict=True):
+        for narrow, wide in itertools.pairwise(channels):
             self.down_shortcut.append(nn.Conv1d(width, narrow, kernel))
             self.down.append(nn.Conv1d(narrow, wide, kernel))
             width = wide
