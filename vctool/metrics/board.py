@@ -9,63 +9,16 @@ singing; half A is the reference of every distance.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from vctool.metrics import content, distribution, harmony, notes, pitch
 from vctool.metrics.analysis import Analysis, analyse_all
-from vctool.metrics.bootstrap import (
-    Pooled,
-    centred,
-    difference_of_ratios,
-    earth_mover,
-    gap_closed,
-    interval,
-    ratio,
-    resample_counts,
-)
+from vctool.metrics.bootstrap import Pooled, difference_of_ratios, earth_mover, ratio
+from vctool.metrics.table import COPY, REAL, Scores, markdown, tabulate
 
-COPY, REAL = "copy", "real singing"
-"""The two systems between which a gap is closed; rows of every table."""
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What a column of the table means."""
-
-    title: str
-    unit: str
-    better: str
-    """`higher`, `lower`, or `real`: the nearer to real singing the better."""
-    meaning: str
-
-
-MEASURES: dict[str, Measure] = {
-    "content": Measure("content kept", "share", "higher", "own source nearest among all sources"),
-    "distance": Measure("distance", "", "lower", "squared Frechet distance to real singing"),
-    "distance_envelope": Measure("of envelope", "", "lower", "the same, of the cepstra alone"),
-    "distance_melody": Measure("of melody", "", "lower", "the same, of the F0 features alone"),
-    "note_stability": Measure(
-        "note stability", "share", "real", "voiced frames in notes held 100 ms or longer"
-    ),
-    "note_lengths": Measure(
-        "note lengths off", "ms", "lower", "earth mover's distance of note lengths to real singing"
-    ),
-    "intervals": Measure(
-        "intervals off", "st", "lower", "earth mover's distance of intervals to real singing"
-    ),
-    "chroma": Measure("chroma", "share", "real", "accompaniment's chroma at the sung pitch class"),
-    "chroma_shuffled": Measure(
-        "chroma, shuffled", "share", "real", "the same against other utterances' accompaniments"
-    ),
-    "chroma_gain": Measure("chroma gain", "share", "real", "own accompaniment less others"),
-    "f0_error": Measure("F0 error", "cents", "lower", "mean |F0 - paired truth|"),
-    "f0_error_folded": Measure(
-        "F0 error, folded", "cents", "lower", "the same with octaves forgiven"
-    ),
-    "words": Measure("words", "share", "higher", "slots of the grammar that are recognised"),
-}
+__all__ = ["COPY", "REAL", "Board", "Scores", "Task", "markdown", "score"]
 
 
 @dataclass(frozen=True)
@@ -90,25 +43,8 @@ class Task:
     """(K, 2) moments of speech and of true singing with the same sound [s], one per truth."""
     words: Callable[[Sequence[np.ndarray], int], np.ndarray] | None = None
     """Maps (waves, rate) to (N, 2): words right, words; where there is a recogniser."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """One system on one measure."""
-
-    value: float
-    low: float
-    high: float
-    gap: float = float("nan")
-    """Gap closed from the copy to real singing, with its interval."""
-    gap_low: float = float("nan")
-    gap_high: float = float("nan")
-    versus: dict[str, tuple[float, float, float]] = field(default_factory=dict)
-    """This less another system on the same utterances: difference, low, high."""
-
-
-Scores = dict[str, dict[str, Score]]
-"""`scores[measure][system]`."""
+    words_chance: float = 0.0
+    """Share of words that blind guessing gets right."""
 
 
 class Board:
@@ -137,15 +73,31 @@ class Board:
             counts = task.words(task.truths, task.rate)
             self.pooled[REAL]["words"] = ratio(counts[:, 0], counts[:, 1])
 
-    def add(self, name: str, waves: Sequence[np.ndarray]) -> None:
-        """Measure a system: one wave (T,) per source, in the sources' order."""
+    def add(
+        self,
+        name: str,
+        waves: Sequence[np.ndarray],
+        time_maps: Sequence[np.ndarray] | None = None,
+    ) -> None:
+        """Measure a system.
+
+        Args:
+            name: its row in the table; `copy` is the one that gaps are closed from.
+            waves: one (T,) per source, in the sources' order.
+            time_maps: (K, 2) moments of the source and of the output with the same sound [s], one
+                per source; where not given, outputs are taken to be lengthened evenly.
+        """
         task = self.task
         assert name != REAL and len(waves) == len(task.sources), (name, len(waves))
         same = name == COPY and all(a is b for a, b in zip(waves, task.sources, strict=True))
         analyses = self.sources if same else analyse_all(waves, task.rate, self.nj)
         pooled = _shared(analyses, self.reference, self.real) | _harmony(analyses, self.chromas)
         if self.truths is not None and task.time_maps is not None:
-            pooled |= _truth(analyses, self.sources, self.truths, task.time_maps)
+            maps = time_maps or [
+                np.array([[0.0, 0.0], [source.seconds, one.seconds]])
+                for one, source in zip(analyses, self.sources, strict=True)
+            ]
+            pooled |= _truth(analyses, self.truths, task.time_maps, maps)
         hits = content.retrieve([one.bands for one in analyses], [s.bands for s in self.sources])
         pooled["content"] = ratio(hits, np.ones(len(hits)))
         if task.words is not None:
@@ -155,7 +107,7 @@ class Board:
 
     def scores(self, resamples: int = 1000, seed: int = 0) -> Scores:
         """Set all systems beside each other, with intervals from paired resamples."""
-        return tabulate(self.pooled, resamples, seed)
+        return tabulate(self.pooled, resamples, seed, self.task.words_chance)
 
 
 def score(
@@ -230,15 +182,21 @@ def _harmony(
 
 def _truth(
     analyses: Sequence[Analysis],
-    sources: Sequence[Analysis],
     truths: Sequence[Analysis],
-    time_maps: Sequence[np.ndarray],
+    to_truth: Sequence[np.ndarray],
+    to_output: Sequence[np.ndarray],
 ) -> dict[str, Pooled]:
+    """Compare F0 with the truth's at equal moments of the source, to which both maps lead."""
     rows = []
-    for one, source, truth, knots in zip(analyses, sources, truths, time_maps, strict=True):
-        # An output that is longer than its source is taken to be lengthened evenly.
-        moments = knots[:, 0] * (one.seconds / source.seconds)
-        cents = pitch.cents_off(one.f0, truth.f0, moments, knots[:, 1])
+    for one, truth, sung, made in zip(analyses, truths, to_truth, to_output, strict=True):
+        moments = np.unique(np.concatenate([sung[:, 0], made[:, 0]]))
+        moments = moments[moments <= min(sung[-1, 0], made[-1, 0])]
+        cents = pitch.cents_off(
+            one.f0,
+            truth.f0,
+            np.interp(moments, made[:, 0], made[:, 1]),
+            np.interp(moments, sung[:, 0], sung[:, 1]),
+        )
         folded = pitch.fold_octaves(cents)
         rows.append([np.abs(cents).sum(), np.abs(folded).sum(), cents.size])
     sums = np.array(rows)
@@ -246,65 +204,3 @@ def _truth(
         "f0_error": ratio(sums[:, 0], sums[:, 2]),
         "f0_error_folded": ratio(sums[:, 1], sums[:, 2]),
     }
-
-
-def tabulate(pooled: Mapping[str, Mapping[str, Pooled]], resamples: int, seed: int) -> Scores:
-    """Turn pooled measures `pooled[system][measure]` into values, intervals, gaps and pairs."""
-    outputs = [name for name in pooled if name != REAL]
-    draws: dict[str, np.ndarray] = {}
-    if outputs:
-        count = len(pooled[outputs[0]]["distance"].sums)
-        draws = dict.fromkeys(outputs, resample_counts(count, resamples, seed))
-    draws[REAL] = resample_counts(len(pooled[REAL]["distance"].sums), resamples, seed + 1)
-    scores: Scores = {}
-    for measure in MEASURES:
-        named = {name: parts[measure] for name, parts in pooled.items() if measure in parts}
-        if named:
-            if measure == "words" and REAL in named:  # truly sung: paired with the sources
-                draws = draws | {REAL: draws[outputs[0]]}
-            scores[measure] = _row(measure, named, draws)
-    return scores
-
-
-def _row(
-    measure: str, named: Mapping[str, Pooled], draws: Mapping[str, np.ndarray]
-) -> dict[str, Score]:
-    values = {name: part.value for name, part in named.items()}
-    drawn = {name: centred(part.draws(draws[name]), values[name]) for name, part in named.items()}
-    if measure.startswith("f0_error"):  # the truth is 0 away from itself
-        values[REAL], drawn[REAL] = 0.0, np.zeros(len(next(iter(drawn.values()))))
-    row: dict[str, Score] = {}
-    for name in values:
-        low, high = interval(drawn[name])
-        gap = (float("nan"), float("nan"), float("nan"))
-        if COPY in values and REAL in values and name not in (COPY, REAL):
-            closed = gap_closed(drawn[name], drawn[COPY], drawn[REAL])
-            point = gap_closed(*(np.array([values[k]]) for k in (name, COPY, REAL)))
-            gap = (float(point[0]), *interval(closed))
-        versus = {
-            other: (values[name] - values[other], *interval(drawn[name] - drawn[other]))
-            for other in values
-            if other != name
-        }
-        row[name] = Score(values[name], low, high, *gap, versus)
-    return row
-
-
-def markdown(scores: Scores) -> str:
-    """Lay the values out as a table: one line per system, one column per measure."""
-    names: list[str] = []
-    for row in scores.values():
-        names += [name for name in row if name not in names]
-    heads = [MEASURES[measure].title for measure in scores]
-    lines = ["| system | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
-    for name in names:
-        cells = [_cell(row[name].value) if name in row else "-" for row in scores.values()]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def _cell(value: float) -> str:
-    if not np.isfinite(value):
-        return "-"
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 3
-    return f"{value:.{digits}f}"

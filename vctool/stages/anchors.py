@@ -126,12 +126,32 @@ def _glide(target: np.ndarray) -> np.ndarray:
     return f0
 
 
-def formulas(source: np.ndarray, chroma: np.ndarray, rate: int) -> tuple[np.ndarray, ...]:
-    """Make the resynthesis, F0 snap and drone of one source (T,), each (T,) float32."""
+def lengthen(voice: WorldVoice, time_map: np.ndarray) -> WorldVoice:
+    """Stretch a voice in time.
+
+    Args:
+        voice: the voice.
+        time_map: (K, 2) moments of the voice and of the result with the same sound [s].
+    """
+    samples = round(float(time_map[-1, 1]) * voice.rate)
+    moments = np.arange(1 + int(samples / voice.rate * FRAME_RATE)) / FRAME_RATE
+    at = np.interp(moments, time_map[:, 1], time_map[:, 0]) * FRAME_RATE
+    nearest = np.minimum(np.rint(at).astype(int), len(voice.f0) - 1)
+    return WorldVoice(
+        voice.f0[nearest], voice.envelope[nearest], voice.aperiodicity[nearest], voice.rate, samples
+    )
+
+
+def formulas(
+    source: np.ndarray, chroma: np.ndarray, time_map: np.ndarray | None, rate: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Make the resynthesis (T,), and F0 snap and drone, lengthened where there is a time map."""
     voice = take_apart(source, rate)
+    resynthesis = put_together(voice, voice.f0)
+    if time_map is not None:
+        voice = lengthen(voice, time_map)
     held = drone(voice.f0, chroma) if harmony.has_sound(chroma) else voice.f0
-    tracks = (voice.f0, snap(voice.f0, chroma), held)
-    return tuple(put_together(voice, f0) for f0 in tracks)
+    return resynthesis, put_together(voice, snap(voice.f0, chroma)), put_together(voice, held)
 
 
 def build(
@@ -140,6 +160,7 @@ def build(
     accomps: Sequence[np.ndarray] | None,
     singing: Sequence[np.ndarray],
     *,
+    time_maps: Sequence[np.ndarray] | None = None,
     seed: int = 0,
     nj: int = 1,
 ) -> dict[str, list[np.ndarray]]:
@@ -151,6 +172,7 @@ def build(
         accomps: the accompaniment of every source; without any, F0 snaps to semitones and there
             is no drone.
         singing: real singing to draw clips from.
+        time_maps: how the model lengthened every source, see `lengthen`; the formulas do the same.
         seed: of the draw.
         nj: processes.
 
@@ -161,16 +183,15 @@ def build(
     chromas = [silent] * len(sources)
     if accomps is not None:
         chromas = [harmony.chroma(wave, rate) for wave in accomps]
+    maps: Sequence[np.ndarray | None] = time_maps or [None] * len(sources)
     if nj == 1:
-        made = [formulas(*pair, rate) for pair in zip(sources, chromas, strict=True)]
+        made = [formulas(*triple, rate) for triple in zip(sources, chromas, maps, strict=True)]
     else:
         with ProcessPoolExecutor(nj, mp_context=get_context("spawn")) as pool:
-            made = list(pool.map(partial(formulas, rate=rate), sources, chromas, chunksize=2))
+            made = list(pool.map(partial(formulas, rate=rate), sources, chromas, maps, chunksize=2))
     waves = {"copy": list(sources)}
-    for name, made_by_name in zip(
-        ("resynthesis", "F0 snap", "drone"), zip(*made, strict=True), strict=True
-    ):
-        waves[name] = list(made_by_name)
+    for place, name in enumerate(("resynthesis", "F0 snap", "drone")):
+        waves[name] = [triple[place] for triple in made]
     if not any(harmony.has_sound(chroma) for chroma in chromas):
         del waves["drone"]
     rng = np.random.default_rng(seed)
