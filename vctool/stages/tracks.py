@@ -109,10 +109,6 @@ class SpoolTrack:
             ) from None
         self.samples += len(wave)
 
-    def fit(self, samples: int) -> None:
-        """Give the track a length: cut it, or let silence follow (at most a rounding's worth)."""
-        self.samples = samples
-
     def read(self, start: int, stop: int) -> np.ndarray:
         """Return samples `start` to `stop`, silence outside: (stop - start,) float32."""
         low, high = max(start, 0), max(min(stop, self.samples), max(start, 0))
