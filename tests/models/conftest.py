@@ -1,0 +1,129 @@
+"""Every family of the tree on synthetic features: random, but of the right shapes and ranges."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vctool.config import PROJECT_ROOT, build, read_yaml
+from vctool.data.feature_set import FeatureSet
+from vctool.engine.settings import TrainConfig
+from vctool.features.settings import FeatureConfig
+from vctool.features.stats import SpeakerStats
+from vctool.models import base
+
+FEATURES = FeatureConfig(
+    rate=16000, hop_length=192, n_fft=1024, n_mels=40, envelope_dim=24, chroma_n_fft=2048
+)
+ROLES = ("speech", "singing")
+BATCH = 4
+
+
+def features_of(kind: str, frames: int, rng: np.random.Generator) -> np.ndarray:
+    """Return (F, D) that could be one utterance's features of a kind."""
+    plain = kind.removeprefix("accomp_")
+    if plain == "chroma":
+        energy = rng.random((frames, 12)) ** 4 + 1e-3
+        return (energy / energy.sum(axis=1, keepdims=True)).astype(np.float32)
+    # slowly moving, as sound is: independent frames would leave nothing to learn
+    knots = rng.standard_normal((2 + frames // 8, 64))
+    moves = np.apply_along_axis(
+        lambda y: np.interp(np.linspace(0, len(y) - 1, frames), np.arange(len(y)), y), 0, knots
+    )
+    if plain == "mel":
+        level = -40 + 12 * moves[:, : FEATURES.n_mels]
+        return np.maximum(level, level.max() - FEATURES.top_db).astype(np.float32)
+    assert plain == "world", kind
+    f0 = np.where(moves[:, 0] > -0.5, 180 * 2 ** (0.4 * moves[:, 1]), 0.0)
+    envelope = -8 + 3 * moves[:, 2 : 2 + FEATURES.envelope_dim]
+    aperiodicity = -20 + 5 * moves[:, -1:]
+    return np.column_stack([f0, envelope, aperiodicity]).astype(np.float32)
+
+
+def stats(f0: float) -> SpeakerStats:
+    return SpeakerStats(
+        log_f0_mean=float(np.log(f0)),
+        log_f0_std=0.25,
+        f0_floor=80.0,
+        f0_ceil=400.0,
+        voiced_frames=1000,
+    )
+
+
+class FamilyCase:
+    """One family at its tiny size, with data to train and convert."""
+
+    def __init__(self, name: str, changes: Mapping[str, Any] | None = None) -> None:
+        self.name = name
+        self.cls = base.family(name)
+        tree = read_yaml(PROJECT_ROOT / "conf" / name / "tiny.yaml")
+        model = {**tree.get("model", {}), **(changes or {})}
+        self.config = build(self.cls.Config, model, f"conf/{name}/tiny.yaml model")
+        self.train = build(
+            TrainConfig,
+            {**tree.get("train", {}), "batch_size": BATCH, "steps": 6, "save_every": 2},
+            f"conf/{name}/tiny.yaml train",
+        )
+        self.kinds = self.cls.features(self.config)
+        self.voice_kinds = tuple(k for k in self.kinds if not k.startswith("accomp_"))
+        self.context = base.Context(
+            features=FEATURES,
+            vocoder="world" if "world" in self.kinds else "griffin_lim",
+            roles=ROLES,
+            speakers={f"{role}-{n}": stats(150 + 60 * n) for role in ROLES for n in (0, 1)},
+            domains={"speech": stats(150), "singing": stats(220)},
+        )
+
+    def sets(self) -> dict[str, FeatureSet]:
+        """Return three utterances by two speakers of every role."""
+        made = {}
+        for index, role in enumerate(ROLES):
+            rng = np.random.default_rng(index)
+            names = [f"{role}-{n % 2}-utt{n}" for n in range(3)]
+            frames = {name: 150 + 40 * n for n, name in enumerate(names)}
+            arrays = {
+                kind: {name: features_of(kind, frames[name], rng) for name in names}
+                for kind in self.kinds
+                if role == "singing" or not kind.startswith("accomp_")
+            }
+            speakers = {name: name.rpartition("-")[0] for name in names}
+            made[role] = FeatureSet.from_arrays(arrays, speakers, dict.fromkeys(names, role))
+        return made
+
+    def dataset(self) -> base.Dataset:
+        return self.cls.dataset(self.config, self.context, self.sets(), BATCH, 0)
+
+    def system(self, fitted: bool = True) -> base.System:
+        torch.manual_seed(0)
+        system = self.cls(self.config, self.context)
+        if fitted:
+            data = self.dataset()
+            batch = data.setup_batch() if hasattr(data, "setup_batch") else data.batch(0)
+            system.setup(batch)
+        return system.train()
+
+    def source(self, frames: int, seed: int = 0) -> base.Features:
+        rng = np.random.default_rng([7, seed])
+        return {kind: features_of(kind, frames, rng) for kind in self.voice_kinds}
+
+    def condition(self, frames: int, to: str, system: base.System, seed: int = 0) -> Any:
+        if not system.needs_accompaniment(to):
+            return None
+        rng = np.random.default_rng([8, seed])
+        kinds = [kind for kind in self.kinds if kind.startswith("accomp_")]
+        return {kind: features_of(kind, frames, rng) for kind in kinds}
+
+
+@pytest.fixture(params=base.families())
+def case(request: pytest.FixtureRequest) -> FamilyCase:
+    return FamilyCase(request.param)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -1,0 +1,156 @@
+"""Stage 3 from recordings on disk, through real features, at the smallest size."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from vctool.config import PROJECT_ROOT, read_yaml
+from vctool.engine import checkpoint, manifest
+from vctool.errors import CheckpointError, ConfigError, DataError
+from vctool.recipe import Recipe, resolve
+from vctool.stages import features, train
+
+RATE = 16000
+
+
+def tone(f0: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
+    """A buzzing voice whose pitch and colour wander."""
+    time = np.arange(int(seconds * RATE)) / RATE
+    glide = f0 * 2 ** (0.2 * np.sin(2 * np.pi * rng.uniform(0.5, 1) * time))
+    phase = 2 * np.pi * np.cumsum(glide) / RATE
+    wave = sum(np.sin(k * phase + k) / k ** rng.uniform(0.8, 1.6) for k in range(1, 12))
+    return np.asarray(0.1 * wave + 1e-3 * rng.standard_normal(len(time)))
+
+
+def write_corpus(data: Path) -> None:
+    for number, split in enumerate(("train", "dev")):
+        folder = data / "tiny" / split
+        folder.mkdir(parents=True)
+        rng = np.random.default_rng(number)
+        tables: dict[str, list[str]] = {"wav.scp": [], "utt2spk": [], "utt2domain": []}
+        tables |= {"accomp.scp": [], "utt2dur": [], "spk2utt": []}
+        for speaker, domain, f0 in (("ann", "speech", 180), ("bob", "singing", 130)):
+            names = [f"{speaker}-{split}-{n}" for n in range(2)]
+            for name in names:
+                soundfile.write(folder / f"{name}.wav", tone(f0, 1.5, rng), RATE)
+                tables["wav.scp"].append(f"{name} {name}.wav")
+                tables["utt2spk"].append(f"{name} {speaker}")
+                tables["utt2domain"].append(f"{name} {domain}")
+                tables["utt2dur"].append(f"{name} 1.5")
+                if domain == "singing":
+                    soundfile.write(folder / f"{name}-band.wav", tone(65, 1.5, rng), RATE)
+                    tables["accomp.scp"].append(f"{name} {name}-band.wav")
+            tables["spk2utt"].append(f"{speaker} {' '.join(names)}")
+        for table, lines in tables.items():
+            (folder / table).write_text("".join(f"{line}\n" for line in sorted(lines)))
+
+
+def tiny_recipe(**train_changes: object) -> Recipe:
+    tree = read_yaml(PROJECT_ROOT / "conf/vocal_cyclegan/tiny.yaml")
+    sizes = {"n_mels": 40, "envelope_dim": 24, "chroma_n_fft": 2048, "n_fft": 1024}
+    pace = {"steps": 4, "save_every": 2, "validate_every": 2, "log_every": 1, "validate_batches": 1}
+    return resolve(
+        {
+            **tree,
+            "name": "tiny",
+            "corpus": {"speech": "tiny", "singing": "tiny"},
+            "features": {"rate": RATE, "hop_length": 192, **sizes},
+            "train": {**tree["train"], **pace, **train_changes},
+        },
+        "the test's recipe",
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data, features and a trained experiment."""
+    folder = tmp_path_factory.mktemp("train")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        torch.set_num_threads(1)
+        write_corpus(Path("data"))
+        recipe = tiny_recipe()
+        features.run(recipe, splits=("train", "dev"))
+        train.run(recipe, device="cpu")
+    return folder
+
+
+@pytest.fixture
+def here(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(trained)
+    return trained
+
+
+def test_a_trained_experiment_loads_without_its_recipe(here: Path) -> None:
+    system, state = checkpoint.load(Path("exp/tiny"))
+    assert state["step"] == 4
+    assert state["recipe"]["convert"]["stretch"] == tiny_recipe().convert.stretch
+    assert system.context.roles == ("speech", "singing")
+    assert sorted(system.context.speakers) == ["ann", "bob"]
+    assert np.exp(system.context.domains["speech"].log_f0_mean) == pytest.approx(180, rel=0.1)
+    assert np.exp(system.context.domains["singing"].log_f0_mean) == pytest.approx(130, rel=0.1)
+
+
+def test_each_validation_writes_a_sample_and_its_picture_per_direction(here: Path) -> None:
+    names = sorted(path.name for path in Path("exp/tiny/samples").iterdir())
+    assert names == [
+        f"step-{step:08d}-{direction}.{suffix}"
+        for step in (2, 4)
+        for direction in ("singing-to-speech", "speech-to-singing")
+        for suffix in ("png", "wav")
+    ]
+    sample = Path("exp/tiny/samples/step-00000004-speech-to-singing.wav")
+    wave, rate = soundfile.read(sample)
+    assert rate == RATE
+    assert len(wave) / rate == pytest.approx(1.5, abs=0.02)
+    assert wave.std() > 1e-4
+    assert sample.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_more_steps_go_on_and_a_changed_model_is_refused(here: Path) -> None:
+    train.run(tiny_recipe(steps=5), device="cpu")
+    assert checkpoint.read_state(manifest.find(Path("exp/tiny")))["step"] == 5
+    recipe = tiny_recipe(steps=6)
+    changed = recipe.model_copy(update={"model": {**recipe.model, "melody_width": 5}})
+    with pytest.raises(CheckpointError, match=r"config\.melody_width: 4 -> 5.*--fresh"):
+        train.run(changed, device="cpu")
+
+
+def test_an_unknown_hyper_parameter_is_refused_with_a_suggestion(here: Path) -> None:
+    recipe = tiny_recipe()
+    wrong = recipe.model_copy(update={"model": {**recipe.model, "melody_widht": 5}})
+    with pytest.raises(ConfigError, match="no field 'melody_widht'; did you mean 'melody_width'"):
+        train.run(wrong, device="cpu")
+
+
+def test_missing_features_name_the_stage_that_makes_them(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_corpus(Path("data"))
+    with pytest.raises(DataError, match=r"dump/tiny/train/.*run stage 2"):
+        train.run(tiny_recipe(), device="cpu")
+
+
+def test_a_role_without_utterances_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = tiny_recipe()
+    roles = {"speech": "tiny", "humming": "tiny"}
+    monkeypatch.setattr(Recipe, "roles", property(lambda self: roles))
+    with pytest.raises(DataError, match="no utterance of role 'humming'"):
+        train.run(recipe, device="cpu")
+
+
+def test_samples_that_are_odd_are_shouted_about(
+    here: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = train.prepare(tiny_recipe(), train.Processes())
+    assert trainer.sample is not None
+    monkeypatch.setattr(type(trainer.system), "convert", lambda self, source, under, to: source)
+    with caplog.at_level(logging.WARNING):
+        trainer.sample(trainer.system, 9)
+    assert "step 9, speech to singing" in caplog.text
+    assert "equal to its input" in caplog.text
