@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from vctool.errors import DataError
+from vctool.features.settings import FeatureConfig
+from vctool.features.stats import LEAST_STD, SpeakerStats, estimate, f0_range, pool
+
+CONFIG = FeatureConfig()
+
+
+def contour(mean: float, spread: float, frames: int, seed: int) -> np.ndarray:
+    """Log-normal F0 with every third frame unvoiced."""
+    f0 = np.exp(np.log(mean) + spread * np.random.default_rng(seed).standard_normal(frames))
+    f0[::3] = 0
+    return f0.astype(np.float32)
+
+
+def test_statistics_are_of_voiced_frames_inside_the_range() -> None:
+    f0 = contour(120, 0.2, 6000, 0)
+    stats = estimate([f0[:1000], f0[1000:]], 20, 1000)
+    assert stats.voiced_frames == 4000
+    assert stats.log_f0_mean == pytest.approx(np.log(120), abs=0.01)
+    assert stats.log_f0_std == pytest.approx(0.2, abs=0.01)
+    assert estimate([np.array([100.0, 100, 300])], 80, 200).voiced_frames == 2
+
+
+def test_the_range_is_the_voice_s_own_and_shrugs_off_octave_errors() -> None:
+    f0 = contour(200, 0.1, 3000, 1)
+    floor, ceil = f0_range([f0], CONFIG)
+    assert 120 < floor < 160
+    assert 280 < ceil < 360
+    wrong = f0.copy()
+    wrong[1:600:3] *= 2  # a tenth of the voiced frames
+    assert f0_range([wrong], CONFIG) == pytest.approx((floor, ceil), rel=0.05)
+    assert f0_range([np.array([70.0])], CONFIG)[0] == CONFIG.f0_floor
+    assert f0_range([np.array([900.0])], CONFIG)[1] == CONFIG.f0_ceil
+
+
+def test_pooling_equals_estimating_together() -> None:
+    low, high = contour(110, 0.2, 900, 2), contour(240, 0.1, 3000, 3)
+    together = estimate([low, high], 20, 1000)
+    pooled = pool([estimate([low], 20, 600), estimate([high], 80, 1000)])
+    assert pooled.model_dump() == pytest.approx(together.model_dump())
+
+
+def test_a_monotone_voice_can_be_divided_by() -> None:
+    assert estimate([np.full(10, 100.0)], 65, 1000).log_f0_std == LEAST_STD
+
+
+def test_nothing_voiced_is_an_error_not_a_zero() -> None:
+    for f0s in ([], [np.zeros(10)]):
+        with pytest.raises(DataError, match="no voiced frame"):
+            estimate(f0s, 65, 1000)
+        with pytest.raises(DataError, match="no voiced frame"):
+            f0_range(f0s, CONFIG)
+    with pytest.raises(DataError, match="no voice"):
+        pool([])
+    with pytest.raises(ValidationError):
+        SpeakerStats(log_f0_mean=5, log_f0_std=0, f0_floor=65, f0_ceil=400, voiced_frames=3)

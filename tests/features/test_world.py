@@ -1,0 +1,113 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from vctool.features import world
+from vctool.features.binding import pyworld
+from vctool.features.mel import log_mel
+from vctool.features.settings import FeatureConfig
+
+CONFIGS = [
+    FeatureConfig(rate=16000, n_fft=1024, hop_length=192, n_mels=80),
+    FeatureConfig(rate=22050, n_fft=1024, hop_length=256, n_mels=80),
+    FeatureConfig(),
+]
+BANDS = [1, 2, 5]
+
+
+def voice(config: FeatureConfig, hz: float = 150.0, seconds: float = 0.6) -> np.ndarray:
+    """Harmonics that fall by 6 dB an octave, between two silences."""
+    time = np.arange(int(seconds * config.rate)) / config.rate
+    harmonics = np.arange(1, int(4000 / hz))
+    wave = (np.sin(2 * np.pi * hz * harmonics[:, None] * time) / harmonics[:, None]).sum(axis=0)
+    noise = 1e-3 * np.random.default_rng(0).standard_normal(len(time))
+    wave = 0.2 * wave + noise
+    return np.concatenate([np.zeros(3000), wave, np.zeros(3000)]).astype(np.float32)
+
+
+@pytest.mark.parametrize(("config", "bands"), list(zip(CONFIGS, BANDS, strict=True)))
+def test_columns_frames_and_pitch(config: FeatureConfig, bands: int) -> None:
+    wave = voice(config)
+    features = world.analyse(wave, config)
+    assert features.dtype == np.float32
+    assert features.shape == (config.frames(len(wave)), 1 + config.envelope_dim + bands)
+    assert world.world_dim(config) == features.shape[1]
+    f0, envelope, aperiodicity = world.split(features, config)
+    middle = slice(len(f0) // 3, 2 * len(f0) // 3)
+    np.testing.assert_allclose(f0[middle], 150, rtol=0.01)
+    assert (f0[:3] == 0).all()
+    assert (aperiodicity <= 1e-6).all()
+    np.testing.assert_array_equal(world.join(f0, envelope, aperiodicity), features)
+
+
+@pytest.mark.parametrize("estimator", ["dio", "harvest"])
+@pytest.mark.parametrize("samples", [1, 100, 800, 191 * 7, 192 * 7, 192 * 7 + 1])
+def test_short_and_silent_sound_is_analysed_and_synthesised(estimator: str, samples: int) -> None:
+    config = CONFIGS[0].model_copy(update={"f0_estimator": estimator})
+    for wave in (np.zeros(samples, np.float32), voice(config)[4000 : 4000 + samples]):
+        features = world.analyse(wave, config)
+        assert features.shape == (config.frames(samples), world.world_dim(config))
+        assert np.isfinite(features).all()
+        again = world.synthesise(features, config, samples)
+        assert again.shape == (samples,)
+        assert np.isfinite(again).all()
+    assert np.abs(world.synthesise(world.analyse(0 * wave, config), config, samples)).max() < 1e-4
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: str(config.rate))
+def test_synthesis_sounds_like_what_was_analysed(config: FeatureConfig) -> None:
+    wave = voice(config)
+    again = world.synthesise(world.analyse(wave, config), config, len(wave))
+    assert again.dtype == np.float32
+    before, after = log_mel(wave, config), log_mel(again, config)
+    loud = before > before.max() - 30
+    assert np.abs(before - after)[loud].mean() < 2.0
+    f0 = world.estimate_f0(again, config)
+    np.testing.assert_allclose(np.median(f0[f0 > 0]), 150, rtol=0.01)
+
+
+def test_f0_keeps_to_the_voice_s_range() -> None:
+    config = CONFIGS[0]
+    wave = voice(config, hz=150)
+    assert (world.estimate_f0(wave, config, 200, 400) == 0).mean() > 0.9
+    inside = world.estimate_f0(wave, config, 100, 200)
+    assert ((inside == 0) | ((inside >= 100) & (inside <= 200))).all()
+    assert (inside > 0).mean() > 0.4
+    assert (world.analyse(wave, config, 100, 200)[:, 0] == inside).all()
+
+
+def test_analysis_and_synthesis_repeat_exactly() -> None:
+    config = CONFIGS[0]
+    wave = voice(config)
+    first = world.analyse(wave, config)
+    np.testing.assert_array_equal(world.analyse(wave, config), first)
+    sound = world.synthesise(first, config, len(wave))
+    np.testing.assert_array_equal(world.synthesise(first, config, len(wave)), sound)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: str(config.rate))
+def test_envelope_basis_reads_what_pyworld_decodes(config: FeatureConfig) -> None:
+    dim = config.envelope_dim
+    coded = np.random.default_rng(0).standard_normal((4, dim)) / (1 + np.arange(dim))
+    basis = world.envelope_basis(config)
+    bands = coded @ basis
+    np.testing.assert_allclose(bands @ basis.T / dim, coded, atol=1e-12)
+    size = world.fft_size(config)
+    log_power = np.log(pyworld.decode_spectral_envelope(coded, config.rate, size))
+    bins = np.arange(size // 2 + 1) * config.rate / size
+    centres = world.band_frequencies(config)
+    assert (np.diff(centres) > 0).all()
+    for row, expected in zip(bands, log_power, strict=True):
+        # Below the first few bins the linear axis is too coarse to be read between.
+        read = np.interp(centres, bins, expected)[20:]
+        np.testing.assert_allclose(row[20:], read, atol=0.012)
+
+
+def test_pyworld_is_imported_without_a_warning() -> None:
+    code = "import warnings; warnings.simplefilter('error', UserWarning); "
+    code += "from vctool.features.binding import pyworld; print(pyworld.default_f0_floor)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
