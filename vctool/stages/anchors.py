@@ -161,6 +161,7 @@ def build(
     singing: Sequence[np.ndarray],
     *,
     time_maps: Sequence[np.ndarray] | None = None,
+    resynthesis: Sequence[np.ndarray] | None = None,
     seed: int = 0,
     nj: int = 1,
 ) -> dict[str, list[np.ndarray]]:
@@ -173,6 +174,7 @@ def build(
             is no drone.
         singing: real singing to draw clips from.
         time_maps: how the model lengthened every source, see `lengthen`; the formulas do the same.
+        resynthesis: the sources through a recipe's own vocoder; WORLD's where not given.
         seed: of the draw.
         nj: processes.
 
@@ -183,7 +185,7 @@ def build(
     chromas = [silent] * len(sources)
     if accomps is not None:
         chromas = [harmony.chroma(wave, rate) for wave in accomps]
-    maps: Sequence[np.ndarray | None] = time_maps or [None] * len(sources)
+    maps = [None] * len(sources) if time_maps is None else list[np.ndarray | None](time_maps)
     if nj == 1:
         made = [formulas(*triple, rate) for triple in zip(sources, chromas, maps, strict=True)]
     else:
@@ -192,6 +194,8 @@ def build(
     waves = {"copy": list(sources)}
     for place, name in enumerate(("resynthesis", "F0 snap", "drone")):
         waves[name] = [triple[place] for triple in made]
+    if resynthesis is not None:
+        waves["resynthesis"] = list(resynthesis)
     if not any(harmony.has_sound(chroma) for chroma in chromas):
         del waves["drone"]
     rng = np.random.default_rng(seed)
