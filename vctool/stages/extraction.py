@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -88,27 +88,45 @@ def attempt(task: Task) -> Result:
         raise
 
 
-def attempt_all(tasks: Sequence[Task], nj: int) -> Iterator[Result]:
-    """Yield the results of tasks in their order; the same bytes for any number of processes."""
-    if nj <= 1 or len(tasks) <= FEW:
-        with _single_thread():
-            yield from map(attempt, tasks)
-        return
-    # A forked torch may hang on its threads; a spawned one cannot.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(
-        min(nj, len(tasks)), mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
-    )
-    waiting: deque[Future[Result]] = deque()
-    try:
+class Workers:
+    """Processes that compute features; started when there is enough to do, and then kept.
+
+    Args:
+        nj: number of processes; with one, or few tasks, the work is done in this process.
+
+    Use as a context manager.
+    """
+
+    def __init__(self, nj: int) -> None:
+        self._nj = nj
+        self._pool: ProcessPoolExecutor | None = None
+
+    def attempt_all(self, tasks: Sequence[Task]) -> Iterator[Result]:
+        """Yield the results of tasks in their order; the same for any number of processes."""
+        if self._nj <= 1 or len(tasks) <= FEW:
+            with _single_thread():
+                yield from map(attempt, tasks)
+            return
+        if self._pool is None:
+            # A forked torch may hang on its threads; a spawned one cannot.
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(
+                self._nj, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
+            )
+        waiting: deque[Future[Result]] = deque()
         for task in tasks:
-            if len(waiting) >= AHEAD * nj:
+            if len(waiting) >= AHEAD * self._nj:
                 yield waiting.popleft().result()
-            waiting.append(pool.submit(attempt, task))
+            waiting.append(self._pool.submit(attempt, task))
         while waiting:
             yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats, estimate, f0_range, voiced
 from vctool.recipe import Recipe
 from vctool.stages import plan
-from vctool.stages.extraction import Result, Task, attempt_all
+from vctool.stages.extraction import Result, Task, Workers
 
 SPLITS = ("train", "dev", "test")
 
@@ -58,12 +58,18 @@ def run(recipe: Recipe, nj: int = 1, splits: Sequence[str] = SPLITS) -> None:
         DataError: a data dir is missing or unusable, or more than `MOST_LOST` of its utterances
             failed.
     """
-    for corpus in recipe.corpus.names:
-        extract(recipe, corpus, plan.kinds(recipe), nj, splits)
+    kinds = plan.kinds(recipe)
+    with Workers(nj) as workers:
+        for corpus in recipe.corpus.names:
+            extract(recipe, corpus, kinds, workers, splits)
 
 
 def extract(
-    recipe: Recipe, corpus: str, kinds: Sequence[str], nj: int, splits: Sequence[str] = SPLITS
+    recipe: Recipe,
+    corpus: str,
+    kinds: Sequence[str],
+    workers: Workers,
+    splits: Sequence[str] = SPLITS,
 ) -> None:
     """Compute features of one corpus, train split first, since it decides the F0 ranges."""
     ranges: dict[Key, tuple[float, float]] = {}
@@ -74,10 +80,10 @@ def extract(
         data = DataDir.read(recipe.data(corpus, split), check=False)
         lost: dict[str, str] = {}
         stranger = [one for one in data.utterances if _key(one) not in ranges]
-        wide = _first_pass(recipe, corpus, split, stranger, nj, lost)
+        wide = _first_pass(recipe, corpus, split, stranger, workers, lost)
         ranges |= _ranges(stranger, wide, recipe.features)
         present = [one for one in data.utterances if one.id not in lost]
-        stores = _compute(recipe, corpus, split, kinds, present, ranges, nj, lost)
+        stores = _compute(recipe, corpus, split, kinds, present, ranges, workers, lost)
         _judge(recipe, corpus, split, len(data.utterances), lost)
         fine = stores.get("world")
         contours = wide if fine is None else {n: fine[n][:, 0] for n in wide if n in fine}
@@ -121,13 +127,13 @@ def _first_pass(
     corpus: str,
     split: str,
     utterances: Sequence[Utterance],
-    nj: int,
+    workers: Workers,
     lost: dict[str, str],
 ) -> dict[str, np.ndarray]:
     """Estimate F0 in the wide range: contours (F,) [Hz] by utterance."""
     wide = (recipe.features.f0_floor, recipe.features.f0_ceil)
     tasks = [Task(one, ("f0",), recipe.features, *wide) for one in utterances]
-    store = _fill(recipe, corpus, split, ("f0",), tasks, nj, lost)["f0"]
+    store = _fill(recipe, corpus, split, ("f0",), tasks, workers, lost)["f0"]
     return {name: store[name][:, 0] for name in store}
 
 
@@ -148,7 +154,7 @@ def _compute(
     kinds: Sequence[str],
     utterances: Sequence[Utterance],
     ranges: Ranges,
-    nj: int,
+    workers: Workers,
     lost: dict[str, str],
 ) -> dict[str, FeatureStore]:
     """Compute the kinds that each utterance can have: accompaniments only where there are some."""
@@ -159,7 +165,7 @@ def _compute(
         own = tuple(k for k in kinds if one.accomp or not k.startswith(ACCOMPANIMENT))
         tasks.append(Task(one, own, config, *ranges.get(_key(one), wide)))
     present = [kind for kind in kinds if any(kind in task.kinds for task in tasks)]
-    return _fill(recipe, corpus, split, present, tasks, nj, lost)
+    return _fill(recipe, corpus, split, present, tasks, workers, lost)
 
 
 def _fill(
@@ -168,7 +174,7 @@ def _fill(
     split: str,
     kinds: Sequence[str],
     tasks: Sequence[Task],
-    nj: int,
+    workers: Workers,
     lost: dict[str, str],
 ) -> dict[str, FeatureStore]:
     """Write the tasks' results into one store per kind, leaving out what is there already."""
@@ -185,7 +191,7 @@ def _fill(
             for task in sorted(tasks, key=lambda task: task.utterance.id.encode())
             if (missing := _missing(task, writers))
         ]
-        results = attempt_all(left, nj)
+        results = workers.attempt_all(left)
         label = f"{corpus}/{split} {' '.join(kinds)}"
         for result in _progress(results, len(left), label):
             if result.reason:

@@ -1,0 +1,244 @@
+import hashlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from vctool.data.datadir import DataDir
+from vctool.data.speaker_table import SpeakerTable
+from vctool.data.store import FeatureStore
+from vctool.data.utterance import Utterance
+from vctool.engine.settings import TrainConfig
+from vctool.errors import DataError
+from vctool.features import chroma, mel, world
+from vctool.features.settings import FeatureConfig
+from vctool.recipe import CorpusConfig, Recipe
+from vctool.stages import extraction, features
+
+RATE = 16000
+KINDS = ("mel", "world", "accomp_mel", "accomp_chroma")
+PITCH = {("anna", "speech"): 200, ("anna", "singing"): 400, ("bert", "speech"): 100}
+
+
+def recipe() -> Recipe:
+    config = FeatureConfig(
+        rate=RATE, hop_length=192, n_fft=512, n_mels=40, envelope_dim=24, chroma_n_fft=2048
+    )
+    return Recipe(
+        name="test",
+        family="vocal_cyclegan",
+        corpus=CorpusConfig(speech="tiny", singing="tiny"),
+        features=config,
+        train=TrainConfig(),
+        vocoder="world",
+    )
+
+
+def voice(hz: float, seed: int, seconds: float = 0.5) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    time = np.arange(int(seconds * RATE)) / RATE
+    glide = hz * 2 ** (random.uniform(-2, 2) / 12 * time / seconds)
+    phase = 2 * np.pi * np.cumsum(glide) / RATE
+    order = np.arange(1, 10)[:, None]
+    wave = 0.1 * (np.sin(order * phase) / order).sum(axis=0)
+    return (wave + 1e-3 * random.standard_normal(len(time))).astype(np.float32)
+
+
+def make_split(root: Path, split: str, voices: dict[tuple[str, str], int], count: int = 3) -> None:
+    """Write a data dir; sung utterances have an accompaniment that is shorter than they are."""
+    folder = root / "data" / "tiny" / split
+    folder.mkdir(parents=True)
+    found = []
+    for (speaker, domain), hz in voices.items():
+        for index in range(count):
+            name = f"{speaker}-{domain}-{split}-{index}"
+            wav = folder / f"{name}.wav"
+            soundfile.write(wav, voice(hz, index), RATE)
+            accomp: tuple[Path, ...] = ()
+            if domain == "singing":
+                accomp = (folder / f"{name}.accomp.wav",)
+                soundfile.write(accomp[0], voice(262, 9, 0.3), RATE)
+            found.append(Utterance(name, speaker, domain, wav, 0.5, accomp=accomp))
+    DataDir(folder, tuple(found)).write()
+
+
+@pytest.fixture
+def corpus(workdir: Path) -> Path:
+    make_split(workdir, "train", PITCH)
+    make_split(workdir, "test", {("anna", "speech"): 200, ("carl", "speech"): 130}, count=2)
+    return workdir
+
+
+def compute(it: Recipe, kinds: tuple[str, ...] = KINDS, nj: int = 1) -> None:
+    with extraction.Workers(nj) as workers:
+        features.extract(it, "tiny", kinds, workers)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def test_dumps_hold_what_the_features_compute(corpus: Path) -> None:
+    it = recipe()
+    compute(it)
+    data = DataDir.read(it.data("tiny", "train"))
+    table = SpeakerTable.read(it.stats("tiny", "train"))
+    opened = features.open_set(it, "tiny", "train", KINDS)
+    assert opened.ids == sorted(one.id for one in data.utterances)
+    for one in data.utterances:
+        wave = one.load(RATE)
+        own = table.of(one.speaker, one.domain)
+        assert own is not None
+        coded = world.analyse(wave, it.features, own.f0_floor, own.f0_ceil)
+        np.testing.assert_array_equal(opened.load(one.id, "world"), coded)
+        np.testing.assert_array_equal(opened.load(one.id, "mel"), mel.log_mel(wave, it.features))
+        assert opened.frames(one.id) == it.features.frames(len(wave))
+        assert opened.has(one.id, "accomp_mel") == bool(one.accomp)
+        if one.accomp:
+            # Looped to the voice's length, so that every frame has a condition.
+            accomp = one.load_accomp(RATE, len(wave))
+            expected = chroma.chroma(accomp, it.features)
+            np.testing.assert_array_equal(opened.load(one.id, "accomp_chroma"), expected)
+
+
+def test_ranges_and_statistics_are_of_a_speaker_in_a_domain(corpus: Path) -> None:
+    it = recipe()
+    compute(it)
+    train = SpeakerTable.read(it.stats("tiny", "train"))
+    assert {(v.speaker, v.domain) for v in train.voices} == set(PITCH)
+    for (speaker, domain), hz in PITCH.items():
+        stats = train.of(speaker, domain)
+        assert stats is not None
+        assert stats.log_f0_mean == pytest.approx(np.log(hz), abs=0.1)
+        assert stats.f0_floor < hz < stats.f0_ceil < 2 * hz
+    test = SpeakerTable.read(it.stats("tiny", "test"))
+    assert {(v.speaker, v.domain) for v in test.voices} == {("anna", "speech"), ("carl", "speech")}
+    assert test.of("anna", "speech") == train.of("anna", "speech")
+    stranger = test.of("carl", "speech")
+    assert stranger is not None
+    assert stranger.log_f0_mean == pytest.approx(np.log(130), abs=0.1)
+    assert not it.dump("tiny", "test", "accomp_mel").exists()
+    assert features.open_set(it, "tiny", "test", KINDS).kinds == ("mel", "world")
+
+
+def test_the_bytes_are_the_same_for_any_number_of_processes(corpus: Path) -> None:
+    compute(recipe())
+    one = digests(corpus / "dump")
+    os.rename("dump", "dump1")
+    compute(recipe(), nj=2)
+    assert digests(corpus / "dump") == one
+
+
+def test_finished_work_is_not_done_again(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compute(recipe())
+    before = digests(corpus / "dump")
+    done: list[str] = []
+
+    def counting(task: extraction.Task) -> extraction.Result:
+        done.append(task.utterance.id)
+        return original(task)
+
+    original = extraction.attempt
+    monkeypatch.setattr(extraction, "attempt", counting)
+    compute(recipe())
+    assert done == []
+    world_folder = recipe().dump("tiny", "train", "world")
+    shard = world_folder / "feats-000.ark"
+    (world_folder / "feats.scp").unlink()
+    shard.write_bytes(shard.read_bytes()[:-1])
+    compute(recipe())
+    assert done == ["bert-speech-train-2"]
+    assert digests(corpus / "dump") == before
+
+
+def test_changed_sound_is_analysed_again(corpus: Path) -> None:
+    it = recipe()
+    compute(it)
+    name = "anna-speech-test-0"
+    before = FeatureStore(it.dump("tiny", "test", "mel"))[name]
+    soundfile.write(it.data("tiny", "test") / f"{name}.wav", voice(230, 7), RATE)
+    compute(it)
+    assert not np.array_equal(FeatureStore(it.dump("tiny", "test", "mel"))[name], before)
+
+
+def test_a_lost_utterance_is_named_and_the_rest_is_done(
+    corpus: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = recipe()
+    monkeypatch.setattr(features, "MOST_LOST", 0.3)
+    folder = it.data("tiny", "train")
+    (folder / "bert-speech-train-1.wav").write_bytes(b"not audio")
+    (folder / "anna-singing-train-0.accomp.wav").unlink()
+    with caplog.at_level(logging.WARNING):
+        compute(it)
+    lost = {"bert-speech-train-1", "anna-singing-train-0"}
+    report = (corpus / "dump/tiny/train/rejected.tsv").read_text().splitlines()
+    assert report[0] == "utt\treason"
+    assert {line.split("\t")[0] for line in report[1:]} == lost
+    assert all(len(line.split("\t")) == 2 and line.split("\t")[1] for line in report[1:])
+    assert all(any(name in message for message in caplog.messages) for name in lost)
+    opened = features.open_set(it, "tiny", "train", KINDS)
+    assert len(opened) == 7
+    assert not lost & set(opened.ids)
+
+
+def test_too_many_lost_utterances_fail_the_stage(corpus: Path) -> None:
+    it = recipe()
+    (it.data("tiny", "train") / "bert-speech-train-1.wav").write_bytes(b"not audio")
+    with pytest.raises(DataError, match=r"1 of 9 utterances .*bert-speech-train-1.*rejected\.tsv"):
+        compute(it)
+
+
+def test_a_voice_that_never_sounds_has_no_statistics(
+    workdir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_split(workdir, "train", PITCH)
+    for index in range(3):
+        path = recipe().data("tiny", "train") / f"bert-speech-train-{index}.wav"
+        soundfile.write(path, np.zeros(RATE // 2), RATE)
+    compute(recipe())
+    table = SpeakerTable.read(recipe().stats("tiny", "train"))
+    assert table.of("bert", "speech") is None
+    assert any("bert (speech): no voiced frame" in message for message in caplog.messages)
+
+
+def test_a_programmer_s_mistake_is_not_taken_for_a_bad_file(corpus: Path) -> None:
+    with pytest.raises(KeyError, match="smell"):
+        compute(recipe(), ("smell",))
+    one = DataDir.read(recipe().data("tiny", "train")).utterances[0]
+    task = extraction.Task(one, ("smell",), recipe().features, 65, 1000)
+    with pytest.raises(AssertionError, match="smell") as caught:
+        extraction.attempt(task)
+    assert one.id in caught.value.__notes__[0]
+
+
+def test_killed_and_run_again_it_ends_with_the_same_bytes(corpus: Path) -> None:
+    compute(recipe())
+    whole = digests(corpus / "dump")
+    os.rename("dump", "dump1")
+    code = (
+        "import time; from vctool.stages import features, extraction; from vctool.recipe import *\n"
+        "original = extraction.attempt\n"
+        "def slow(task): time.sleep(0.1); return original(task)\n"
+        "extraction.attempt = slow\n"
+        "import sys; it = Recipe.model_validate_json(sys.argv[1])\n"
+        f"features.extract(it, 'tiny', {KINDS!r}, extraction.Workers(1))\n"
+    )
+    shard = recipe().dump("tiny", "train", "world") / "feats-000.ark"
+    process = subprocess.Popen([sys.executable, "-c", code, recipe().model_dump_json()])
+    while not (shard.is_file() and shard.stat().st_size):
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (shard.parent / "feats.scp").exists()
+    compute(recipe())
+    assert digests(corpus / "dump") == whole
