@@ -4,7 +4,7 @@ espeak-ng is licensed under the GPL, so its library is never loaded into a proce
 does anything else: `speak` starts `python -m vctool.corpora.synthetic.espeak FOLDER`, which reads
 `jobs.json` there and writes one array of samples per job and `phones.json`. Its C functions report
 failures by return codes that are checked one by one; an unknown voice variant is not reported at
-all (the plain voice is used instead), so the variant's file is looked for.
+all (the plain voice is used instead), so it is asked which voice it took.
 """
 
 import ctypes
@@ -105,6 +105,14 @@ def speak(jobs: Sequence[Job]) -> dict[str, Spoken]:
         }
 
 
+class _Voice(ctypes.Structure):
+    _fields_ = [  # and more, which are not read
+        ("name", ctypes.c_char_p),
+        ("languages", ctypes.c_char_p),
+        ("identifier", ctypes.c_char_p),
+    ]
+
+
 class _Id(ctypes.Union):
     _fields_ = [
         ("number", ctypes.c_int),
@@ -141,6 +149,7 @@ class _Synthesiser:
             raise DataError("espeakng-loader: not installed; pip install espeakng-loader") from None
         self.data = Path(espeakng_loader.get_data_path())
         self.library: Any = ctypes.CDLL(espeakng_loader.get_library_path())
+        self.library.espeak_GetCurrentVoice.restype = ctypes.POINTER(_Voice)
         rate = self.library.espeak_Initialize(
             _SYNCHRONOUS, 0, str(self.data).encode(), _PHONEME_EVENTS_IPA
         )
@@ -165,10 +174,11 @@ class _Synthesiser:
 
     def set_voice(self, voice: str) -> None:
         """Choose a voice; refuse one that espeak-ng would silently replace."""
-        _, _, variant = voice.partition("+")
-        if variant and not (self.data / "voices" / "!v" / variant).is_file():
-            raise DataError(f"voice {voice}: espeak-ng has no variant '{variant}'")
         self._check("espeak_SetVoiceByName", voice, voice.encode())
+        _, plus, variant = voice.partition("+")
+        used = self.library.espeak_GetCurrentVoice().contents.identifier.decode()
+        if plus and not used.endswith(f"+{variant}"):
+            raise DataError(f"voice {voice}: espeak-ng has no variant '{variant}', it took {used}")
 
     def speak(self, job: Job) -> tuple[np.ndarray, list[Phone]]:
         """Return int16 samples (T,) and phones of one sentence."""

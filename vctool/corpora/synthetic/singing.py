@@ -166,11 +166,13 @@ def _f0(
         # The glide is nearly over when the vowel begins.
         phase = np.clip((time - (onset - 0.75 * length)) / length, 0, 1)
         pitch += (after - before) * (0.5 - 0.5 * np.cos(np.pi * phase))
-    ends = [*onsets[1:], time[-1] + FRAME_PERIOD]
-    for onset, end in zip(onsets, ends, strict=True):
+    # Syllables on one note share its vibrato, which would not set in on most of them alone.
+    starts = [0, *(k for k in range(1, len(notes)) if notes[k] != notes[k - 1])]
+    edges = [*(onsets[k] for k in starts), time[-1] + FRAME_PERIOD]
+    for onset, end in itertools.pairwise(edges):
         rate, depth = rng.uniform(5.0, 6.0), rng.uniform(0.20, 0.35)
         onward = time - onset
-        swell = np.clip((onward - 0.15) / 0.15, 0, 1) * np.clip((end - time) / 0.05, 0, 1)
+        swell = np.clip((onward - 0.12) / 0.12, 0, 1) * np.clip((end - time) / 0.05, 0, 1)
         pitch += depth * swell * np.sin(2 * np.pi * rate * onward)
     for rate in (0.7, 1.9):
         pitch += rng.normal(0, 0.04) * np.sin(2 * np.pi * (rate * time + rng.random()))
