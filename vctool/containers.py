@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from vctool.errors import AudioError
 
+_OGG_PAGE = 27 + 255 + 255 * 255  # the longest page: header, lengths, content
 _SLACK = 64  # bytes by which writers are known to misstate a length
 _UNKNOWN = 0x7FFFF000  # WAV lengths from here on mean "until the end", from streaming writers
 
@@ -29,12 +30,7 @@ def refuse_truncated(path: Path) -> None:
         if head[:4] == b"RIFF" and head[8:] == b"WAVE":
             promised = _wav_data_end(file)
         elif head[:4] == b"OggS":
-            file.seek(max(0, size - (1 << 16)))
-            tail = file.read()
-            page = tail.rfind(b"OggS")
-            # bit 2 of a page's flags marks the last page of a stream
-            if page >= 0 and (len(tail) < page + 6 or not tail[page + 5] & 4):
-                promised = size + _SLACK + 1
+            promised = _ogg_end(file, size)
         elif head[:3] == b"ID3" or (head[:1] == b"\xff" and len(head) > 1 and head[1] & 0xE0):
             promised = _mp3_end(head + file.read(1 << 16))
     if promised is not None and promised > size + _SLACK:
@@ -52,6 +48,21 @@ def _wav_data_end(file: BinaryIO) -> int | None:
         position += length + length % 2
         file.seek(position)
     return None
+
+
+def _ogg_end(file: BinaryIO, size: int) -> int | None:
+    """Return the byte after the last page; one too many where that is not the stream's last."""
+    start = max(0, size - _OGG_PAGE)
+    file.seek(start)
+    tail = file.read()
+    at = tail.rfind(b"OggS")
+    if at < 0:
+        return None
+    page = tail[at:]
+    # bit 2 of the flags marks the last page; byte 26 counts the lengths that follow the header
+    if len(page) < 27 or not page[5] & 4 or len(page) < 27 + page[26]:
+        return size + _SLACK + 1
+    return start + at + 27 + page[26] + sum(page[27 : 27 + page[26]])
 
 
 def _mp3_end(head: bytes) -> int | None:

@@ -55,6 +55,15 @@ def test_short_phrases_are_joined_or_widened_and_never_overlap(tmp_path: Path) -
     assert found[1][1] <= 12.2
 
 
+@pytest.mark.parametrize("parts", [[(0.5, 0), (1, 0.3), (8, 0)], [(8, 0), (1, 0.3), (0.5, 0)]])
+def test_a_phrase_at_an_edge_is_widened_on_the_other_side(
+    tmp_path: Path, parts: list[tuple[float, float]]
+) -> None:
+    ((start, end),) = activity.segments(record(tmp_path / "x.wav", parts))
+    assert end - start == pytest.approx(3.0, abs=0.01)
+    assert start == 0 or end == pytest.approx(9.5, abs=0.01)
+
+
 @pytest.mark.parametrize("parts", [[(5, 0.0)], [(2, 0), (0.1, 0.3), (2, 0)]])
 def test_silence_and_blips_give_nothing(tmp_path: Path, parts: list[tuple[float, float]]) -> None:
     assert activity.segments(record(tmp_path / "x.wav", parts)) == []

@@ -148,6 +148,16 @@ def test_voice_and_accompaniment_are_cut_to_the_same_segment(tmp_path: Path) -> 
         replace(one, accomp=()).load_accomp(RATE)
 
 
+def test_recordings_are_sorted_though_their_segments_run_the_other_way(tmp_path: Path) -> None:
+    content = [
+        Utterance(f"s-{k}", "s", "speech", tmp_path / f"{k}", 1.0, 0.0, 1.0, recording=f"r{9 - k}")
+        for k in range(3)
+    ]
+    DataDir(tmp_path, tuple(content)).write()
+    assert [row.split()[0] for row in rows(tmp_path / "wav.scp")] == ["r7", "r8", "r9"]
+    assert list(DataDir.read(tmp_path, check=False)) == content
+
+
 def test_channels_are_those_that_the_tables_name(tmp_path: Path) -> None:
     import soundfile
 

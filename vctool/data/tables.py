@@ -69,7 +69,6 @@ def read_table(folder: Path, name: str) -> Table:
         return table
     except OSError as error:
         raise DataError(f"{folder / name}: cannot be read: {error.strerror}") from None
-    # not splitlines(), which breaks at form feeds and other signs that a path may hold
     for number, raw in enumerate(content.split(b"\n"), 1):
         try:
             line = raw.decode("utf-8").rstrip("\r")
