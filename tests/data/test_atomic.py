@@ -8,7 +8,9 @@ from vctool.errors import DataError
 
 def test_text_replaces_what_was_there_and_leaves_nothing_beside(tmp_path: Path) -> None:
     write_text(tmp_path / "new" / "x", "old")
-    write_text(tmp_path / "new" / "x", "grüße\n")
+    with (tmp_path / "new" / "x").open() as reader:
+        write_text(tmp_path / "new" / "x", "grüße\n")
+        assert reader.read() == "old"  # who reads meanwhile sees the whole old text
     assert (tmp_path / "new" / "x").read_bytes() == "grüße\n".encode()
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["x"]
 
