@@ -58,7 +58,8 @@ def main() -> None:
     logging.getLogger().handlers[0].setLevel(logging.INFO)
     # pyworld asks pkg_resources for its own version; the pinned setuptools still answers.
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-    warnings.filterwarnings("ignore", message="Deprecated call to `pkg_resources")
+    # The same for worker processes, unless the user has wishes of his own.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:pkg_resources is deprecated:UserWarning")
     try:
         app()
     except VctoolError as error:

@@ -24,7 +24,7 @@ HASH_PREFIX = "sha256:"
 MISSING = "missing"
 """The value of an input that is not there yet."""
 
-PACE_FIELDS = ("log_every", "validate_every", "save_every", "keep", "retries")
+PACE_FIELDS = ("log_every", "validate_every", "validate_batches", "save_every", "keep", "retries")
 """Training settings that decide when something is written, not what the weights become."""
 
 

@@ -1,0 +1,82 @@
+"""Every command in README.md runs, in a copy of the project with a trained model.
+
+Stages are only asked what they would do (`--dry-run`), because `tests/test_end_to_end.py` runs
+them; a command that this file does not know fails, so that none goes untested.
+"""
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+
+HARMLESS = ("cd", "git", ".", "source", "tensorboard", "cat", "less", "export")
+"""Commands that are the shell's or another project's."""
+
+STAGES = ("download", "features", "train", "infer", "synthesize", "evaluate")
+
+
+def commands() -> list[str]:
+    """Return the command lines of README's fenced blocks, without prompts and comments."""
+    if not README.exists():
+        return []
+    blocks = re.findall(r"^```(?:sh|bash|console)?\n(.*?)^```", README.read_text(), re.M | re.S)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    stripped = (line.removeprefix("$ ").split("  #")[0].strip() for line in lines)
+    starts = ("./", "vctool", "python", "torchrun", ".ci/", *(f"{name} " for name in HARMLESS))
+    return list(dict.fromkeys(line for line in stripped if line.startswith(starts)))
+
+
+@pytest.fixture(scope="module")
+def project(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Put recordings where README's examples have them, beside the trained model."""
+    folder = trained.folder
+    (folder.parent / "shared" / "data").mkdir(parents=True)
+    wavs = sorted((folder / "data" / "corpora" / "mini" / "wav").glob("*.wav"))
+    accompaniment = next((folder / "data" / "corpora" / "mini" / "accomp").glob("*.wav"))
+    for name in ("talks/one.wav", "in.wav", "sung.wav", "recordings/ann/0.wav"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(wavs[0], folder / name)
+    for index, wav in enumerate(wavs[:12]):
+        shutil.copy(wav, folder / "recordings" / "ann" / f"{index}.wav")
+    shutil.copy(accompaniment, folder / "inst.wav")
+    shutil.copytree(folder / "exp" / "mini", folder / "exp" / "librispeech_mir1k")
+    return trained
+
+
+@pytest.mark.parametrize("command", commands())
+def test_the_command_runs(project: Any, command: str) -> None:
+    words = shlex.split(command)
+    folder = project.folder
+    if words[0] in HARMLESS:
+        return
+    if words[0] == "./run.sh":
+        said = subprocess.run(
+            [*words, *([] if "--help" in words else ["--dry-run"])],
+            cwd=folder,
+            env=project.variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    elif words[0] in ("./tests/run.sh", ".ci/run"):
+        said = subprocess.run(
+            ["bash", "-n", words[0]], cwd=folder, capture_output=True, text=True, check=False
+        )
+    elif words[0] == "torchrun" or words[:3] == ["python", "-m", "vctool"]:
+        said = project.vctool(*words[words.index("vctool") + 1 :], "--dry-run")
+    elif words[:3] == ["python", "-m", "pytest"]:
+        assert all((ROOT / word).exists() for word in words[3:] if not word.startswith("-"))
+        return
+    elif words[0] == "vctool":
+        dry = ["--dry-run"] if words[1] in STAGES and len(words) > 2 and "-" in words[2] else []
+        said = project.vctool(*words[1:], *dry)
+    else:
+        pytest.fail(f"no test knows how to run {command!r}")
+    assert said.returncode == 0, said.stderr

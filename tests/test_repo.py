@@ -1,0 +1,75 @@
+"""What holds for the whole tree: every YAML builds, every module is documented and short."""
+
+import ast
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from vctool import recipe as recipes
+from vctool import vocoders
+from vctool.config import build, read_yaml
+from vctool.features.settings import FeatureConfig
+from vctool.models import base
+from vctool.stages import plan
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = sorted(path for path in (ROOT / "vctool").rglob("*.py"))
+
+
+@pytest.mark.parametrize("name", recipes.recipes())
+def test_every_recipe_builds(name: str) -> None:
+    recipe = recipes.load(name)
+    kinds = plan.kinds(recipe)
+    voice = [kind for kind in kinds if not kind.startswith("accomp_")]
+    vocoders.get(recipe.vocoder).accepts(recipe.features, voice)
+    assert recipe.roles
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "conf" / "features").glob("*.yaml")), ids=str)
+def test_every_feature_conf_builds(path: Path) -> None:
+    build(FeatureConfig, read_yaml(path), str(path))
+
+
+@pytest.mark.parametrize("family", base.families())
+def test_every_family_conf_builds(family: str) -> None:
+    paths = sorted((ROOT / "conf" / family).glob("*.yaml"))
+    assert {"default.yaml", "tiny.yaml"} <= {path.name for path in paths}
+    for path in paths:
+        tree = read_yaml(path)
+        assert tree["family"] == family
+        build(base.family(family).Config, tree.get("model", {}), str(path))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_module_keeps_to_the_house_sheet(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree), "a module says what it is"
+    assert len(text.splitlines()) <= 400, "a file is read in one sitting"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"line {node.lineno}: bare except"
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names]
+            assert "pickle" not in names, f"line {node.lineno}: pickle"
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno < 100, f"{node.name} is too long"
+
+
+def test_scripts_can_be_executed_and_parsed() -> None:
+    for name in ("run.sh", "tests/run.sh", ".ci/run", "local/setup.sh"):
+        path = ROOT / name
+        assert path.stat().st_mode & 0o111, f"{name} is not executable"
+        subprocess.run(["bash", "-n", str(path)], check=True)
+
+
+def test_every_direct_requirement_is_pinned_once() -> None:
+    pinned: list[str] = []
+    for name in ("requirements.txt", "requirements-dev.txt", "constraints.txt"):
+        for line in (ROOT / name).read_text().splitlines():
+            if entry := line.split("#")[0].strip():
+                assert entry.count("==") == 1, entry
+                pinned.append(entry.split("==")[0].lower().replace("_", "-"))
+    assert len(pinned) == len(set(pinned))
