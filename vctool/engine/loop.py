@@ -156,13 +156,13 @@ class Trainer:
                 )
         changes = checkpoint.changed_fields(state["train"], own["train"], "train.")
         if changes:
-            logger.warning("going on with changed settings: %s", "; ".join(changes))
+            self._say(logging.WARNING, "going on with changed settings: %s", "; ".join(changes))
         step = self._restore(folder)
         self._progress = dict(state["progress"])
         if step < self.config.steps:
-            logger.info("going on from step %d (%s)", step, folder)
+            self._say(logging.INFO, "going on from step %d (%s)", step, folder)
         else:
-            logger.info("%s: already trained to step %d", folder, step)
+            self._say(logging.INFO, "%s: already trained to step %d", folder, step)
         return step
 
     def _restore(self, folder: Path) -> int:
@@ -305,8 +305,9 @@ class Trainer:
         self._progress |= {"rollbacks": rollbacks, "scale": self._progress["scale"] / 2}
         if self.processes.writes:
             self._journal.rewind(target)
-        logger.warning(
-            "%s; back to step %d with %g of the step size", what, target, self._progress["scale"]
+        scale = self._progress["scale"]
+        self._say(
+            logging.WARNING, "%s; back to step %d with %g of the step size", what, target, scale
         )
         return target
 
@@ -315,6 +316,11 @@ class Trainer:
         device = self.processes.device
         own = torch.tensor(list(values.values()), dtype=torch.float64, device=device)
         return dict(zip(values, mean_over_processes(own).tolist(), strict=True))
+
+    def _say(self, level: int, text: str, *values: object) -> None:
+        """Log once, not once per process."""
+        if self.processes.writes:
+            logger.log(level, text, *values)
 
     def _meet(self) -> None:
         """Wait until every process is here."""
