@@ -28,13 +28,20 @@ def test_statistics_are_of_voiced_frames_inside_the_range() -> None:
 def test_the_range_is_the_voice_s_own_and_shrugs_off_octave_errors() -> None:
     f0 = contour(200, 0.1, 3000, 1)
     floor, ceil = f0_range([f0], CONFIG)
-    assert 120 < floor < 160
-    assert 280 < ceil < 360
+    assert 100 < floor < 125
+    assert 345 < ceil < 395
     wrong = f0.copy()
     wrong[1:600:3] *= 2  # a tenth of the voiced frames
     assert f0_range([wrong], CONFIG) == pytest.approx((floor, ceil), rel=0.05)
     assert f0_range([np.array([70.0])], CONFIG)[0] == CONFIG.f0_floor
     assert f0_range([np.array([900.0])], CONFIG)[1] == CONFIG.f0_ceil
+
+
+def test_a_singer_s_two_octaves_are_kept() -> None:
+    notes = np.repeat([120.0, 150, 180, 200, 220, 240, 300, 400], [2, 10, 20, 25, 25, 20, 10, 3])
+    floor, ceil = f0_range([notes], CONFIG)
+    assert floor <= 120
+    assert ceil >= 400
 
 
 def test_pooling_equals_estimating_together() -> None:

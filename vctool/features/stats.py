@@ -1,7 +1,9 @@
 """F0 statistics and search ranges, estimated from a speaker's own recordings and never typed in.
 
-The range follows de Looze and Hirst (2008): after a wide first pass, 0.75 times the first
-quartile to 1.5 times the third quartile of the voiced frames, kept inside the wide range.
+The range follows the two passes of de Looze and Hirst (2008): after a wide first pass, multiples
+of the first and third quartile of the voiced frames, kept inside the wide range. Their 0.75 and
+1.5 are meant for speech and cut off up to a twentieth of a singer's frames; the factors here keep
+these and still leave out octave errors, which lie at half the first quartile and twice the third.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,6 +14,9 @@ from pydantic import Field
 from vctool.config import Config
 from vctool.errors import DataError
 from vctool.features.settings import FeatureConfig
+
+FLOOR_FACTOR, CEIL_FACTOR = 0.6, 1.75
+"""The range's ends over the first and the third quartile."""
 
 LEAST_STD = 0.01
 """Smallest deviation of log-F0 (a sixth of a semitone): a monotone voice can be divided by."""
@@ -53,7 +58,8 @@ def f0_range(f0s: Iterable[np.ndarray], config: FeatureConfig) -> tuple[float, f
     if not len(frames):
         raise DataError(f"no voiced frame between {config.f0_floor:g} and {config.f0_ceil:g} Hz")
     low, high = np.percentile(frames, [25, 75])
-    return max(config.f0_floor, 0.75 * float(low)), min(config.f0_ceil, 1.5 * float(high))
+    floor, ceil = FLOOR_FACTOR * float(low), CEIL_FACTOR * float(high)
+    return max(config.f0_floor, floor), min(config.f0_ceil, ceil)
 
 
 def estimate(f0s: Iterable[np.ndarray], f0_floor: float, f0_ceil: float) -> SpeakerStats:
