@@ -15,7 +15,11 @@ from vctool.features.binding import pyworld
 from vctool.features.settings import FeatureConfig
 
 LEAST_SECONDS = 0.1
-"""Shorter input is padded with zeros to this for the analysis, then its own frames are kept."""
+"""Shorter input is padded with zeros to this for the analysis, then its own frames are kept.
+
+WORLD's decimation mirrors nine samples at both ends without asking whether there are as many, and
+would read beyond the end of a shorter wave.
+"""
 
 _CODED_LOW_HZ, _CODED_HIGH_HZ = 40.0, 20000.0
 
