@@ -48,6 +48,7 @@ class Toy(base.System):
             world[:, column] = np.convolve(padded, weights, mode="valid")
         voiced = world[:, 0] > 0
         if to == "singing":
+            world[:, 1] += np.log(4)  # 6 dB louder than it was spoken
             assert condition is not None
             assert condition["accomp_mel"].shape[1] == self.context.features.n_mels
             note = 69 + 12 * np.log2(np.maximum(world[:, 0], 1) / 440)

@@ -61,5 +61,18 @@ def test_blocks_of_one_wave_join_to_that_wave() -> None:
     np.testing.assert_allclose(np.concatenate(parts), wave, atol=1e-6)
 
 
+def test_blocks_with_other_phases_join_without_a_click() -> None:
+    time = np.arange(20_000)
+    joiner = Joiner(50)
+    parts: list[np.ndarray] = []
+    for number, one in enumerate(plan(ArrayTrack(np.zeros(20_000, np.float32)), 6000, HOP, RATE)):
+        wave = np.sin(2 * np.pi * time / 100 + number * np.pi / 2).astype(np.float32)
+        piece = wave[one.outer_start : one.outer_stop]
+        parts += joiner.join(piece, one.start - one.outer_start, one.stop - one.start)
+    joined = np.concatenate(parts)
+    # A bare cut would jump by up to 1; the sine itself moves by 2 pi / 100 a sample.
+    assert len(joined) == 20_000 and np.abs(np.diff(joined)).max() < 3 * 2 * np.pi / 100
+
+
 def test_silence_fades_into_silence() -> None:
     assert not crossfade(np.zeros(10, np.float32), np.zeros(10, np.float32)).any()
