@@ -137,6 +137,16 @@ def test_an_error_leaves_the_store_unfinished(tmp_path: Path) -> None:
     assert set(StoreWriter(path, "mel", SETTINGS).done) == {"spk-000"}
 
 
+def test_a_store_that_grows_is_unfinished_until_it_is_finished(tmp_path: Path) -> None:
+    path = write(tmp_path / "mel", arrays(2)).path
+    writer = StoreWriter(path, "mel", SETTINGS, "a")
+    assert (path / "feats.scp").exists()
+    writer.write("spk-900", np.zeros((2, 3), np.float32))
+    with pytest.raises(DataError, match="not finished"):
+        FeatureStore(path)
+    assert "spk-900" in writer.finish()
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
