@@ -242,4 +242,3 @@ def upstream(entry: Stage) -> Iterable[Stage]:
         if other.name in wanted:
             wanted |= set(other.needs)
     return (other for other in STAGES if other.name in wanted)
-
