@@ -144,7 +144,8 @@ class Generator(nn.Module):
             chroma = condition[:, -12:]
         else:
             chroma = voice.new_full((len(voice), 12, voice.shape[-1]), 1.0 / 12.0)
-        level = shown[:, : self.layout.bands].mean(dim=1)
+        # Detached: a cycle's pitch loss must not shape the spectrum that it is read from.
+        level = shown[:, : self.layout.bands].detach().mean(dim=1)
         scores: Tensor = self.melody(chroma, wanted, register, voice[:, self.layout.voiced], level)
         return scores
 

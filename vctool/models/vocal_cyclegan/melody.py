@@ -90,7 +90,9 @@ def contour_of(notes: Tensor, voiced: Tensor, frame_rate: float) -> Tensor:
     weight = voiced / voiced.sum(dim=1, keepdim=True).clamp_min(1e-3)
     centred = notes - (weight * notes).sum(dim=1, keepdim=True)
     taps = max(3, int(CONTOUR_SECONDS * frame_rate) | 1)
-    window = torch.hann_window(taps + 2, periodic=False, device=notes.device)[1:-1]
+    window = torch.hann_window(taps + 2, periodic=False, device=notes.device, dtype=notes.dtype)[
+        1:-1
+    ]
     padded = F.pad(centred[:, None], (taps // 2, taps // 2), mode="replicate")
     smooth = F.conv1d(padded, (window / window.sum())[None, None])[:, 0]
     spread = (weight * smooth.square()).sum(dim=1, keepdim=True).sqrt()
