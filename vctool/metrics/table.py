@@ -60,7 +60,7 @@ class Score:
     low: float
     high: float
     gap: float = float("nan")
-    """Gap closed from the copy to real singing, with its interval."""
+    """Gap closed from the copy to real singing; NaN where those two do not differ for certain."""
     gap_low: float = float("nan")
     gap_high: float = float("nan")
     versus: dict[str, tuple[float, float, float]] = field(default_factory=dict)
@@ -113,9 +113,13 @@ def tabulate(
 
 def _row(values: Mapping[str, float], draws: Mapping[str, np.ndarray]) -> dict[str, Score]:
     row: dict[str, Score] = {}
+    has_gap = COPY in values and REAL in values
+    if has_gap:  # where copy and real singing cannot be told apart, there is no gap to close
+        low, high = interval(draws[COPY] - draws[REAL])
+        has_gap = low > 0 or high < 0
     for name in values:
         gap = (float("nan"), float("nan"), float("nan"))
-        if COPY in values and REAL in values and name not in (COPY, REAL):
+        if has_gap and name not in (COPY, REAL):
             closed = gap_closed(draws[name], draws[COPY], draws[REAL])
             point = gap_closed(*(np.array([values[k]]) for k in (name, COPY, REAL)))
             gap = (float(point[0]), *interval(closed))

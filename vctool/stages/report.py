@@ -208,7 +208,8 @@ def _gaps(scores: Scores) -> list[str]:
     heads = " | ".join(MEASURES[measure].title for measure in measured)
     lines = [
         "`1 - |system - real| / |copy - real|`: 0 for a copy, 1 for real singing; overshoot costs "
-        "as much as shortfall. With 95 % intervals.",
+        "as much as shortfall. With 95 % intervals; measures on which copy and real singing do not "
+        "differ for certain are left out.",
         "",
         f"| system | {heads} |",
         "|---" * (len(measured) + 1) + "|",

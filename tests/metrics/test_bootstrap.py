@@ -1,0 +1,80 @@
+"""Intervals and gaps."""
+
+import numpy as np
+import pytest
+
+from vctool.metrics import bootstrap, distribution
+from vctool.metrics.analysis import Analysis
+
+
+def test_paired_differences_are_sharper_than_unpaired_ones() -> None:
+    rng = np.random.default_rng(0)
+    base = rng.normal(0, 1, 60)
+    better = base + 0.1 + 0.01 * rng.normal(0, 1, 60)
+    counts = bootstrap.resample_counts(60, 500, 0)
+    ones = np.ones(60)
+    one, other = bootstrap.ratio(better, ones), bootstrap.ratio(base, ones)
+    low, high = bootstrap.interval(one.draws(counts) - other.draws(counts))
+    assert 0.09 < low < 0.1 < high < 0.11
+    apart = bootstrap.resample_counts(60, 500, 1)
+    low, high = bootstrap.interval(one.draws(counts) - other.draws(apart))
+    assert low < 0 < high
+
+
+def test_interval_covers_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    inside = 0
+    for trial in range(200):
+        pooled = bootstrap.ratio(rng.normal(2, 1, 50), np.ones(50))
+        draws = pooled.draws(bootstrap.resample_counts(50, 200, trial))
+        low, high = bootstrap.interval(bootstrap.centred(draws, pooled.value))
+        inside += low <= 2 <= high
+    assert 0.88 <= inside / 200 <= 0.99
+
+
+def test_gap_closed_counts_overshoot_like_shortfall() -> None:
+    model = np.array([0.1, 0.7, 0.4, 1.0])
+    closed = bootstrap.gap_closed(model, np.full(4, 0.1), np.full(4, 0.7))
+    np.testing.assert_allclose(closed, [0.0, 1.0, 0.5, 0.5])
+    assert np.isnan(bootstrap.gap_closed(*np.ones((3, 1))))
+
+
+def test_earth_mover_counts_bins_moved() -> None:
+    moved = bootstrap.earth_mover(np.eye(5)[[3, 3]], np.eye(5)[1], 10.0)
+    assert moved.value == pytest.approx(20.0)
+
+
+def analyses(shift: float, seed: int, count: int = 20) -> list[Analysis]:
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(count):
+        bands = -30 + 5 * rng.standard_normal((400, 40)) + shift * np.linspace(0, 20, 40)
+        f0 = 200 * 2 ** ((rng.normal(0, 1, 8).repeat(50) + shift) / 12)
+        found.append(Analysis(f0, bands - bands.max(), 4.0))
+    return found
+
+
+def test_frechet_distance_matches_its_formula_and_grows_with_the_shift() -> None:
+    from scipy.linalg import sqrtm
+
+    reference = distribution.Reference.of(analyses(0.0, 0))
+    moved = analyses(0.5, 1)
+    pooled = reference.distance(moved)
+    rows = np.concatenate([distribution.windows(one) for one in moved])
+    rows = (rows - reference.mean) / reference.scale
+    shrink = lambda c: 0.9 * c + 0.1 * np.eye(len(c))  # noqa: E731
+    a, b = shrink(reference.covariance), shrink(np.cov(rows, rowvar=False, bias=True))
+    expected = (rows.mean(axis=0) ** 2).sum() + np.trace(a + b - 2 * sqrtm(a @ b).real)
+    assert pooled.value == pytest.approx(expected, rel=1e-6)
+    same = reference.distance(analyses(0.0, 2)).value
+    far = reference.distance(analyses(2.0, 3)).value
+    assert same < pooled.value < far
+
+
+def test_silenced_utterances_are_not_hidden() -> None:
+    reference = distribution.Reference.of(analyses(0.0, 0))
+    silent = Analysis(np.zeros(400), np.zeros((400, 40)), 4.0)
+    good = analyses(0.0, 2)
+    assert len(distribution.windows(silent)) >= 1
+    worse = reference.distance(good[:10] + [silent] * 10).value
+    assert worse > 3 * reference.distance(good).value
