@@ -1,0 +1,139 @@
+"""Stage 6 on a small paired corpus whose model output is the truth itself."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vctool import audio, recipe
+from vctool.data.datadir import DataDir, Utterance
+from vctool.errors import DataError
+from vctool.recipe import Recipe
+from vctool.stages import evaluate
+
+RATE, COUNT = 16000, 6
+NOTES = (57.0, 60.0, 64.0)
+
+
+def voice(pitch: np.ndarray, seed: int) -> np.ndarray:
+    """Pulses at a pitch (T,) [MIDI] through a filter of its own for every tenth of a second."""
+    phase = np.cumsum(440.0 * 2 ** ((pitch - 69) / 12) / RATE)
+    pulses = np.diff(np.floor(phase), prepend=0.0)
+    rng = np.random.default_rng(seed)
+    pieces = []
+    for piece in np.array_split(pulses, 20):
+        spectrum = np.fft.rfft(piece)
+        knots = np.linspace(0, len(spectrum), 9)
+        curve = np.interp(np.arange(len(spectrum)), knots, rng.normal(-0.3, 1.0, 9))
+        pieces.append(np.fft.irfft(spectrum * np.exp(curve), len(piece)))
+    return (0.1 * np.concatenate(pieces) / np.std(pulses)).astype(np.float32).clip(-0.9, 0.9)
+
+
+@pytest.fixture
+def paired(workdir: Path) -> Recipe:
+    """A recipe whose stages 1 to 5 are done: the outputs are the true singing."""
+    chosen = recipe.load(
+        "mini", ["features.rate=16000", "evaluate.bootstrap=100", "convert.stretch=1.0"]
+    )
+    time = np.arange(2 * RATE)
+    utterances, pairs, maps = [], [], {}
+    for index in range(COUNT):
+        rng = np.random.default_rng(index)
+        tune = np.repeat(rng.permutation(NOTES), len(time) // 3 + 1)[: len(time)]
+        glide = 52 + 4 * np.sin(time / RATE * 9 + index)
+        for domain, pitch in (("speech", glide), ("singing", tune)):
+            name = f"ann-{domain}-{index}"
+            wav = workdir / "wavs" / f"{name}.wav"
+            audio.write(wav, voice(pitch, index), RATE)
+            accomp: tuple[Path, ...] = ()
+            if domain == "singing":
+                sounds = np.sin(2 * np.pi * np.cumsum(440 * 2 ** ((tune - 57) / 12) / RATE))
+                accomp = (workdir / "wavs" / f"{name}-music.wav",)
+                audio.write(accomp[0], 0.3 * sounds.astype(np.float32), RATE)
+            utterances.append(Utterance(name, "ann", domain, wav, 2.0, accomp=accomp))
+        pairs.append((f"ann-speech-{index}", f"ann-singing-{index}"))
+        maps[pairs[-1][0]] = workdir / "wavs" / f"{index}.tsv"
+        maps[pairs[-1][0]].write_text("speech_seconds\tsung_seconds\n0.0\t0.0\n2.0\t2.0\n")
+    data = DataDir(chosen.data("mini", "test"), tuple(utterances), tuple(pairs), maps)
+    data.write()
+    infer = chosen.exp / "infer"
+    infer.mkdir(parents=True)
+    rows = "".join(f"{speech}\t{sung}\n" for speech, sung in pairs)
+    (infer / "pairs.tsv").write_text("utt\tsinging_utt\n" + rows)
+    for index, (speech, sung) in enumerate(pairs):
+        other = pairs[(index + 1) % COUNT][1]
+        audio.write(chosen.exp / "wav" / f"{speech}.wav", data[sung].load(RATE), RATE)
+        audio.write(chosen.exp / "wav_shuffled" / f"{speech}.wav", data[other].load(RATE), RATE)
+    (chosen.exp / "log").mkdir()
+    lines = [
+        {"step": 10, "split": "train", "generator/cycle_singing": 3.0},
+        {"step": 10, "split": "dev", "generator/cycle_singing": 4.5},
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (chosen.exp / "log" / "metrics.jsonl").write_text(text + '{"step": 11, "sp')
+    return chosen
+
+
+def test_a_perfect_model_scores_perfectly_beside_every_anchor(paired: Recipe) -> None:
+    evaluate.run(paired)
+    result = json.loads((paired.exp / "results.json").read_text())
+    measures = result["measures"]
+    rows = {"copy", "resynthesis", "F0 snap", "drone", "random singing", "model", "real singing"}
+    assert rows | {"model, shuffled"} == set(measures["distance"])
+    assert measures["f0_error"]["model"]["value"] < 5
+    assert measures["f0_error"]["model"]["gap"] > 0.95
+    assert measures["f0_error"]["copy"]["value"] > 200
+    assert measures["f0_error"]["model, shuffled"]["value"] > 100
+    assert measures["chroma"]["model"]["value"] > 2 * measures["chroma"]["copy"]["value"]
+    assert measures["content"]["copy"]["value"] == 1.0
+    low, high = measures["distance"]["model"]["versus"]["copy"][1:]
+    assert low < high < 0
+    assert result["held_out_losses"] == {"cycle_singing": {"value": 4.5, "step": 10.0}}
+    assert "word retention" in result["not_run"]
+    text = (paired.exp / "RESULTS.md").read_text()
+    for expected in (*rows, "Not run", "config", "seed 0", "pyworld", "dimension 30"):
+        assert expected in text
+    assert "published" not in text  # these are not the published features
+    for plot in result["plots"]:
+        assert (paired.exp / plot).stat().st_size > 1000
+    assert len(result["plots"]) == 5
+
+
+def test_scores_do_not_depend_on_the_run(paired: Recipe) -> None:
+    evaluate.run(paired)
+    first = (paired.exp / "results.json").read_bytes()
+    evaluate.run(paired)
+    assert (paired.exp / "results.json").read_bytes() == first
+
+
+def test_missing_outputs_name_the_stage_to_run(paired: Recipe) -> None:
+    (paired.exp / "wav" / "ann-speech-2.wav").unlink()
+    with pytest.raises(DataError, match=r"1 of 6 outputs are missing.*stage 5"):
+        evaluate.run(paired)
+    (paired.exp / "infer" / "pairs.tsv").unlink()
+    with pytest.raises(DataError, match=r"stage 4 \(infer\)"):
+        evaluate.run(paired)
+
+
+def test_a_missing_recogniser_is_listed_not_fatal(
+    paired: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grammar = paired.data("mini", "test") / "grammar.json"
+    grammar.write_text('{"positions": [["red", "blue"]]}')
+    monkeypatch.setitem(sys.modules, "pocketsphinx", None)
+    reasons: dict[str, str] = {}
+    found = evaluate._recogniser(paired, evaluate.select(paired), reasons)
+    assert found == (None, 0.0) and "pocketsphinx is not installed" in reasons["word retention"]
+
+
+def test_published_losses_stand_beside_ours_only_where_features_are_theirs(
+    paired: Recipe,
+) -> None:
+    from vctool.stages.report import held_out_losses
+
+    features = paired.features.model_copy(update={"rate": 44100, "n_mels": 128, "f_max": None})
+    theirs = paired.model_copy(update={"features": features})
+    assert held_out_losses(theirs)["cycle_singing"]["published (training set)"] == 1.17
+    assert len(held_out_losses(paired)["cycle_singing"]) == 2
