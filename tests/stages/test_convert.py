@@ -141,7 +141,8 @@ def test_a_stretched_voice_keeps_its_pauses(
 ) -> None:
     time = np.arange(16000) / 16000
     vowel = 0.1 * sum(np.sin(2 * np.pi * 110 * k * time) / k for k in range(1, 20))
-    noise = 1e-3 * np.random.default_rng(0).normal(size=16000)
+    # Second differences of noise, bright as an s: the tracker finds no pitch in it.
+    noise = 1e-3 * np.diff(np.random.default_rng(0).normal(size=16002), n=2)
     wave = np.concatenate([noise, vowel + noise]).astype(np.float32)
     out, _ = vctool.load(save_toy(), "cpu").convert(wave, 16000, note(4.0, A), stretch=1.5)
     f0 = world.estimate_f0(out, features)
