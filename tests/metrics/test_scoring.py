@@ -123,3 +123,12 @@ def test_content_survives_a_filter_and_lengthening_but_not_another_text() -> Non
     ]
     assert content.retrieve(longer, sources).mean() >= 0.9
     assert content.retrieve(sources[1:] + sources[:1], sources).mean() == 0.0
+
+
+def test_a_band_lets_time_bend_for_lengthened_outputs() -> None:
+    source = content.prepare(spectral.bands_db(speechlike(3)))
+    frames = len(source)
+    bend = np.arange(frames) + 3.0 * np.sin(np.linspace(0, np.pi, frames))
+    bent = source[np.minimum(np.rint(bend).astype(int), frames - 1)]
+    straight = content.distances(bent, [source], 0.0)[0]
+    assert content.distances(bent, [source], content.BAND)[0] < 0.3 * straight
