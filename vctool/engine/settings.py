@@ -44,8 +44,9 @@ class TrainConfig(Config):
     """Largest norm of one group's gradient; none where not given."""
     weights: dict[str, dict[str, float | Ramp]] = {}
     """Weight of every loss term, by group: `weights[group][term]`."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Arithmetic of the forward pass (autocast); weights stay float32."""
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
+    """Arithmetic of the forward pass (autocast); weights stay float32. `auto` takes bf16 where the
+    device computes with it natively."""
     log_every: int = Field(50, ge=1)
     """Steps between progress lines and TensorBoard points."""
     validate_every: int = Field(500, ge=1)

@@ -34,6 +34,15 @@ def seed_step(seed: int, step: int, rank: int = 0, purpose: int = TRAINING) -> N
     torch.manual_seed(int(state[0]) >> 1)
 
 
+def uses_bf16(config: TrainConfig, device: torch.device) -> bool:
+    """Tell whether a step runs in bf16; emulated, it is slower than float32."""
+    if config.precision != "auto":
+        return config.precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
 def weight_at(weight: float | Ramp, step: int) -> float:
     """Return a loss weight at a step."""
     return weight.at(step) if isinstance(weight, Ramp) else weight
@@ -154,7 +163,7 @@ def _autocast(
 ) -> Iterator[tuple[str, Terms]]:
     """Run only the generator's own body in bf16: what the loop does between is float32."""
     while True:
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(config, device)):
             item = next(objectives, None)
         if item is None:
             return

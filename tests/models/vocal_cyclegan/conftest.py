@@ -9,8 +9,9 @@ import torch
 from vctool.data.batches import Clips
 from vctool.features.settings import FeatureConfig
 from vctool.models.base import Context
+from vctool.models.vocal_cyclegan.settings import VocalCycleGanConfig
 from vctool.models.vocal_cyclegan.streams import layout
-from vctool.models.vocal_cyclegan.system import System, VocalCycleGanConfig
+from vctool.models.vocal_cyclegan.system import System
 
 FRAMES = 64
 FEATURES = FeatureConfig(

@@ -1,7 +1,7 @@
 """One direction of the conversion: a Wave-U-Net for the spectrum, a melody network for pitch."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,11 +9,9 @@ from torch import Tensor, nn
 
 from vctool.models.vocal_cyclegan.melody import MelodyNet, best_path, expected_note, glide
 from vctool.models.vocal_cyclegan.normalise import Domain
+from vctool.models.vocal_cyclegan.settings import VocalCycleGanConfig
 from vctool.models.vocal_cyclegan.streams import Layout
 from vctool.models.vocal_cyclegan.waveunet import WaveUNet
-
-if TYPE_CHECKING:
-    from vctool.models.vocal_cyclegan.system import VocalCycleGanConfig
 
 
 class Output(NamedTuple):
@@ -65,7 +63,7 @@ class Generator(nn.Module):
 
     def __init__(
         self,
-        config: "VocalCycleGanConfig",
+        config: VocalCycleGanConfig,
         layout: Layout,
         channels: Sequence[int],
         condition_channels: int,

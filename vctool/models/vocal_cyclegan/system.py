@@ -8,16 +8,14 @@ only bands that both domains carry; and F0 is a stream of its own (see `melody`)
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed
 import torch.nn.functional as F
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from vctool.config import Config
 from vctool.data.batches import Clips, Role, UnpairedClips
 from vctool.data.feature_set import FeatureSet
 from vctool.data.sampling import keyed_normal, keyed_uniform
@@ -28,6 +26,7 @@ from vctool.models.vocal_cyclegan.critic import PatchCritic, RocketCritic
 from vctool.models.vocal_cyclegan.generator import Bottleneck, Generator, Output
 from vctool.models.vocal_cyclegan.melody import contour_of, cross_entropy
 from vctool.models.vocal_cyclegan.normalise import Domain, shared_bands
+from vctool.models.vocal_cyclegan.settings import VocalCycleGanConfig
 from vctool.models.vocal_cyclegan.streams import (
     floored,
     from_channels,
@@ -38,58 +37,6 @@ from vctool.models.vocal_cyclegan.streams import (
 )
 
 SPEECH, SINGING = "speech", "singing"
-
-
-class VocalCycleGanConfig(Config):
-    """Hyper-parameters; the defaults train in minutes on two cores."""
-
-    voice: Literal["mel", "world"] = "world"
-    """What a voice is: its log-mel, as published, or WORLD's envelope with F0 apart."""
-    accompaniment: bool = True
-    """Sing to an accompaniment; false where the singing has none."""
-    clip_frames: int = Field(128, ge=32)
-    """Length of a training clip [frames]."""
-    singing_channels: tuple[int, ...] = (64, 96, 128)
-    """Widths of the Wave-U-Net to singing; published: 1024, 2048, 4096."""
-    speech_channels: tuple[int, ...] = (64, 96, 128)
-    """Widths of the Wave-U-Net to speech; published: 512, 1024, 2048."""
-    kernel: int = Field(5, ge=3)
-    """Length of the Wave-U-Nets' convolutions [frames], odd; published: 3."""
-    residual: bool = True
-    """Start from the mean-variance transform between domains and learn what it leaves."""
-    melody_width: int = Field(16, ge=4)
-    """Channels of the melody networks."""
-    melody_layers: int = Field(4, ge=1)
-    """Layers of the melody networks; each doubles the time they see."""
-    contour_noise: float = Field(2.0, ge=0)
-    """Spread of the slow noise added to contours in training [semitones]."""
-    register_noise: float = Field(1.5, ge=0)
-    """Spread of the error added to an utterance's register in training [semitones]."""
-    contour_scale: float = Field(0.5, ge=0, le=1)
-    """How far a converted melody follows the input's contour; training draws it from 0 to 1."""
-    emission: float = Field(0.3, gt=0, le=1)
-    """Exponent of the pitch posterior against the note transitions when converting."""
-    glide_seconds: float = Field(0.08, ge=0)
-    """Length of the glide from note to note [s]."""
-    rocket_features: int = Field(2000, ge=84)
-    """MiniRocket features of each critic; 10,000 gives the published 9,996."""
-    rocket_hidden: int = Field(256, ge=2)
-    """Width of the head on the MiniRocket features; published: 1024 and 512."""
-    dropout: float = Field(0.0, ge=0, lt=1)
-    """Dropout in that head while training; published: 0.3."""
-    patch_width: int = Field(32, ge=0)
-    """Width of the convolutional critic beside MiniRocket; 0 leaves it out, as published."""
-    gate: float | None = None
-    """Step the critics only while the running mean of their loss is above this; published: 0.6."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "VocalCycleGanConfig":
-        if self.kernel % 2 == 0:
-            raise ValueError(f"kernel {self.kernel} must be odd")
-        for name in ("singing_channels", "speech_channels"):
-            if len(getattr(self, name)) < 2:
-                raise ValueError(f"{name} must name at least two widths")
-        return self
 
 
 class System(base.System):
