@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from vctool import recipe
 from vctool.config import PROJECT_ROOT, build, read_yaml
 from vctool.data.feature_set import FeatureSet
 from vctool.engine.settings import TrainConfig
@@ -53,12 +54,25 @@ def stats(f0: float) -> SpeakerStats:
 
 
 class FamilyCase:
-    """One family at its tiny size, with data to train and convert."""
+    """One family at its tiny size, with data to train and convert.
 
-    def __init__(self, name: str, changes: Mapping[str, Any] | None = None) -> None:
+    Args:
+        name: of the family.
+        changes: hyper-parameters other than those of `tiny.yaml`.
+        weights: weights of the loss terms other than those of `tiny.yaml`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        changes: Mapping[str, Any] | None = None,
+        weights: Mapping[str, Any] | None = None,
+    ) -> None:
         self.name = name
         self.cls = base.family(name)
         tree = read_yaml(PROJECT_ROOT / "conf" / name / "tiny.yaml")
+        if weights is not None:
+            tree["train"] = {**tree.get("train", {}), "weights": weights}
         model = {**tree.get("model", {}), **(changes or {})}
         self.config = build(self.cls.Config, model, f"conf/{name}/tiny.yaml model")
         self.train = build(
@@ -116,9 +130,37 @@ class FamilyCase:
         return {kind: features_of(kind, frames, rng) for kind in kinds}
 
 
-@pytest.fixture(params=base.families())
+def shipped() -> dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]]:
+    """Name what must keep the contract: every family, and every choice that a recipe makes in it.
+
+    Whole numbers and lists are sizes, and stay tiny; all else in a recipe's `model` is a choice,
+    such as what a voice is, or whether there is an accompaniment.
+    """
+    found: dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]] = {
+        name: (name, {}, None) for name in base.families()
+    }
+    known = [FamilyCase(*one).config for one in found.values()]
+    for title in recipe.recipes():
+        one = recipe.load(title)
+        choices = {
+            field: value
+            for field, value in one.model.items()
+            if isinstance(value, bool) or value == 0 or not isinstance(value, int | list)
+        }
+        weights = one.train.model_dump(mode="json", by_alias=True)["weights"]
+        config = FamilyCase(one.family, choices, weights).config
+        if config not in known:
+            known.append(config)
+            found[f"{one.family}-{title}"] = (one.family, choices, weights)
+    return found
+
+
+SHIPPED = shipped()
+
+
+@pytest.fixture(params=SHIPPED)
 def case(request: pytest.FixtureRequest) -> FamilyCase:
-    return FamilyCase(request.param)
+    return FamilyCase(*SHIPPED[request.param])
 
 
 @pytest.fixture(autouse=True)

@@ -138,7 +138,7 @@ class Generator(nn.Module):
         register = register + bottleneck.offset
         shared = target.contour_spread * voice[:, self.layout.contour]
         wanted = register[:, None] + bottleneck.scale[:, None] * shared + bottleneck.noise
-        if condition is not None:
+        if condition is not None and self.condition_channels:
             chroma = condition[:, -12:]
         else:
             chroma = voice.new_full((len(voice), 12, voice.shape[-1]), 1.0 / 12.0)
