@@ -1,6 +1,8 @@
 """Stage 6 on a small paired corpus whose model output is the truth itself."""
 
+import dataclasses
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -106,6 +108,47 @@ def test_scores_do_not_depend_on_the_run(paired: Recipe) -> None:
     first = (paired.exp / "results.json").read_bytes()
     evaluate.run(paired)
     assert (paired.exp / "results.json").read_bytes() == first
+
+
+def test_what_a_small_corpus_lacks_is_named_and_the_rest_is_scored(paired: Recipe) -> None:
+    """Three held-out recordings, no accompaniments, no pairs: a smoke test that must run."""
+    data = DataDir.read(paired.data("mini", "test"))
+    kept = [one for one in data if one.domain == "speech" or one.id[-1] in "024"]
+    bare = tuple(dataclasses.replace(one, accomp=()) for one in kept)
+    shutil.rmtree(data.path)
+    DataDir(data.path, bare).write()
+    shutil.rmtree(paired.exp / "wav_shuffled")
+    (paired.exp / "infer" / "pairs.tsv").write_text(
+        "utt\tsinging_utt\n" + "".join(f"ann-speech-{n}\t\n" for n in range(COUNT))
+    )
+    evaluate.run(paired)
+    result = json.loads((paired.exp / "results.json").read_text())
+    assert set(result["not_run"]) == {
+        "chroma agreement, drone",
+        "F0 error",
+        "model, shuffled",
+        "word retention",
+    }
+    assert set(result["measures"]["distance"]) == {
+        "copy",
+        "resynthesis",
+        "F0 snap",
+        "random singing",
+        "model",
+        "real singing",
+    }
+    text = (paired.exp / "RESULTS.md").read_text()
+    assert "- chroma agreement, drone: not run: " in text
+    assert "smoke test" in text and "has 1 recording(s)" in text
+
+
+def test_one_recording_of_singing_is_too_little(paired: Recipe) -> None:
+    data = DataDir.read(paired.data("mini", "test"))
+    kept = tuple(one for one in data if one.domain == "speech" or one.id[-1] == "0")
+    shutil.rmtree(data.path)
+    DataDir(data.path, kept).write()
+    with pytest.raises(DataError, match=r"1 recordings of 'singing'.*at least 2"):
+        evaluate.run(paired)
 
 
 def test_missing_outputs_name_the_stage_to_run(paired: Recipe) -> None:

@@ -115,8 +115,8 @@ def select(recipe: Recipe) -> HeldOut:
     """Find what was converted and what it is compared with.
 
     Raises:
-        DataError: nothing was converted, a converted utterance is gone, or fewer than four
-            recordings of the target role are held out.
+        DataError: nothing was converted, a converted utterance is gone, or fewer than two
+            recordings of either role are held out.
     """
     table = recipe.exp / "infer" / "pairs.tsv"
     if not table.is_file():
@@ -127,10 +127,10 @@ def select(recipe: Recipe) -> HeldOut:
     sung = DataDir.read(recipe.data(recipe.roles[last], recipe.evaluate.split))
     by_speaker = recipe.corpus.name is not None
     singing = sung.subset(lambda one: (one.speaker if by_speaker else one.domain) == last)
-    if len(singing) < 4 or len(rows) < 2:
+    if len(singing) < 2 or len(rows) < 2:
         raise DataError(
             f"{sung.path}: {len(singing)} recordings of '{last}' and {len(rows)} converted "
-            "utterances are too few to score; hold out at least 4 and 2"
+            "utterances are too few to score; hold out at least 2 of each"
         )
     limit = 2 * recipe.evaluate.max_utterances
     rng = np.random.default_rng([recipe.train.seed, 6])

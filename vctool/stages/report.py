@@ -29,6 +29,8 @@ PUBLISHED = {
 """Training-set losses that VocalCycleGAN's authors logged [dB], at 44.1 kHz and 128 mel bins."""
 AGAINST = ("copy", "resynthesis", "F0 snap", "drone", "random singing", "model, shuffled", REAL)
 """Systems that the model is compared with, pair by pair."""
+FEW_RECORDINGS = 8
+"""With fewer recordings of real singing in either half, its intervals mean little."""
 
 
 def write(
@@ -49,6 +51,7 @@ def write(
         "seed": recipe.train.seed,
         "environment": environment(),
         "counts": counts(board),
+        "cautions": cautions(board),
         "settings": settings(recipe, board),
     }
     values = {
@@ -111,6 +114,24 @@ def counts(board: Board) -> dict[str, int]:
     }
 
 
+def cautions(board: Board) -> list[str]:
+    """Say where there is too little held out for the numbers to be more than a smoke test."""
+    found = []
+    fewest = min(len(board.task.real_a), len(board.task.real_b))
+    if fewest < FEW_RECORDINGS:
+        found.append(
+            f"the smaller half of the held-out singing has {fewest} recording(s): the intervals of "
+            "real singing, and of every gap closed, are narrower than they should be"
+        )
+    dimension = distribution.EVERYTHING.stop
+    if board.reference.count < 2 * dimension:
+        found.append(
+            f"the reference of the distances is {board.reference.count} windows of {dimension} "
+            "features: its covariance is hardly more than the shrinkage"
+        )
+    return found
+
+
 def settings(recipe: Recipe, board: Board) -> dict[str, str]:
     """Spell out how every measure is taken."""
     size = len(board.task.sources)
@@ -164,7 +185,10 @@ def _page(
     not_run: Mapping[str, str],
     plots: Sequence[Path],
 ) -> str:
-    lines = [f"# {recipe.name}: scores on held-out recordings", "", markdown(scores), ""]
+    lines = [f"# {recipe.name}: scores on held-out recordings", ""]
+    for caution in facts["cautions"]:
+        lines += [f"**A smoke test, not a result:** {caution}.", ""]
+    lines += [markdown(scores), ""]
     lines += [f"- {_legend(name)}" for name in scores]
     lines += ["", "## Gap closed", "", *_gaps(scores)]
     lines += ["", "## The model less each anchor, on the same utterances", "", *_versus(scores)]
