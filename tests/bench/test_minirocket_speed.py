@@ -27,19 +27,18 @@ def _medians(
     return {name: float(np.median(times[1:])) for name, times in seconds.items()}
 
 
-@pytest.mark.parametrize("one_thread", [True, False], ids=["one-thread", "all-threads"])
+@pytest.mark.parametrize("one_thread", [True, False], ids=["one-thread", "two-threads"])
 def test_minirocket_speed(capsys, one_thread):
     """Targets: forward within 1.5 times sktime, forward and backward within 4 times.
 
-    One thread is timed in its own CPU seconds, which other programs disturb little. All threads
-    are timed by the wall: on a busy machine torch's threads wait for each other at every
-    operation, so that ratio means something on a quiet machine only.
+    One thread is timed in its own CPU seconds, which other programs disturb little. Two threads
+    are timed by the wall, which means something on a quiet machine only.
     """
     numba = pytest.importorskip("numba")
     from sktime.transformations.rocket import _minirocket_multi_numba as reference
 
     before = numba.get_num_threads(), torch.get_num_threads()
-    threads = 1 if one_thread else min(before)
+    threads = 1 if one_thread else 2
     numba.set_num_threads(threads)
     torch.set_num_threads(threads)
     data = np.random.default_rng(0).standard_normal((64, 128, 256)).astype(np.float32)

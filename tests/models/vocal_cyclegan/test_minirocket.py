@@ -199,6 +199,23 @@ def test_batch_equals_stacked_singles():
     assert module(x[:0]).shape == (0, module.out_features)
 
 
+def test_threads_change_neither_features_nor_gradients():
+    module = fitted(length=256, features=1000)
+    x = torch.randn(9, 5, 256) * 5
+    direction = torch.randn(9, module.out_features)
+    results = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        leaf = x.clone().requires_grad_()
+        features = module(leaf)
+        (features * direction).sum().backward()
+        with torch.inference_mode():
+            assert torch.equal(module(x), features)
+        results.append((features, leaf.grad))
+    assert torch.allclose(results[0][0], results[1][0], atol=1e-6)
+    assert torch.allclose(results[0][1], results[1][1], atol=1e-6, rtol=1e-4)
+
+
 def test_state_rebuilds_the_features_even_over_another_seed_and_after_use():
     module, other = fitted(seed=1), fitted(seed=2)
     x = torch.randn(3, 5, 40) * 5

@@ -12,11 +12,13 @@ costs one reciprocal square root where a logistic sigmoid costs an exponential.
 
 Speed comes from order, not from special code. The 84 kernels have taps of one pattern, so
 channels are summed first (a bag of rows, 84 rows per dilation) and nine shifted multiples follow.
-Work goes in pieces that stay in cache, and the backward pass computes C again instead of keeping
-(B, F, T) values: what autograd would store is 650 MB where the input has 8.
+Work goes in pieces of the batch that stay in cache, on a CPU one piece per thread, and the backward
+pass computes C again instead of keeping (B, F, T) values: what autograd would store is 650 MB where
+the input has 8.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -24,13 +26,15 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from vctool.nn.threads import map_parts
+
 KERNELS = 84
 """Ways to choose 3 taps of 9."""
 TAPS = 9
 """Taps of a kernel."""
 HALF = KERNELS // 2
 COLUMNS = 4096
-"""Input values per channel in one piece of a batch on a CPU."""
+"""Input values per channel in one piece of a batch on a CPU, at most."""
 PIECE = 1 << 20
 """Values of (kernel, example, bias, frame) handled at once on a CPU: a few MB."""
 GPU_FACTOR = 32
@@ -202,31 +206,36 @@ def _forward(
     if hard:  # in units of the width a tie with the bias could be rounded away from equality
         widths = torch.ones_like(widths)
     halves = _halves(biases, widths, plans)
-    out = x.new_empty(len(x), len(biases))
-    for begin, end, table in _pieces(x):
+
+    def features(piece: Tensor) -> Tensor:
+        table = _table(piece)
+        out = table.new_empty(len(piece), len(biases))
         for plan, pair in halves:
-            mixed = plan.mix.sum(table).view(KERNELS, end - begin, -1)
+            mixed = plan.mix.sum(table).view(KERNELS, len(piece), piece.shape[2])
             for half in pair:
                 scaled = _outputs(mixed, half)
                 parts = half.biases.split(_step(scaled), dim=2)
                 ppv = torch.cat([_count(scaled, b, hard) for b in parts], dim=2)  # (42, b, n)
-                out[begin:end, half.columns] = ppv.transpose(0, 1)
-    return out
+                out[:, half.columns] = ppv.transpose(0, 1)
+        return out
+
+    return _per_piece(features, x)
 
 
 def _backward(
     x: Tensor, biases: Tensor, widths: Tensor, plans: list[DilationPlan], grad: Tensor
 ) -> Tensor:
     halves = _halves(biases, widths, plans)
-    out = torch.empty_like(x, memory_format=torch.contiguous_format)
-    for begin, end, table in _pieces(x):
+
+    def gradient(piece: Tensor, share_of: Tensor) -> Tensor:
+        table = _table(piece)
         table_grad = torch.zeros_like(table)
         for plan, pair in halves:
-            mixed = plan.mix.sum(table).view(KERNELS, end - begin, -1)
+            mixed = plan.mix.sum(table).view(KERNELS, len(piece), piece.shape[2])
             mixed_grad = torch.empty_like(mixed)
             for half in pair:
                 scaled = _outputs(mixed, half)
-                share = grad[begin:end, half.columns].transpose(0, 1)[..., None]  # (42, b, n, 1)
+                share = share_of[:, half.columns].transpose(0, 1)[..., None]  # (42, b, n, 1)
                 share = share / (2 * scaled.shape[-1] * half.widths[..., None])
                 step = _step(scaled)
                 parts = zip(half.biases.split(step, 2), share.split(step, 2), strict=True)
@@ -236,17 +245,34 @@ def _backward(
                     slope += more
                 mixed_grad[half.rows] = _outputs_adjoint(slope, half)
             table_grad += plan.unmix.sum(mixed_grad.flatten(1))
-        out[begin:end] = table_grad.view(x.shape[1], end - begin, -1).transpose(0, 1)
-    return out
+        return table_grad.view(x.shape[1], len(piece), x.shape[2]).transpose(0, 1)
+
+    return _per_piece(gradient, x, grad)
 
 
-def _pieces(x: Tensor) -> Iterator[tuple[int, int, Tensor]]:
-    """Cut a batch into pieces of whole examples: first, one past the last, (C, b * T) table."""
-    columns = COLUMNS if x.device.type == "cpu" else COLUMNS * GPU_FACTOR
-    count = max(1, columns // x.shape[2])
-    for begin in range(0, len(x), count):
-        piece = x[begin : begin + count]
-        yield begin, begin + len(piece), piece.transpose(0, 1).reshape(x.shape[1], -1).contiguous()
+def _per_piece(function: Callable[..., Tensor], x: Tensor, *more: Tensor) -> Tensor:
+    """Apply a function to pieces of whole examples, and join what it returns for each.
+
+    Args:
+        function: of pieces of all tensors.
+        x: (B, C, T).
+        *more: tensors of as many rows.
+    """
+    on_cpu = x.device.type == "cpu"
+    columns = COLUMNS if on_cpu else COLUMNS * GPU_FACTOR
+    pieces = math.ceil(len(x) / max(1, columns // x.shape[2]))
+    if on_cpu:  # as many for every thread
+        threads = torch.get_num_threads()
+        pieces = min(len(x), math.ceil(pieces / threads) * threads)
+    parts = list(zip(*(tensor.tensor_split(max(1, pieces)) for tensor in (x, *more)), strict=True))
+    if not on_cpu:
+        return torch.cat([function(*part) for part in parts])
+    return torch.cat(map_parts(lambda part: function(*part), parts))
+
+
+def _table(piece: Tensor) -> Tensor:
+    """(b, C, T) -> (C, b * T)."""
+    return piece.transpose(0, 1).reshape(piece.shape[1], -1).contiguous()
 
 
 def _step(scaled: Tensor) -> int:
