@@ -22,6 +22,7 @@ would read beyond the end of a shorter wave.
 """
 
 _CODED_LOW_HZ, _CODED_HIGH_HZ = 40.0, 20000.0
+_APERIODICITY_STEP_HZ = 3000.0
 
 
 def fft_size(config: FeatureConfig) -> int:
@@ -167,3 +168,8 @@ def band_frequencies(config: FeatureConfig) -> np.ndarray:
     position = (np.arange(config.envelope_dim) + 0.5) / config.envelope_dim - 0.5 / points
     mel = low_mel + (high_mel - low_mel) * position
     return np.asarray(700.0 * (np.exp(mel / 1127.01048) - 1.0))
+
+
+def aperiodicity_frequencies(config: FeatureConfig) -> np.ndarray:
+    """Return the centres of the coded aperiodicities: (A,) [Hz], every 3 kHz (D4C; Morise, 2016)."""
+    return _APERIODICITY_STEP_HZ * np.arange(1.0, aperiodicity_dim(config) + 1.0)

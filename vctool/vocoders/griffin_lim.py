@@ -105,7 +105,8 @@ class Vocoder:
         self, features: Mapping[str, np.ndarray], config: FeatureConfig, samples: int
     ) -> np.ndarray:
         """Turn `features["mel"]`, (F, n_mels) [dB], into a wave (samples,) float32."""
-        level = torch.from_numpy(np.ascontiguousarray(features[self.kind], dtype=np.float32))
+        # A copy, since the array may be read-only, which torch warns of.
+        level = torch.tensor(features[self.kind], dtype=torch.float32)
         with torch.no_grad():
             wave = griffin_lim(
                 _inversion(config)(level), config.hop_length, samples, self.iterations

@@ -163,7 +163,8 @@ def test_critics_cannot_tell_low_passed_singing_from_full_band(make_system: Make
     bands = system.layout.bands
     batch = {"speech": narrow(batch["speech"], bands, 10), "singing": batch["singing"]}
     system.setup(batch)
-    assert system.shared[:10].all() and not system.shared[10:bands].any()
+    # The two bands next to the edge are on a filter's slope, and are left out too.
+    assert system.shared[:8].all() and not system.shared[8:bands].any()
     full = batch["singing"]
     low_passed = narrow(full, bands, 10)
     seen = [

@@ -8,6 +8,9 @@ from vctool.models.vocal_cyclegan.streams import Layout
 
 AUDIBLE_DB = 55.0
 """A band is carried by a domain if it comes within this of the domain's strongest band [dB]."""
+EDGE_BANDS, EDGE_SHARE = 2, 0.13
+"""Bands below a missing one, by number and by share of its frequency, that lie on a filter's slope
+or in the ripple of a coded envelope, and so tell as much as the missing one."""
 
 
 class Domain(nn.Module):
@@ -92,7 +95,8 @@ def shared_bands(speech: Tensor, singing: Tensor, layout: Layout) -> Tensor:
 
     Speech recorded at 16 kHz beside singing at 44.1 kHz is told apart by its bandwidth alone, and
     a critic that sees that teaches a generator nothing else. A band counts as carried where its
-    loud frames (95th percentile) come within `AUDIBLE_DB` of the domain's strongest band.
+    loud frames (95th percentile) come within `AUDIBLE_DB` of the domain's strongest band, and no
+    band at or just above it is missing (`EDGE_BANDS`, `EDGE_SHARE`).
 
     Args:
         speech: (B, C, F) channels of the voice.
@@ -100,7 +104,7 @@ def shared_bands(speech: Tensor, singing: Tensor, layout: Layout) -> Tensor:
         layout: the voice's channels.
 
     Returns:
-        (spectrum,) bool; aperiodicities follow the uppermost shared band.
+        (spectrum,) bool; an aperiodicity is shared where the band at its frequency is.
     """
     carried = []
     for voice in (speech, singing):
@@ -109,9 +113,11 @@ def shared_bands(speech: Tensor, singing: Tensor, layout: Layout) -> Tensor:
         loud = torch.sort(bands, dim=1).values[:, int(0.95 * (bands.shape[1] - 1))]
         carried.append(loud > loud.max() - AUDIBLE_DB)
     both = carried[0] & carried[1]
-    rest = both.new_ones(layout.aperiodicities)
-    if not both.all() and layout.aperiodicities:
-        # Band k of A is centred at 3 kHz * (k + 1); where the top is missing, so is its noise.
-        share = both.float().mean()
-        rest = torch.arange(layout.aperiodicities, device=both.device) < share * len(rest)
-    return torch.cat([both, rest])
+    centres = torch.tensor(layout.frequencies, device=both.device)
+    bands, aperiodicities = centres[: layout.bands], centres[layout.bands :]
+    for missing in torch.nonzero(~both)[:, 0].tolist():
+        low = (bands > (1.0 - EDGE_SHARE) * bands[missing]) & (bands < bands[missing])
+        low[max(missing - EDGE_BANDS, 0) : missing] = True
+        both = both & ~low
+    nearest = (aperiodicities[:, None] - bands).abs().argmin(dim=1)
+    return torch.cat([both, both[nearest]])

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from vctool.features import world
+from vctool.features.mel import mel_frequencies
 from vctool.features.settings import FeatureConfig
 from vctool.models.vocal_cyclegan.melody import contour, interpolate_f0, midi_to_hz
 
@@ -27,6 +28,8 @@ class Layout:
     kind: Literal["mel", "world"]
     bands: int
     aperiodicities: int
+    frequencies: tuple[float, ...]
+    """Centre of every band, then of every aperiodicity [Hz]."""
 
     @property
     def spectrum(self) -> int:
@@ -62,8 +65,10 @@ class Layout:
 def layout(kind: Literal["mel", "world"], config: FeatureConfig) -> Layout:
     """Return the channel layout for one kind of voice features."""
     if kind == "mel":
-        return Layout("mel", config.n_mels, 0)
-    return Layout("world", config.envelope_dim, world.aperiodicity_dim(config))
+        return Layout("mel", config.n_mels, 0, tuple(mel_frequencies(config)[1:-1].tolist()))
+    noise = world.aperiodicity_frequencies(config)
+    centres = np.concatenate([world.band_frequencies(config), noise])
+    return Layout("world", config.envelope_dim, len(noise), tuple(centres.tolist()))
 
 
 def to_channels(features: np.ndarray, shape: Layout, config: FeatureConfig) -> np.ndarray:
