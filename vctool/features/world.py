@@ -171,5 +171,5 @@ def band_frequencies(config: FeatureConfig) -> np.ndarray:
 
 
 def aperiodicity_frequencies(config: FeatureConfig) -> np.ndarray:
-    """Return the centres of the coded aperiodicities: (A,) [Hz], every 3 kHz (D4C; Morise, 2016)."""
+    """Return the centres of the coded aperiodicities (D4C; Morise, 2016): (A,) [Hz]."""
     return _APERIODICITY_STEP_HZ * np.arange(1.0, aperiodicity_dim(config) + 1.0)

@@ -11,7 +11,8 @@ import numpy as np
 
 from vctool.metrics import notes
 from vctool.metrics.board import REAL, Board
-from vctool.metrics.pitch import FRAME_RATE
+from vctool.metrics.pitch import FRAME_RATE, at_scoring_rate
+from vctool.metrics.spectral import power_frames
 from vctool.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 SHOWN = 3
 """Utterances whose spectrograms are drawn."""
+SPECTROGRAM_FFT = 1024
+"""Window of the spectrograms [samples at 16 kHz]: 64 ms tells the harmonics of low voices apart."""
+LOWEST_HZ, HIGHEST_HZ = 60.0, 8000.0
+"""Range of the spectrograms; their axis is logarithmic, so that a semitone can be seen."""
+DEPTH_DB = 70.0
+"""What lies further than this below a spectrogram's maximum is black [dB]."""
 ROWS = {"copy": "input", "model": "output", "resynthesis": "reconstruction"}
 """Systems in a spectrogram plot, and what they are called there."""
 
@@ -65,16 +72,34 @@ def draw_spectrograms(
         rate: [Hz].
         title: above the plot.
     """
-    figure = _figure(3.0 * len(waves))
+    figure = _figure(3.2 * len(waves))
     figure.suptitle(title)
     for place, (label, wave) in enumerate(waves.items(), 1):
         axes: Axes = figure.add_subplot(len(waves), 1, place)
-        faint = wave + 1e-6 * np.random.default_rng(0).standard_normal(len(wave))  # no log of 0
-        padded = np.pad(faint, (0, max(0, 1024 - len(faint))))
-        axes.specgram(padded, NFFT=1024, Fs=rate, noverlap=768, vmin=-140, cmap="magma")
+        power = power_frames(at_scoring_rate(wave, rate), SPECTROGRAM_FFT)
+        level = 10.0 * np.log10(np.maximum(power, 1e-12))
+        times = np.arange(len(level)) / FRAME_RATE
+        bins = np.linspace(0.0, HIGHEST_HZ, level.shape[1])
+        shown = bins >= LOWEST_HZ
+        picture = axes.pcolormesh(
+            times,
+            bins[shown],
+            level.T[shown],
+            shading="nearest",
+            cmap="magma",
+            vmin=level.max() - DEPTH_DB,
+            vmax=level.max(),
+            rasterized=True,
+        )
         f0 = np.where(tracks[label] > 0, tracks[label], np.nan)
-        axes.plot(np.arange(len(f0)) / FRAME_RATE, f0, color="cyan", linewidth=1.5)
-        axes.set(ylabel=f"{label} [Hz]", ylim=(0, min(rate / 2, 4000)))
+        axes.plot(np.arange(len(f0)) / FRAME_RATE, f0, color="cyan", linewidth=1.5, label="F0")
+        axes.set_yscale("log")
+        axes.set(ylabel=f"{label} [Hz]", ylim=(LOWEST_HZ, min(rate / 2, HIGHEST_HZ)))
+        axes.set_yticks([100, 200, 400, 1000, 2000, 4000], minor=False)
+        axes.yaxis.set_major_formatter("{x:.0f}")
+        axes.yaxis.set_minor_formatter("")
+        figure.colorbar(picture, ax=axes, label="power [dB]", pad=0.01)
+    figure.axes[0].legend(loc="upper right", fontsize="small")
     axes.set_xlabel("time [s]")
     _save(figure, path)
 
@@ -119,16 +144,14 @@ def read_journal(path: Path) -> list[dict[str, float | str]]:
 
 
 def draw_losses(path: Path, journal: Sequence[Mapping[str, float | str]]) -> None:
-    """Draw every loss term over the steps, a panel per group; held-out values dashed."""
-    skipped = ("step", "split")
-    terms = sorted({key for line in journal for key in line if key not in skipped and "/" in key})
-    dull = ("learning_rate", "grad_norm", "total")
-    groups = sorted({term.split("/")[0] for term in terms} - set(dull))
-    figure = _figure(3.0 * max(len(groups), 1))
-    for place, group in enumerate(groups, 1):
-        axes: Axes = figure.add_subplot(len(groups), 1, place)
-        for index, term in enumerate(name for name in terms if name.startswith(f"{group}/")):
-            for split, style in (("train", "-"), ("dev", "--")):
+    """Draw every loss term over the steps, in panels of kindred terms; held-out values dashed."""
+    panels = _panels(journal)
+    figure = _figure(1.0 + 2.2 * max(len(panels), 1))
+    figure.suptitle("loss terms without their weights: training (line), held out (dashed)")
+    for place, (title, terms) in enumerate(panels.items(), 1):
+        axes: Axes = figure.add_subplot(len(panels), 1, place)
+        for index, term in enumerate(terms):
+            for split, style, mark in (("train", "-", "o"), ("dev", "--", "s")):
                 points = [
                     (line["step"], line[term])
                     for line in journal
@@ -136,10 +159,40 @@ def draw_losses(path: Path, journal: Sequence[Mapping[str, float | str]]) -> Non
                 ]
                 if points:
                     label = f"{term.split('/', 1)[1]} ({split})"
-                    axes.plot(*zip(*points, strict=True), style, color=f"C{index}", label=label)
-        axes.set(ylabel=group, xlabel="step", yscale="symlog")
-        axes.legend(fontsize="x-small", ncols=3)
+                    style_of_few = mark if len(points) < 30 else None  # one point makes no line
+                    axes.plot(
+                        *zip(*points, strict=True),
+                        style,
+                        color=f"C{index}",
+                        label=label,
+                        marker=style_of_few,
+                        markersize=4,
+                    )
+        axes.set(ylabel=title)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    if panels:
+        axes.set_xlabel("step")
     _save(figure, path)
+
+
+def _panels(journal: Sequence[Mapping[str, float | str]]) -> dict[str, list[str]]:
+    """Sort terms into panels: by group, and by their first and last words where terms share them.
+
+    Such terms are of one size: `cycle_singing` and `cycle_speech` are in dB, `cycle_singing_f0`
+    and `cycle_speech_f0` are not.
+    """
+    dull = ("learning_rate", "grad_norm", "total")
+    terms = sorted(
+        {key for line in journal for key in line if "/" in key and key.split("/")[0] not in dull}
+    )
+    found: dict[str, list[str]] = {}
+    for term in terms:
+        group, name = term.split("/", 1)
+        words = name.split("_")
+        kind = [words[0], *words[2:]] if len(words) > 1 else []
+        found.setdefault(" ".join([group, *kind]), []).append(term)
+    return found
 
 
 def _figure(height: float) -> "Figure":

@@ -11,10 +11,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from vctool.config import build
 from vctool.data.atomic import write_text
-from vctool.metrics import content, distribution, notes, pitch, spectral
+from vctool.metrics import content, distribution, notes, pitch, spectral, words
 from vctool.metrics.board import REAL, Board, Scores
 from vctool.metrics.table import MEASURES, Score, cell, markdown
+from vctool.models import base
 from vctool.recipe import Recipe
 from vctool.stages.figures import histograms, read_journal
 
@@ -29,6 +31,19 @@ PUBLISHED = {
 """Training-set losses that VocalCycleGAN's authors logged [dB], at 44.1 kHz and 128 mel bins."""
 AGAINST = ("copy", "resynthesis", "F0 snap", "drone", "random singing", "model, shuffled", REAL)
 """Systems that the model is compared with, pair by pair."""
+SYSTEMS = {
+    "copy": "the speech as it is",
+    "resynthesis": "the speech through the recipe's features and vocoder, unconverted",
+    "F0 snap": "the speech with its F0 held on the nearest of the accompaniment's three strongest "
+    "pitch classes (of all semitones without one), WORLD: the formula to beat",
+    "drone": "the speech with its F0 on the accompaniment's strongest pitch class throughout: "
+    "games the chroma",
+    "random singing": "a real recording of other words for each source: games the distributions",
+    "model": "the system of this experiment",
+    "model, shuffled": "the same, but made under other utterances' accompaniments",
+    REAL: "held-out recordings of singing, as they are",
+}
+"""What every row of the table is."""
 FEW_RECORDINGS = 8
 """With fewer recordings of real singing in either half, its intervals mean little."""
 
@@ -48,6 +63,7 @@ def write(
         "recipe": recipe.name,
         "config_hash": hashlib.sha256(config.encode()).hexdigest()[:16],
         "data_hash": data_digest,
+        "systems": {name: SYSTEMS[name] for name in board.analyses},
         "seed": recipe.train.seed,
         "environment": environment(),
         "counts": counts(board),
@@ -151,7 +167,12 @@ def settings(recipe: Recipe, board: Board) -> dict[str, str]:
         "chroma": "energy per pitch class of the accompaniment, 256 ms windows, A4 = 440 Hz",
         "F0 error": "frames voiced in output and truth, aligned by the time maps; octaves count",
         "formulas": "F0 snap and drone are lengthened as the model's outputs are",
-        "intervals": f"95 %, percentile bootstrap over utterances, {recipe.evaluate.bootstrap} "
+        "words": "pocketsphinx chooses among the words of the slot grammar; noise of "
+        f"{words.DITHER_DB:g} dB added; by chance {board.task.words_chance:.3f}",
+        "note lengths, intervals": "histograms in plots/notes.png and results.json: voiced frames "
+        "by the length of their segment (50 ms bins), steps between successive notes of "
+        f"{notes.MIN_SECONDS * 1000:.0f} ms or more (1 semitone bins)",
+        "95 % intervals": f"percentile bootstrap over utterances, {recipe.evaluate.bootstrap} "
         "resamples, centred on the value; systems share their draws, real singing is drawn apart",
     }
 
@@ -159,14 +180,18 @@ def settings(recipe: Recipe, board: Board) -> dict[str, str]:
 def held_out_losses(recipe: Recipe) -> dict[str, dict[str, float]]:
     """Return the cycle and identity losses of the last validation [dB], and the published ones.
 
-    Published values stand beside ours only where the features are the published ones.
+    Published values stand beside ours only where the features are the published ones: log-mel of
+    44.1 kHz in 128 bins.
     """
     journal = read_journal(recipe.exp / "log" / "metrics.jsonl")
     held = [line for line in journal if line["split"] == "dev"]
     if not held:
         return {}
     last = held[-1]
-    comparable = (recipe.features.rate, recipe.features.n_mels) == (44100, 128)
+    system = base.family(recipe.family)
+    kinds = system.features(build(system.Config, recipe.model, f"{recipe.name}: model"))
+    sizes = (recipe.features.rate, recipe.features.n_mels)
+    comparable = "mel" in kinds and sizes == (44100, 128)
     losses: dict[str, dict[str, float]] = {}
     for term, value in last.items():
         name = term.split("/")[-1]
@@ -189,15 +214,13 @@ def _page(
     for caution in facts["cautions"]:
         lines += [f"**A smoke test, not a result:** {caution}.", ""]
     lines += [markdown(scores), ""]
+    lines += [f"- *{name}*: {what}" for name, what in facts["systems"].items()] + [""]
     lines += [f"- {_legend(name)}" for name in scores]
     lines += ["", "## Gap closed", "", *_gaps(scores)]
     lines += ["", "## The model less each anchor, on the same utterances", "", *_versus(scores)]
     if losses:
         lines += ["", "## Held-out losses", ""]
-        lines += ["In dB of power; never ranked, since an unconverted copy has 0.", ""]
-        for name, values in losses.items():
-            parts = [f"{key} {value:g}" for key, value in values.items()]
-            lines.append(f"- {name}: {', '.join(parts)}")
+        lines += _losses(losses)
     if not_run:
         lines += ["", "## Not run", ""]
         lines += [f"- {name}: not run: {reason}" for name, reason in not_run.items()]
@@ -211,6 +234,24 @@ def _page(
     )
     lines += [f"- {name} {value}" for name, value in facts["environment"].items()]
     return "\n".join(lines) + "\n"
+
+
+def _losses(losses: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Lay out the held-out losses, beside the published ones where there are such."""
+    published = any("published (training set)" in values for values in losses.values())
+    lines = [
+        "Mean distance of the spectral bands in dB of power, both sides floored at the clip's "
+        "maximum less the features' top_db; at the last validation. Never ranked: an unconverted "
+        "copy has 0.",
+        "",
+        "| loss | held out [dB] | step |" + (" published, training set [dB] |" * published),
+        "|---" * (4 if published else 3) + "|",
+    ]
+    for name, values in losses.items():
+        cells = [name, f"{values['value']:.3f}", f"{values['step']:.0f}"]
+        cells += [f"{values['published (training set)']:g}"] if published else []
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def _legend(name: str) -> str:
