@@ -39,6 +39,14 @@ def test_output_frame_k_is_centred_on_input_frame_k() -> None:
     torch.testing.assert_close(net(x.flip(2)), net(x).flip(2))
 
 
+def test_the_ends_are_not_filled_with_a_level_of_their_own() -> None:
+    # The published application padded with 0 dB, its training with -80: a flash at both ends.
+    torch.manual_seed(0)
+    net = WaveUNet(2, 3, (4, 6, 8), 3)
+    out = net(torch.full((1, 2, 50), -80.0))
+    torch.testing.assert_close(out, out[..., :1].expand_as(out), rtol=1e-2, atol=1e-3)
+
+
 def test_train_and_eval_agree_beyond_one() -> None:
     # The published network clamped its dB to [-1, 1] in eval mode.
     net = WaveUNet(2, 2, (4, 6), 3)
