@@ -129,7 +129,8 @@ def test_untrained_generator_is_the_mean_variance_transform(make_system: MakeSys
     system, batch = make_system()
     speech, singing = batch["speech"], batch["singing"]
     made = system._sing(speech.voice, speech.condition, speech.key).spectrum
-    bands = slice(0, system.layout.spectrum)
+    bands = slice(0, system.layout.bands)
+    made = made[:, bands]
     torch.testing.assert_close(
         made.mean((0, 2)), singing.voice[:, bands].mean((0, 2)), rtol=0, atol=0.01
     )
@@ -295,3 +296,30 @@ def test_condition_is_free_of_its_level(features: FeatureConfig) -> None:
     one = to_condition(mel, chroma, features)
     two = to_condition(mel + 17, chroma, features)
     np.testing.assert_allclose(one, two, atol=1e-4)
+
+
+def test_voicing_is_inferred_from_the_bands_and_not_from_the_tracker(
+    make_system: MakeSystem,
+) -> None:
+    # A tracker misses creaky speech; its verdict must not decide what is sung as noise.
+    system, batch = make_system(residual=False)
+    system.eval()
+    speech = batch["speech"]
+    missed = speech.voice.clone()
+    missed[:, system.layout.bands : system.layout.spectrum] = 0.0  # fully aperiodic
+    one = system._sing(speech.voice, speech.condition, speech.key)
+    two = system._sing(missed, speech.condition, speech.key)
+    assert one.voiced is not None and two.voiced is not None
+    torch.testing.assert_close(one.voiced, two.voiced)
+    torch.testing.assert_close(one.spectrum, two.spectrum)
+
+
+def test_voicing_loss_falls_towards_the_truth(make_system: MakeSystem) -> None:
+    system, batch = make_system()
+    singing = batch["singing"]
+    truth = system._truth(singing.voice)
+    assert truth.voiced is not None
+    right = truth._replace(voicing=20.0 * (2.0 * truth.voiced - 1.0))
+    assert system._voicing_loss(right, singing.voice) < 1e-6
+    wrong = truth._replace(voicing=-20.0 * (2.0 * truth.voiced - 1.0))
+    assert system._voicing_loss(wrong, singing.voice) > 10

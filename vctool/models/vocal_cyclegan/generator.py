@@ -25,6 +25,8 @@ class Output(NamedTuple):
     """(B, F) expected MIDI notes, or None for mel."""
     voiced: Tensor | None
     """(B, F) share of voicing in [0, 1], or None for mel."""
+    voicing: Tensor | None = None
+    """(B, F) log-odds of voicing, or None for mel and for real clips."""
 
 
 class Bottleneck(NamedTuple):
@@ -51,7 +53,10 @@ class Generator(nn.Module):
 
     The spectrum comes in normalised by the origin's statistics and goes out by the target's, so
     with `residual` an untrained generator is the mean-variance transform. Bands that only one
-    domain carries are not shown: what belongs in them is inferred from those below.
+    domain carries are not shown: what belongs in them is inferred from those below. Nor are the
+    input's voicing and aperiodicity: an F0 tracker calls one sonorant frame in six of read speech
+    unvoiced and one in a hundred of singing, and such frames, resynthesised as loud noise, are
+    the roughest of all errors. Both are inferred from the bands, as the target domain has them.
 
     Args:
         config: the family's hyper-parameters.
@@ -76,7 +81,7 @@ class Generator(nn.Module):
         self.condition_channels = condition_channels
         pitched = layout.kind == "world"
         self.spectrum = WaveUNet(
-            layout.spectrum + condition_channels + (2 if pitched else 0),
+            layout.bands + condition_channels + (1 if pitched else 0),
             layout.spectrum + (1 if pitched else 0),
             channels,
             config.kernel,
@@ -103,25 +108,26 @@ class Generator(nn.Module):
             shared: (spectrum,) bool, the channels that both domains carry.
             bottleneck: how much of the input's pitch the melody network is shown.
         """
+        bands = self.layout.bands
         shown = origin.normalise(voice[:, : self.layout.spectrum]) * shared[None, :, None]
-        inputs = [shown]
+        inputs = [shown[:, :bands]]
         if self.condition_channels:
             assert condition is not None
             inputs.append(target.normalise_condition(condition))
-        scores = notes = voiced = None
+        scores = notes = voiced = voicing = None
         if self.melody is not None:
-            voicing = voice[:, self.layout.voiced]
             scores = self._scores(voice, condition, origin, target, shown, bottleneck)
             notes = expected_note(scores, voice.shape[-1])
-            inputs += [target.normalise_note(notes)[:, None], voicing[:, None]]
+            inputs.append(target.normalise_note(notes)[:, None])
         made = self.spectrum(torch.cat(inputs, dim=1))
         spectrum = made[:, : self.layout.spectrum]
         if self.config.residual:
-            spectrum = spectrum + shown
+            kept = torch.cat([shown[:, :bands], torch.zeros_like(shown[:, bands:])], dim=1)
+            spectrum = spectrum + kept
         if self.melody is not None:
-            # Voicing starts as the input's; the network moves it where the target differs.
-            voiced = torch.sigmoid(made[:, -1] + 6.0 * voice[:, self.layout.voiced] - 3.0)
-        return Output(target.restore(spectrum), scores, notes, voiced)
+            voicing = made[:, -1]
+            voiced = torch.sigmoid(voicing.float())
+        return Output(target.restore(spectrum), scores, notes, voiced, voicing)
 
     def _scores(
         self,

@@ -182,6 +182,7 @@ class System(base.System):
                 notes, voiced = self._pitch(clips.voice)
                 assert output.scores is not None
                 terms[f"{title}_f0"] = cross_entropy(output.scores, notes, voiced)
+                terms[f"{title}_voicing"] = self._voicing_loss(output, clips.voice)
         yield "generator", terms
 
     def convert(self, source: Features, condition: Features | None, to: str) -> Features:
@@ -292,6 +293,18 @@ class System(base.System):
         real = voice[:, bands]
         floor = real.amax(dim=(1, 2), keepdim=True) - self.context.features.top_db
         return (output.spectrum[:, bands].maximum(floor) - real.maximum(floor)).abs().mean()
+
+    def _voicing_loss(self, output: Output, voice: Tensor) -> Tensor:
+        """Cross-entropy of voicing [nat], and where voiced a tenth of the aperiodicity error [dB].
+
+        Both are means over all frames, so that halves of a batch average to the whole.
+        """
+        assert output.voicing is not None
+        _, voiced = self._pitch(voice)
+        entropy = F.binary_cross_entropy_with_logits(output.voicing.float(), voiced)
+        noise = slice(self.layout.bands, self.layout.spectrum)
+        error = (output.spectrum[:, noise] - voice[:, noise]).abs() * voiced[:, None]
+        return entropy + 0.1 * error.mean()
 
     # Critics.
 
