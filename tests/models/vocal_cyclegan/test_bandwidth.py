@@ -86,3 +86,28 @@ def test_a_critic_cannot_tell_singing_from_the_same_singing_recorded_at_16_khz(k
         ]
         shift = (seen[0].mean((0, 2)) - seen[1].mean((0, 2))).abs()
         assert float(shift.max()) < 0.5, shift.argmax()
+
+
+def test_missing_bands_are_as_loud_as_the_voice_below_and_quiet_in_its_pauses() -> None:
+    """At their mean level, bands above 8 kHz would hiss through every pause."""
+    config = VocalCycleGanConfig(
+        accompaniment=False,
+        clip_frames=FRAMES,
+        singing_channels=(8, 12),
+        speech_channels=(8, 12),
+        rocket_features=168,
+    )
+    system = System(
+        config, Context(features=FEATURES, vocoder="world", roles=("speech", "singing"))
+    )
+    pause = np.ones(FRAMES * FEATURES.hop_length)
+    pause[len(pause) // 3 : 2 * len(pause) // 3] = 0.003
+    waves = [voice(seed) * pause for seed in range(8)]
+    speech = clips([narrowed(wave) for wave in waves[:4]], config)
+    system.setup({"speech": speech, "singing": clips(waves[4:], config)})
+    made = system._sing(speech.voice, speech.condition, speech.key).spectrum.detach()
+    top = made[:, world.band_frequencies(FEATURES).searchsorted(10000) : system.layout.bands]
+    level = top.mean(dim=(0, 1))
+    third = FRAMES // 3
+    loud = torch.cat([level[2 : third - 4], level[2 * third + 6 : -2]]).mean()
+    assert loud - level[third + 4 : 2 * third - 4].mean() > 30

@@ -13,6 +13,9 @@ from vctool.models.vocal_cyclegan.settings import VocalCycleGanConfig
 from vctool.models.vocal_cyclegan.streams import Layout
 from vctool.models.vocal_cyclegan.waveunet import WaveUNet
 
+NEIGHBOURS = 8
+"""Uppermost shared bands whose mean the missing ones start from."""
+
 
 class Output(NamedTuple):
     """A generated clip."""
@@ -46,6 +49,21 @@ class Bottleneck(NamedTuple):
         return cls(
             voice.new_full((clips,), scale), voice.new_zeros(clips, frames), voice.new_zeros(clips)
         )
+
+
+def _fill_missing(bands: Tensor, shared: Tensor) -> Tensor:
+    """Let bands that one domain lacks move with the uppermost shared ones.
+
+    At their mean instead, they would hiss through every pause until training says otherwise.
+
+    Args:
+        bands: (B, bands, F) normalised, 0 where missing.
+        shared: (bands,) bool.
+    """
+    upper = shared & (shared.flip(0).cumsum(0).flip(0) <= NEIGHBOURS)
+    weights = upper.to(bands.dtype) / upper.sum().clamp_min(1)
+    above = torch.einsum("bcf,c->bf", bands, weights)[:, None]
+    return torch.where(shared[None, :, None], bands, above)
 
 
 class Generator(nn.Module):
@@ -122,8 +140,8 @@ class Generator(nn.Module):
         made = self.spectrum(torch.cat(inputs, dim=1))
         spectrum = made[:, : self.layout.spectrum]
         if self.config.residual:
-            kept = torch.cat([shown[:, :bands], torch.zeros_like(shown[:, bands:])], dim=1)
-            spectrum = spectrum + kept
+            kept = _fill_missing(shown[:, :bands], shared[:bands])
+            spectrum = spectrum + torch.cat([kept, torch.zeros_like(shown[:, bands:])], dim=1)
         if self.melody is not None:
             voicing = made[:, -1]
             voiced = torch.sigmoid(voicing.float())
