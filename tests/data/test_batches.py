@@ -123,3 +123,26 @@ def test_a_role_without_utterances_is_named() -> None:
             2,
             0,
         )
+
+
+def test_prepared_channels_are_kept_within_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def prepare(utterances: FeatureSet, name: str) -> np.ndarray:
+        made.append(name)
+        return utterances.load(name, "world")
+
+    def draw() -> dict[str, torch.Tensor]:
+        made.clear()
+        speech = feature_set("speech", [64] * 6)
+        data = UnpairedClips({"speech": Role(speech)}, prepare, None, FRAMES, 8, 0)
+        for step in range(6):
+            clips = data.batch(step)
+        return {"voice": clips["speech"].voice}
+
+    unbounded = draw()
+    assert sorted(made) == sorted(set(made))  # each once
+    monkeypatch.setattr("vctool.data.batches.KEPT_BYTES", 3 * 64 * 2 * 4)
+    bounded = draw()
+    assert len(made) > len(set(made))  # some again, but
+    torch.testing.assert_close(bounded["voice"], unbounded["voice"])

@@ -3,6 +3,7 @@
 Here, and nowhere else, the (F, D) arrays of a dump become the (B, D, F) tensors of a network.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,6 +15,9 @@ from torch import Tensor
 from vctool.data.feature_set import FeatureSet
 from vctool.data.sampling import generator, share
 from vctool.errors import DataError
+
+KEPT_BYTES = 1 << 30
+"""Prepared channels kept in memory, for voices and for accompaniments each [bytes]."""
 
 
 class Clips(NamedTuple):
@@ -132,17 +136,27 @@ class UnpairedClips:
 
 
 class _Memo:
-    """Keep the channels of every utterance once made: the second epoch prepares nothing."""
+    """Keep the channels of utterances once made: the second epoch of a small corpus makes none.
+
+    Of a corpus larger than `KEPT_BYTES` the most recently used stay.
+    """
 
     def __init__(self, prepare: Prepare) -> None:
         self._prepare = prepare
-        self._kept: dict[tuple[int, str], np.ndarray] = {}
+        self._kept: OrderedDict[tuple[int, str], np.ndarray] = OrderedDict()
+        self._bytes = 0
 
     def __call__(self, utterances: FeatureSet, name: str) -> np.ndarray:
         key = (id(utterances), name)
-        if key not in self._kept:
-            self._kept[key] = np.ascontiguousarray(self._prepare(utterances, name), np.float32)
-        return self._kept[key]
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        made = np.ascontiguousarray(self._prepare(utterances, name), np.float32)
+        self._kept[key] = made
+        self._bytes += made.nbytes
+        while self._bytes > KEPT_BYTES and len(self._kept) > 1:
+            self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        return made
 
 
 def _by_length(utterances: FeatureSet, random: np.random.Generator) -> str:
