@@ -1,8 +1,6 @@
 """What every measure reads of a wave, computed once."""
 
-import multiprocessing
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -11,6 +9,7 @@ import numpy as np
 from vctool.metrics.notes import Note, segment
 from vctool.metrics.pitch import RATE, at_scoring_rate, track
 from vctool.metrics.spectral import bands_db, cepstra
+from vctool.workers import WorkerPool
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,5 @@ def analyse_all(waves: Sequence[np.ndarray], rate: int, nj: int = 1) -> list[Ana
     """Analyse waves in order, on `nj` processes."""
     if nj == 1 or len(waves) < 8:
         return [analyse(wave, rate) for wave in waves]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(nj, mp_context=context) as pool:
+    with WorkerPool(nj) as pool:
         return list(pool.map(partial(analyse, rate=rate), waves, chunksize=4))

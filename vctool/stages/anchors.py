@@ -5,10 +5,8 @@ agreement) and a random real singing clip (the cheat on every distribution).
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import pairwise
-from multiprocessing import get_context
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +14,7 @@ import numpy as np
 from vctool.metrics import harmony
 from vctool.metrics.board import Board, Task
 from vctool.metrics.pitch import F0_CEIL, F0_FLOOR, FRAME_RATE, to_semitones
+from vctool.workers import WorkerPool
 
 STRONG = 3
 """Pitch classes of the accompaniment that F0 snap may rest on: as many as a triad has."""
@@ -189,7 +188,7 @@ def build(
     if nj == 1:
         made = [formulas(*triple, rate) for triple in zip(sources, chromas, maps, strict=True)]
     else:
-        with ProcessPoolExecutor(nj, mp_context=get_context("spawn")) as pool:
+        with WorkerPool(nj) as pool:
             made = list(pool.map(partial(formulas, rate=rate), sources, chromas, maps, chunksize=2))
     waves = {"copy": list(sources)}
     for place, name in enumerate(("resynthesis", "F0 snap", "drone")):

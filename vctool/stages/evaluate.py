@@ -10,9 +10,7 @@ What is scored are the files that stage 5 wrote, read back as anyone would hear 
 import hashlib
 import json
 import logging
-import multiprocessing
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -30,6 +28,7 @@ from vctool.metrics.unavailable import MetricUnavailable
 from vctool.metrics.words import WordRecogniser, chance, read_grammar
 from vctool.recipe import Recipe
 from vctool.stages import anchors, figures, report
+from vctool.workers import WorkerPool
 
 logger = logging.getLogger(__name__)
 
@@ -214,8 +213,7 @@ def resynthesise(
     one = partial(_resynthesise, vocoder=vocoder, config=config)
     if nj == 1:
         return [one(wave) for wave in sources]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(nj, mp_context=context, initializer=_one_thread) as pool:
+    with WorkerPool(nj, start=_one_thread) as pool:
         return list(pool.map(one, sources, chunksize=2))
 
 

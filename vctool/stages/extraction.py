@@ -1,10 +1,10 @@
 """One utterance's features, and many of them in parallel, in order, with the failures named."""
 
-import multiprocessing
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ from vctool.errors import VctoolError
 from vctool.features import chroma, mel, world
 from vctool.features.settings import FeatureConfig
 from vctool.models.base import Features
+from vctool.workers import WorkerPool
 
 FEW = 4
 """Utterances that are not worth starting processes for."""
@@ -99,7 +100,7 @@ class Workers:
 
     def __init__(self, nj: int) -> None:
         self._nj = nj
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: WorkerPool | None = None
 
     def attempt_all(self, tasks: Sequence[Task]) -> Iterator[Result]:
         """Yield the results of tasks in their order; the same for any number of processes."""
@@ -108,11 +109,7 @@ class Workers:
                 yield from map(attempt, tasks)
             return
         if self._pool is None:
-            # A forked torch may hang on its threads; a spawned one cannot.
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(
-                self._nj, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
-            )
+            self._pool = WorkerPool(self._nj, start=partial(torch.set_num_threads, 1))
         waiting: deque[Future[Result]] = deque()
         for task in tasks:
             if len(waiting) >= AHEAD * self._nj:

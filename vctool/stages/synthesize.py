@@ -8,9 +8,7 @@ A file that is there is complete, so a stopped run continues where it was.
 """
 
 import logging
-import multiprocessing
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +17,7 @@ from vctool.data.store import FeatureStore
 from vctool.errors import DataError
 from vctool.features.settings import FeatureConfig
 from vctool.recipe import Recipe
+from vctool.workers import WorkerPool
 
 logger = logging.getLogger(__name__)
 
@@ -99,10 +98,7 @@ def _results(tasks: list[Task], nj: int) -> Iterator[None]:
     if nj == 1 or len(tasks) <= FEW:
         yield from map(synthesise, tasks)
         return
-    # A forked torch may hang on its threads; a spawned one cannot.
-    context = multiprocessing.get_context("spawn")
-    workers = min(nj, len(tasks))
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+    with WorkerPool(min(nj, len(tasks)), start=_one_thread) as pool:
         yield from pool.map(synthesise, tasks)
 
 

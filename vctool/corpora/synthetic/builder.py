@@ -4,8 +4,8 @@ Everything that is drawn is drawn from (seed, utterance), so the number of proce
 nothing, and the same seed and sizes give the same bytes.
 """
 
-import multiprocessing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from vctool import audio
 from vctool.corpora.synthetic import espeak, music, sentences, singing
 from vctool.corpora.synthetic.espeak import RATE, Job, Phone, Spoken
+from vctool.workers import WorkerPool
 
 LEVEL_DB = -23.0
 """Active level of every recording, spoken, sung or played, so that no domain is the louder one."""
@@ -121,8 +122,8 @@ def build(folder: Path, seed: int, sizes: Sizes, nj: int) -> list[Item]:
         for task in tasks:
             _perform(folder, task)
         return items
-    with multiprocessing.get_context("spawn").Pool(nj) as pool:
-        pool.starmap(_perform, [(folder, task) for task in tasks], chunksize=4)
+    with WorkerPool(nj) as pool:
+        list(pool.map(partial(_perform, folder), tasks, chunksize=4))
     return items
 
 

@@ -1,0 +1,107 @@
+"""Worker processes: Ctrl-C without tracebacks, and no orphans after kill -9."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vctool.workers import WorkerPool
+
+ROOT = Path(__file__).resolve().parent.parent
+
+SCRIPT = r"""
+import os, sys, time
+from vctool.workers import WorkerPool
+
+def task(number):
+    os.write(1, b"%d\n" % os.getpid())
+    time.sleep(60)
+
+if __name__ == "__main__":
+    try:
+        with WorkerPool(2) as pool:
+            list(pool.map(task, range(20)))
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def fail(number: int) -> int:
+    raise ValueError(f"no {number}")
+
+
+def begun(folder: Path) -> "tuple[subprocess.Popen[str], list[int]]":
+    """Start the script in its own process group; wait for both of its workers to be at work."""
+    (folder / "script.py").write_text(SCRIPT)
+    process = subprocess.Popen(
+        [sys.executable, str(folder / "script.py")],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    return process, [int(process.stdout.readline()) for _ in range(2)]
+
+
+def gone(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return True
+    return state == "Z"
+
+
+def test_results_come_in_order_and_errors_come_through() -> None:
+    with WorkerPool(2) as pool:
+        assert list(pool.map(square, range(7), chunksize=2)) == [n * n for n in range(7)]
+        with pytest.raises(ValueError, match="no 3"):
+            pool.submit(fail, 3).result()
+
+
+def test_ctrl_c_ends_all_processes_at_once_and_prints_nothing(tmp_path: Path) -> None:
+    process, workers = begun(tmp_path)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert (process.returncode, said) == (130, "")
+    assert all(gone(pid) for pid in workers)
+
+
+def test_ctrl_c_while_workers_start_prints_nothing(tmp_path: Path) -> None:
+    script = SCRIPT.replace("def task", 'os.write(1, b"up\\n")\ntime.sleep(1)\n\ndef task')
+    (tmp_path / "script.py").write_text(script)
+    process = subprocess.Popen(
+        [sys.executable, str(tmp_path / "script.py")],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    for _ in range(2):  # the process itself, then the first of its workers
+        assert process.stdout.readline() == "up\n"
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert (process.returncode, said) == (130, "")
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+def test_workers_of_a_killed_process_leave(tmp_path: Path) -> None:
+    process, workers = begun(tmp_path)
+    os.kill(process.pid, signal.SIGKILL)
+    for _ in range(100):
+        if all(gone(pid) for pid in workers):
+            break
+        time.sleep(0.1)
+    assert all(gone(pid) for pid in workers)
+    process.communicate()

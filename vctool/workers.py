@@ -1,0 +1,98 @@
+"""Processes that share work, and that end as their user expects.
+
+They are spawned, since a forked torch may hang on its threads. Ctrl-C, which a terminal sends to
+all processes at once, ends the task that they are in and never prints a traceback; and they leave
+when the process that started them is gone, even killed, instead of waiting for work for ever.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class WorkerPool(ProcessPoolExecutor):
+    """A pool of spawned processes.
+
+    Args:
+        processes: how many.
+        start: called in each before its first task.
+
+    Leaving it as a context manager waits for the tasks that are being worked on, and drops those
+    that are not.
+    """
+
+    def __init__(self, processes: int, start: Callable[[], object] | None = None) -> None:
+        context = multiprocessing.get_context("spawn")
+        super().__init__(processes, mp_context=context, initializer=_begin, initargs=(start,))
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+        """Hand over a task; `map` comes through here too."""
+        with _blocked():  # the first task starts the processes, which inherit what is blocked
+            return super().submit(_work, fn, *args, **kwargs)  # type: ignore[arg-type]
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave; after an error without the tasks that are still to do."""
+        self.shutdown(wait=True, cancel_futures=True)
+
+
+class _Interrupted:
+    """What a worker makes of Ctrl-C: an exception within a task, a note between two."""
+
+    noted = False
+    busy = False
+
+    @classmethod
+    def note(cls, number: int, frame: FrameType | None) -> None:
+        cls.noted = True
+        if cls.busy:
+            raise KeyboardInterrupt
+
+
+def _work(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    if _Interrupted.noted:
+        raise KeyboardInterrupt
+    _Interrupted.busy = True
+    try:
+        return fn(*args, **kwargs)
+    finally:
+        _Interrupted.busy = False
+
+
+def _begin(start: Callable[[], object] | None) -> None:
+    """Set up a worker."""
+    signal.signal(signal.SIGINT, _Interrupted.note)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    if start is not None:
+        start()
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+@contextmanager
+def _blocked() -> Iterator[None]:
+    """Hold Ctrl-C back for a moment."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
