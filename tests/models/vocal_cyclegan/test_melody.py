@@ -17,6 +17,7 @@ from vctool.models.vocal_cyclegan.melody import (
     expected_note,
     glide,
     interpolate_f0,
+    intonation,
     midi_to_hz,
     note_targets,
     pool,
@@ -127,3 +128,15 @@ def test_glide_rounds_steps_and_keeps_notes() -> None:
     assert track.shape == (160,)
     np.testing.assert_allclose(track[[0, 70, 90, 159]], [57, 57, 60, 60])
     assert np.abs(np.diff(track)).max() < 1.5
+
+
+def test_intonation_is_read_beside_the_note_and_from_nowhere_else() -> None:
+    rows = torch.arange(LOWEST_NOTE, LOWEST_NOTE + NOTES).float()
+    path = torch.full((12,), 60)
+    sharp = -0.5 * ((rows[:, None] - 60.3) / 0.5).square().expand(NOTES, 12)
+    offset = intonation(sharp, path)
+    assert torch.all((offset > 0.2) & (offset < 0.4))
+    torch.testing.assert_close(intonation(sharp.flip(1), path), offset.flip(0))
+    # A second peak an octave away is another note, not this one sung badly.
+    other = torch.logaddexp(sharp, -0.5 * ((rows[:, None] - 72) / 0.5).square())
+    torch.testing.assert_close(intonation(other, path), offset)

@@ -7,7 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vctool.models.vocal_cyclegan.melody import MelodyNet, best_path, expected_note, glide
+from vctool.models.vocal_cyclegan.melody import (
+    MelodyNet,
+    best_path,
+    expected_note,
+    glide,
+    intonation,
+)
 from vctool.models.vocal_cyclegan.normalise import Domain
 from vctool.models.vocal_cyclegan.settings import VocalCycleGanConfig
 from vctool.models.vocal_cyclegan.streams import Layout
@@ -182,5 +188,6 @@ class Generator(nn.Module):
         assert output.voiced is not None
         frames = output.spectrum.shape[-1]
         path = best_path(output.scores[0], target.transitions, self.config.emission)
-        notes = glide(path, frames, self.frame_rate, self.config.glide_seconds)
+        sung = path + intonation(output.scores[0], path)
+        notes = glide(sung, frames, self.frame_rate, self.config.glide_seconds)
         return notes, output.voiced[0].float().cpu().numpy() > 0.5

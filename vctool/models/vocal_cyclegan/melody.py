@@ -255,6 +255,22 @@ def best_path(scores: Tensor, transitions: Tensor, emission: float) -> Tensor:
     return torch.from_numpy(path + LOWEST_NOTE)
 
 
+def intonation(scores: Tensor, path: Tensor) -> Tensor:
+    """Find how far beside the notes of a path the posterior lies: sung pitch is not on a grid.
+
+    Args:
+        scores: (NOTES, S) unnormalised log-probabilities of one utterance.
+        path: (S,) MIDI notes.
+
+    Returns:
+        (S,) semitones: the posterior's mean over each note and its two neighbours, less the note.
+    """
+    rows = torch.arange(LOWEST_NOTE, LOWEST_NOTE + NOTES, device=scores.device)
+    beside = rows[:, None] - path.to(scores.device)[None]
+    near = scores.float().masked_fill(beside.abs() > 1, float("-inf")).softmax(dim=0)
+    return (near * beside).sum(dim=0).cpu()
+
+
 def glide(path: Tensor, frames: int, frame_rate: float, seconds: float) -> np.ndarray:
     """Turn a path of notes into a contour with glides between them.
 

@@ -35,6 +35,7 @@ from vctool.models.vocal_cyclegan.streams import (
     to_condition,
     voice_level,
 )
+from vctool.nn.precision import computes_bf16
 
 SPEECH, SINGING = "speech", "singing"
 
@@ -195,7 +196,12 @@ class System(base.System):
         origin = SPEECH if to == SINGING else SINGING
         was_training = self.training
         self.eval()
-        with torch.inference_mode():
+        # The large networks are those on mel. Beside WORLD they are small, and notes are decided.
+        low = self.layout.kind == "mel" and computes_bf16(self.device)
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=low),
+        ):
             generator = self.to_singing if to == SINGING else self.to_speech
             output = generator(
                 voice,
