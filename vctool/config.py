@@ -120,6 +120,8 @@ def build(model: type[C], tree: Mapping[str, Any], where: str) -> C:
 def _explain(model: type[BaseModel], error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing":  # its input would be all that is around it
+        return f"{field} is missing"
     if first["type"] != "extra_forbidden":
         return f"{field} = {first['input']!r}: {first['msg']}"
     owner: Any = model

@@ -213,6 +213,13 @@ def test_the_other_direction_needs_no_accompaniment(save_toy: Save, speech: Make
         vctool.load(save_toy(), "cpu").convert(speech(0.5), 16000)
 
 
+def test_only_the_recipe_s_target_is_stretched_by_itself(save_toy: Save, speech: Make) -> None:
+    converter = vctool.load(save_toy(stretch=1.5), "cpu")
+    assert converter.request().stretch == converter.request("singing").stretch == 1.5
+    assert converter.request("speech").stretch == 1.0
+    assert converter.request("speech", 2.0).stretch == 2.0
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

@@ -1,5 +1,6 @@
 """`vctool convert`: what is written where, and bad input that gets one clear line."""
 
+import json
 import logging
 import os
 import resource
@@ -195,7 +196,7 @@ def test_a_silent_file_stays_silent_and_is_told(
     convert_files(["still.wav"], accomp=Path("inst.wav"), device="cpu")
     wave, _ = soundfile.read("still.singing.wav")
     assert len(wave) == 16000 and not wave.any()
-    assert "still.wav: silent" in caplog.text
+    assert caplog.text.count("silent") == 1 and "still.wav: silent" in caplog.text
 
 
 def test_existing_files_are_kept_unless_forced(exp: Path) -> None:
@@ -228,6 +229,8 @@ def test_no_input_is_ever_replaced(exp: Path, target: str) -> None:
         (["none/*.wav"], {}, r"none/\*.wav: no recording matches"),
         (["bare"], {}, r"bare: a folder without recordings"),
         (["in.wav"], {"out": "in.wav/below/x.wav"}, r"cannot be made: Not a directory"),
+        (["in.wav"], {"accomp_offset": float("nan")}, r"--accomp-offset nan: must lie between"),
+        (["in.wav"], {"accomp_offset": -1e300}, r"--accomp-offset -1e\+300: must lie between"),
     ],
 )
 def test_what_cannot_be_meant_is_told(
@@ -283,6 +286,34 @@ def test_an_interrupt_leaves_nothing_half_written(
     assert not Path("in.singing.wav").exists() and not left_behind(Path("."))
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_recordings_of_one_name_never_replace_each_other(
+    exp: Path, speech: Make, force: bool
+) -> None:
+    for folder in ("ann", "bob"):
+        Path(folder).mkdir()
+        soundfile.write(f"{folder}/take.wav", speech(0.3), 16000)
+    given = {"accomp": Path("inst.wav"), "force": force, "device": "cpu"}
+    with pytest.raises(ConfigError, match=r"ann/take.wav and bob/take.wav would both become"):
+        convert_files(["ann", "bob"], out=Path("sung"), **given)  # type: ignore[arg-type]
+    assert not Path("sung").exists()
+    # Beside themselves they do not meet, and one that is named twice is converted once.
+    summary = convert_files(["ann", "bob", "**/take.wav"], **given)  # type: ignore[arg-type]
+    targets = sorted(str(job.target) for job in summary.done)
+    assert targets == ["ann/take.singing.wav", "bob/take.singing.wav"]
+
+
+def test_no_input_still_to_come_is_replaced(exp: Path, speech: Make) -> None:
+    soundfile.write("in.singing.wav", speech(0.3), 16000)
+    before = Path("in.singing.wav").read_bytes()
+    summary = convert_files(
+        ["in.wav", "in.singing.wav"], accomp=Path("inst.wav"), force=True, device="cpu"
+    )
+    assert [str(path) for path, _ in summary.failed] == ["in.wav"]
+    assert "in.singing.wav: is an input" in summary.failed[0][1]
+    assert Path("in.singing.wav").read_bytes() == before
+
+
 def test_without_a_model_it_says_how_to_get_one(
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,6 +338,25 @@ def test_the_newest_model_that_accepts_the_inputs_is_taken(
     caplog.clear()
     summary = convert_files(["in.wav"], accomp=Path("inst.wav"), force=True, device="cpu")
     assert summary.model == Path("exp/toy") and "passed over" in caplog.text
+
+
+@pytest.mark.parametrize("harm", ["manifest", "no roles", "settings"])
+def test_a_broken_experiment_does_not_hide_the_others(
+    exp: Path, save_toy: Save, caplog: pytest.LogCaptureFixture, harm: str
+) -> None:
+    checkpoints = save_toy("newer") / "checkpoints"
+    path = checkpoints / "step-00000007" / "state.json"
+    state = json.loads(path.read_text())
+    if harm == "manifest":
+        (checkpoints / "manifest.json").write_text("{")
+    elif harm == "no roles":
+        del state["context"]["roles"]
+    else:
+        state["recipe"]["convert"] = {"strech": 2}
+    path.write_text(json.dumps(state))
+    os.utime(path, (4e9, 4e9))
+    summary = convert_files(["in.wav"], accomp=Path("inst.wav"), device="cpu")
+    assert summary.model == Path("exp/toy") and "passed over: exp/newer" in caplog.text
 
 
 @pytest.mark.parametrize("harm", ["half", "family", "config", "nothing"])

@@ -33,6 +33,7 @@ from vctool.stages.inputs import (
     STRETCH_RANGE,
     TRANSPOSE_RANGE,
     Request,
+    require_offset,
     resolve_device,
     to_mono,
 )
@@ -74,7 +75,8 @@ class Converter:
 
         Args:
             to: role to convert to; the last role of the recipe, its target, where None.
-            stretch: length of the output over that of the input; the recipe's where None.
+            stretch: length of the output over that of the input; the recipe's towards its
+                target, and 1 the other way, where None.
             transpose: shift of the output's pitch [semitones].
 
         Raises:
@@ -83,7 +85,8 @@ class Converter:
         to = self.roles[-1] if to is None else to
         if to not in self.roles:
             raise ConfigError(f"--to {to}: {self.path} has no such role{suggest(to, self.roles)}")
-        stretch = self.settings.stretch if stretch is None else stretch
+        if stretch is None:  # the recipe's is that of its target: singing is slower than speech
+            stretch = self.settings.stretch if to == self.roles[-1] else 1.0
         for name, value, (low, high) in (
             ("stretch", stretch, STRETCH_RANGE),
             ("transpose", transpose, TRANSPOSE_RANGE),
@@ -111,7 +114,8 @@ class Converter:
             accomp: the accompaniment, in the same form; looped or cut to the output's length.
             accomp_rate: its sampling rate [Hz]; `rate` where None.
             to: role to convert to; the recipe's target where None.
-            stretch: length of the output over that of the input; the recipe's where None.
+            stretch: length of the output over that of the input; the recipe's towards its
+                target, and 1 the other way, where None.
             transpose: shift of the output's pitch [semitones].
             accomp_offset: second of the accompaniment at which the voice enters; negative lets
                 the voice enter that much before it.
@@ -130,9 +134,11 @@ class Converter:
         if accomp is not None:
             own = rate if accomp_rate is None else accomp_rate
             heard = ArrayTrack(audio.resample(to_mono(accomp, "accomp", own), own, self.rate))
-            offset = round(accomp_offset * self.rate)
+            offset = round(require_offset(accomp_offset) * self.rate)
             background = Looped(heard, request.samples(voice.samples), offset)
         known = self.scan(voice, request)
+        if known.silent:
+            logger.warning("the input is silent, and so is the output")
         joined = np.concatenate(list(self.pieces(voice, background, request, known)))
         meter = audio.LevelMeter(self.rate)
         meter.add(joined)
@@ -173,7 +179,6 @@ class Converter:
                 f"{self.path}: converting to {request.to} needs an accompaniment; pass --accomp"
             )
         if known.silent:
-            logger.warning("the input is silent, and so is the output")
             total = request.samples(voice.samples)
             for start in range(0, total, self._block):
                 yield np.zeros(min(self._block, total - start), np.float32)

@@ -6,7 +6,6 @@ grow with length, and nothing half written ever stands under an output's name.
 """
 
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -22,7 +21,7 @@ from vctool.stages import discover
 from vctool.stages.analysis import PEAK, level_gain
 from vctool.stages.convert import Converter
 from vctool.stages.discover import Job
-from vctool.stages.inputs import Request, require_length
+from vctool.stages.inputs import Request, require_length, require_offset
 from vctool.stages.tracks import CHUNK_SECONDS, Looped, SpoolTrack, Track, pieces, resampled
 
 logger = logging.getLogger(__name__)
@@ -89,7 +88,8 @@ def convert_files(
         out: a file for one recording, or a folder; beside the recordings where None.
         mix: write the mix with the accompaniment too, as `*.mix.wav`.
         force: replace outputs that exist.
-        stretch: length of the output over that of the input; the recipe's where None.
+        stretch: length of the output over that of the input; the recipe's towards
+            its target, and 1 the other way, where None.
         transpose: shift of the output's pitch [semitones].
         rate: sampling rate of the outputs: `model`, `input`, or a number [Hz].
         accomp_offset: second of the accompaniment at which the voice enters; may be negative.
@@ -107,6 +107,7 @@ def convert_files(
     if accomp is not None:
         audio.info(accomp)  # before the model is loaded, which may take a while
     wanted = _rate(rate)
+    require_offset(accomp_offset)
     # A folder holds outputs only of the role that is asked for, known once a model is.
     converter = (
         Converter(model, device)
@@ -129,9 +130,10 @@ def convert_files(
             background = stack.enter_context(SpoolTrack(_made(jobs[0].target.parent)))
             _fill(background, accomp, converter.rate)
         offset = round(accomp_offset * converter.rate)
+        taken = _identities([job.source for job in jobs] + ([] if accomp is None else [accomp]))
         for job in _progress(jobs):
             try:
-                _check(job, output, accomp)
+                _check(job, output, taken)
                 _convert(converter, job, background, offset, request, output)
                 summary.done.append(job)
             except VctoolError as error:
@@ -153,16 +155,21 @@ def _rate(text: str) -> int | Literal["model", "input"]:
     return int(text)
 
 
-def _check(job: Job, output: _Output, accomp: Path | None) -> None:
+def _identities(paths: Iterable[Path]) -> set[tuple[int, int]]:
+    """Tell files apart whatever they are called: device and inode of those that exist."""
+    found = (path.stat() for path in paths if path.exists())
+    return {(status.st_dev, status.st_ino) for status in found}
+
+
+def _check(job: Job, output: _Output, taken: set[tuple[int, int]]) -> None:
     """Refuse what would destroy something.
 
     Raises:
         AudioError: the output exists, or is one of the inputs.
     """
     for target in (job.target, job.mix) if output.mix else (job.target,):
-        for source in (job.source, accomp):
-            if source is not None and target.exists() and os.path.samefile(source, target):
-                raise AudioError(f"{target}: is an input; pass --out with another name")
+        if _identities([target]) & taken:
+            raise AudioError(f"{target}: is an input; pass --out with another name")
         if target.exists() and not output.force:
             raise AudioError(f"{target}: exists already; pass --force to replace it, or --out")
 

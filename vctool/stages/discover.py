@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from vctool import audio
 from vctool.engine import checkpoint, manifest
-from vctool.errors import AudioError, CheckpointError, ConfigError
+from vctool.errors import AudioError, CheckpointError, ConfigError, VctoolError
 from vctool.stages.convert import Converter
 
 logger = logging.getLogger(__name__)
@@ -42,29 +42,23 @@ def newest(root: Path, to: str | None, accompanied: bool, device: str) -> Conver
     Raises:
         CheckpointError: nothing is trained, or nothing that is trained fits, with the reasons.
     """
-    found = [
-        folder
-        for checkpoints in root.glob("*/checkpoints")
-        if (folder := manifest.latest(checkpoints)) is not None
-    ]
-    if not found:
+    refused: list[str] = []
+    found = _trained(root, refused)
+    if not found and not refused:
         raise CheckpointError(
             f"{root}/: no trained model; train one with ./run.sh (minutes), or pass --model"
         )
-    found.sort(key=lambda folder: (folder / manifest.STATE).stat().st_mtime_ns, reverse=True)
-    refused = []
     deaf: Converter | None = None
     for folder in found:
         experiment = folder.parent.parent
         try:
-            roles = checkpoint.read_state(folder)["context"]["roles"]
+            roles = _roles(folder)
             if to is not None and to not in roles:
                 refused.append(f"--to {to}: {experiment} converts to {' or '.join(roles)}")
                 continue
             converter = Converter(experiment, device)
-        except CheckpointError as error:
-            logger.warning("passed over: %s", error)
-            refused.append(f"{experiment} cannot be loaded")
+        except (CheckpointError, ConfigError) as error:
+            _pass_over(experiment, error, refused)
             continue
         listens = converter.needs_accompaniment(to or roles[-1])
         if listens and not accompanied:
@@ -76,6 +70,35 @@ def newest(root: Path, to: str | None, accompanied: bool, device: str) -> Conver
     if deaf is not None:
         return deaf
     raise CheckpointError(f"no trained model accepts these inputs: {'; '.join(refused)}")
+
+
+def _trained(root: Path, refused: list[str]) -> list[Path]:
+    """Return the latest checkpoint of every experiment, the newest first."""
+    found = []
+    for checkpoints in root.glob("*/checkpoints"):
+        try:
+            folder = manifest.latest(checkpoints)
+        except CheckpointError as error:
+            _pass_over(checkpoints.parent, error, refused)
+            continue
+        if folder is not None:
+            found.append(folder)
+    found.sort(key=lambda folder: (folder / manifest.STATE).stat().st_mtime_ns, reverse=True)
+    return found
+
+
+def _roles(folder: Path) -> list[str]:
+    """Read which roles a checkpoint converts to, without its weights."""
+    context = checkpoint.read_state(folder)["context"]
+    roles = context.get("roles") if isinstance(context, dict) else None
+    if not isinstance(roles, list) or not roles:
+        raise CheckpointError(f"{folder / manifest.STATE}: names no roles to convert to")
+    return roles
+
+
+def _pass_over(experiment: Path, error: VctoolError, refused: list[str]) -> None:
+    logger.warning("passed over: %s", error)
+    refused.append(f"{experiment} cannot be loaded")
 
 
 def jobs(inputs: Sequence[str], to: str, out: Path | None) -> list[Job]:
@@ -95,9 +118,11 @@ def jobs(inputs: Sequence[str], to: str, out: Path | None) -> list[Job]:
 
     Raises:
         AudioError: a file, folder or glob with nothing in it.
-        ConfigError: an output that cannot be meant.
+        ConfigError: an output that cannot be meant, or that two recordings would share.
     """
     pairs = list(dict.fromkeys(pair for name in inputs for pair in _expand(name, to)))
+    if out is None:  # what it is named from decides nothing then
+        pairs = list({path: (path, root) for path, root in pairs}.values())
     single = len(pairs) == 1 and Path(inputs[0]).is_file()
     as_file = out is not None and out.suffix.lower() in audio.SUFFIXES and not out.is_dir()
     if as_file and not single:
@@ -114,10 +139,24 @@ def jobs(inputs: Sequence[str], to: str, out: Path | None) -> list[Job]:
     ]
     count = Counter(stems)
     # `a.wav` beside `a.mp3`: both keep their ending, so that neither writes over the other.
-    return [
+    named = [
         Job(path, stem.with_name(f"{path.name if count[stem] > 1 else path.stem}.{to}.wav"))
         for (path, _), stem in zip(pairs, stems, strict=True)
     ]
+    _require_own_targets(named)
+    return named
+
+
+def _require_own_targets(jobs: list[Job]) -> None:
+    """Refuse recordings of one name from several folders that would replace each other."""
+    first: dict[Path, Path] = {}
+    for job in jobs:
+        other = first.setdefault(job.target, job.source)
+        if other != job.source:
+            raise ConfigError(
+                f"--out {job.target.parent}: {other} and {job.source} would both become "
+                f"{job.target.name}; convert a folder that holds both, or one after the other"
+            )
 
 
 def _expand(name: str, to: str) -> list[tuple[Path, Path]]:

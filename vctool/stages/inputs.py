@@ -11,6 +11,9 @@ from vctool.errors import AudioError, ConfigError
 LEAST_SECONDS = 0.1
 """Shortest recording that is converted [s]."""
 
+MOST_OFFSET = 86400.0
+"""Largest `--accomp-offset` [s]."""
+
 STRETCH_RANGE = (0.25, 4.0)
 TRANSPOSE_RANGE = (-36.0, 36.0)
 """What `--stretch` and `--transpose` (semitones) may be."""
@@ -47,6 +50,19 @@ def resolve_device(device: str) -> torch.device:
     if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"--device {device}: no such GPU here; use auto or cpu")
     return found
+
+
+def require_offset(seconds: float) -> float:
+    """Return the second of the accompaniment at which the voice enters, if it can be one.
+
+    Raises:
+        ConfigError: it is NaN, infinite, or beyond a day.
+    """
+    if not abs(seconds) <= MOST_OFFSET:
+        raise ConfigError(
+            f"--accomp-offset {seconds:g}: must lie between -{MOST_OFFSET:g} and {MOST_OFFSET:g}"
+        )
+    return seconds
 
 
 def require_length(samples: int, rate: int, where: str) -> None:
