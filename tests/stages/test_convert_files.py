@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from vctool.audio import level_db
+from vctool.audio import level_db, resample
 from vctool.errors import AudioError, CheckpointError, ConfigError, VctoolError
 from vctool.features import world
 from vctool.features.settings import FeatureConfig
@@ -82,6 +82,23 @@ def test_the_mix_holds_both_at_the_stated_gains(
     # What is left is the accompaniment, brought to the voice's level and 20 dB below it.
     assert np.corrcoef(rest, organ)[0, 1] > 0.99
     assert level_db(rest, 16000) == pytest.approx(level_db(voice, 16000) - 20, abs=0.3)
+
+
+def test_the_accompaniment_may_have_a_rate_of_its_own(
+    exp: Path, save_toy: Save, speech: Make, note: Make
+) -> None:
+    # The published application mixed it at whatever rate it had: too slow, and out of tune.
+    soundfile.write("long.wav", speech(2.0), 16000)
+    save_toy(vocal_gain_db=-60.0, accomp_gain_db=0.0)
+    pitches = []
+    for rate in (16000, 44100):
+        soundfile.write("organ.wav", resample(note(2.0, 57), 16000, rate), rate)
+        convert_files(["long.wav"], accomp=Path("organ.wav"), mix=True, force=True, device="cpu")
+        heard, made_at = soundfile.read("long.singing.mix.wav")
+        spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
+        pitches.append(spectrum.argmax() * made_at / len(heard))
+    assert pitches[0] == pytest.approx(pitches[1], abs=1.0)
+    assert 12 * np.log2(pitches[0] / 220) % 12 == pytest.approx(0, abs=0.1)
 
 
 def test_an_offset_is_heard_in_the_mix(exp: Path, speech: Make, note: Make) -> None:
