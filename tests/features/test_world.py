@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from vctool.features import world
 from vctool.features.binding import pyworld
@@ -111,3 +112,28 @@ def test_pyworld_is_imported_without_a_warning() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+
+
+def test_a_part_of_the_band_gives_the_same_f0_at_a_high_rate(monkeypatch):
+    config = FeatureConfig(rate=44100, hop_length=512)
+    seconds = np.arange(44100) / 44100
+    f0 = 180 * 2 ** (0.3 * np.sin(2 * np.pi * 2 * seconds))
+    phase = 2 * np.pi * np.cumsum(f0) / 44100
+    wave = 0.1 * sum(np.sin(order * phase) / order for order in range(1, 40))
+    fast = world.estimate_f0(wave, config)
+    monkeypatch.setattr(world, "DIO_RATE", 44100)
+    whole = world.estimate_f0(wave, config)
+    both = (fast > 0) & (whole > 0)
+    assert both.mean() > 0.8 and ((fast > 0) != (whole > 0)).mean() < 0.02
+    assert np.quantile(np.abs(1200 * np.log2(fast[both] / whole[both])), 0.99) < 3  # cents
+
+
+def test_threads_do_not_change_the_analysis():
+    config = FeatureConfig(rate=16000, hop_length=64, n_fft=1024)
+    wave = 0.1 * np.random.default_rng(0).standard_normal(5 * 64 * world.FRAMES_AT_ONCE // 2)
+    threads, results = torch.get_num_threads(), []
+    for count in (1, 2):
+        torch.set_num_threads(count)
+        results.append(world.analyse(wave, config))
+    torch.set_num_threads(threads)
+    assert np.array_equal(*results)

@@ -14,6 +14,7 @@ from vctool.engine.optim import GroupOptimizers
 from vctool.engine.settings import Ramp, TrainConfig
 from vctool.errors import ConfigError
 from vctool.models.base import System, Terms
+from vctool.nn.precision import computes_bf16
 
 TRAINING, VALIDATION, SETUP = 0, 1, 2
 """Purposes of random numbers; each has a stream of its own at every step."""
@@ -35,12 +36,10 @@ def seed_step(seed: int, step: int, rank: int = 0, purpose: int = TRAINING) -> N
 
 
 def uses_bf16(config: TrainConfig, device: torch.device) -> bool:
-    """Tell whether a step runs in bf16; emulated, it is slower than float32."""
-    if config.precision != "auto":
-        return config.precision == "bf16"
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.cpu._is_avx512_bf16_supported())
+    """Tell whether a step runs in bf16."""
+    if config.precision == "auto":
+        return computes_bf16(device)
+    return config.precision == "bf16"
 
 
 def weight_at(weight: float | Ramp, step: int) -> float:
