@@ -24,8 +24,6 @@ STAGES = ("download", "features", "train", "infer", "synthesize", "evaluate")
 
 def commands() -> list[str]:
     """Return the command lines of README's fenced blocks, without prompts and comments."""
-    if not README.exists():
-        return []
     blocks = re.findall(r"^```(?:sh|bash|console)?\n(.*?)^```", README.read_text(), re.M | re.S)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     stripped = (line.removeprefix("$ ").split("  #")[0].strip() for line in lines)
