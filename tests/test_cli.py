@@ -1,5 +1,6 @@
 """The command line: quick help, one line for a mistake, exit codes."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -94,6 +95,32 @@ def test_a_stage_hands_over_what_was_typed(monkeypatch: pytest.MonkeyPatch) -> N
     assert seen["recipe"] == ("x", ["a=1", "b=2 3"])
     assert seen["options"] == "--recipe x --set a=1 --set 'b=2 3'"
     assert (seen["name"], seen["force"], seen["dry_run"]) == ("train", True, False)
+
+
+def test_a_full_disk_is_one_line_and_exit_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "exp/x")
+
+    monkeypatch.setattr(cli, "app", full)
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith("vctool: exp/x: cannot be written (No space left on device)")
+    assert told.count("\n") == 1
+
+
+def test_data_check_says_in_which_folder(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "wav.scp").write_text("a-1 /nowhere/x.wav\n")
+        (tmp_path / split / "utt2spk").write_text("a-1 a\n")
+    said = vctool("data", "check", "train", "test", cwd=tmp_path)
+    assert said.returncode == 1
+    assert "train/wav.scp:1: 'a-1': no such file: /nowhere/x.wav\n" in said.stdout
+    assert "test/wav.scp:1: 'a-1': no such file: /nowhere/x.wav\n" in said.stdout
 
 
 def test_python_m_vctool_is_the_same_command(tmp_path: Path) -> None:

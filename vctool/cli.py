@@ -3,6 +3,7 @@
 A user's mistake is one line on stderr and exit status 2; an interrupted command exits with 130.
 """
 
+import errno
 import logging
 import os
 import sys
@@ -49,6 +50,7 @@ Downloads = Annotated[
     typer.Option("--downloads", metavar="DIR", help="Existing copies of corpora; nothing fetched."),
 ]
 CORES = os.cpu_count() or 1
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def main() -> None:
@@ -65,6 +67,13 @@ def main() -> None:
     except VctoolError as error:
         print(f"vctool: {error}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 2))
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        advice = "make room there, or allow writing to it"
+        print(f"vctool: {place}cannot be written ({error.strerror}); {advice}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _stage(
@@ -305,7 +314,7 @@ def check(folders: Annotated[list[Path], typer.Argument(help="Data dirs.")]) -> 
     """Name every problem of data dirs; exit status 1 where there is any."""
     from vctool.data import datadir
 
-    problems = [problem for folder in folders for problem in datadir.check(folder)]
+    problems = [f"{folder}/{problem}" for folder in folders for problem in datadir.check(folder)]
     for problem in problems:
         print(problem)
     print(f"{len(problems)} problems in {len(folders)} data dirs")
@@ -320,4 +329,4 @@ def fix(folders: Annotated[list[Path], typer.Argument(help="Data dirs.")]) -> No
 
     for folder in folders:
         for line in datadir.fix(folder):
-            print(line)
+            print(f"{folder}/{line}")

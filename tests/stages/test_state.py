@@ -1,5 +1,6 @@
 """Records of stages: skipping, staleness, half-done work, failures, kills and locks."""
 
+import errno
 import json
 import logging
 import os
@@ -140,9 +141,8 @@ def test_results_of_other_inputs_are_thrown_away_and_half_done_work_is_kept() ->
     run_all()
     leftover = Path("exp/toy/infer/half.ark")
     leftover.write_text("half")
-    state.record_path(recipe(), plan.stage("infer")).write_text(
-        json.dumps({"status": "begun", "inputs": plan.stage("infer").inputs(recipe())})
-    )
+    path = state.record_path(recipe(), plan.stage("infer"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"status": "begun"}))
     assert states()["infer"] == "half done"
     state.run(recipe(), "infer", make("infer"))
     assert leftover.exists()
@@ -269,6 +269,27 @@ def test_a_killed_stage_is_half_done_and_a_living_one_is_running(tmp_path: Path)
     state.run(recipe(), "infer", make("infer"))
     assert Path("exp/toy/infer/one").exists(), "half-done work was thrown away"
     assert states()["infer"] == "done"
+
+
+def test_a_full_disk_says_what_to_do() -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(
+        state.StageFailed, match=r"No space left on device; free some space"
+    ) as caught:
+        state.run(recipe(), "download", full)
+    assert caught.value.exit_code == 2
+    assert "[Errno" not in str(caught.value).splitlines()[0]
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"status": "done", "inputs": {}}'])
+def test_a_record_that_lacks_something_says_so(text: str) -> None:
+    path = state.record_path(recipe(), plan.stage("download"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"download.json: not a stage's record; delete it"):
+        state.survey(recipe())
 
 
 def test_a_spoilt_record_says_so() -> None:

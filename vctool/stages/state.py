@@ -8,6 +8,7 @@ A stage is skipped while its inputs are those of its record and its outputs exis
 half-done work of the same inputs, and throws away results of other inputs before it begins.
 """
 
+import errno
 import fcntl
 import json
 import logging
@@ -29,6 +30,9 @@ from vctool.stages.plan import HASH_PREFIX, STAGES, Inputs, Stage, stage, upstre
 
 TAIL_LINES = 12
 """Lines of the log that a failure shows."""
+
+RECORD_FIELDS = {"status", "inputs", "started", "seconds"}
+"""What every record holds."""
 
 RERUN_VARIABLE = "VCTOOL_RERUN"
 """Environment variable by which `run.sh` says how it would be run again from this stage on."""
@@ -71,7 +75,7 @@ def read_record(recipe: Recipe, entry: Stage) -> dict[str, Any] | None:
     """Read a stage's record, or None where it never began.
 
     Raises:
-        DataError: the record is not JSON.
+        DataError: it is not a record.
     """
     path = record_path(recipe, entry)
     if not path.exists():
@@ -80,6 +84,8 @@ def read_record(recipe: Recipe, entry: Stage) -> dict[str, Any] | None:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"{path}: not JSON ({error}); delete it to redo the stage") from None
+    if not isinstance(record, dict) or not RECORD_FIELDS <= record.keys():
+        raise DataError(f"{path}: not a stage's record; delete it to redo the stage")
     return record
 
 
@@ -212,7 +218,7 @@ def _recorded(recipe: Recipe, entry: Stage, work: Callable[[], None]) -> float:
         raise StageFailed(f"{text}\nrerun: {rerun_command()}", code) from None
     except Exception as error:
         user = isinstance(error, VctoolError | OSError)
-        cause = " ".join(str(error).split()) if user else f"{type(error).__name__}: {error}"
+        cause = _one_line(error) if user else f"{type(error).__name__}: {error}"
         logger.debug("%s", cause, exc_info=not user)
         keep(status="failed", cause=cause)
         raise StageFailed(_failure(recipe, entry, cause), 2 if user else 1) from error
@@ -220,6 +226,14 @@ def _recorded(recipe: Recipe, entry: Stage, work: Callable[[], None]) -> float:
     assert not missing, f"stage {entry.name} ended well but left no {missing[0]}"
     keep(status="done")
     return time.monotonic() - begin
+
+
+def _one_line(error: Exception) -> str:
+    """Say what a user can do something about; the system's full disk names neither."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        place = error.filename or "the disk of data/, dump/ and exp/"
+        return f"{place}: {error.strerror}; free some space, finished work is kept"
+    return " ".join(str(error).split())
 
 
 def _failure(recipe: Recipe, entry: Stage, cause: str) -> str:
