@@ -117,6 +117,17 @@ def test_own_recordings_become_a_corpus_and_a_recipe(project: Path) -> None:
     assert download.prepare("mine").source == str((project / "wavs").resolve())
 
 
+@pytest.mark.parametrize("name", ["a/b", "../out", "", ".", "-x", "a b", "{corpus}"])
+def test_a_name_that_is_a_path_is_refused_before_anything_is_written(
+    project: Path, name: str
+) -> None:
+    write_voice(project / "wavs", "ann", 12)
+    before = sorted(project.rglob("*"))
+    with pytest.raises(ConfigError, match="must be a name of letters"):
+        download.prepare_own(Path("wavs"), name=name, domain="speech", base="base")
+    assert sorted(project.rglob("*")) == before
+
+
 def test_taken_names_are_refused(project: Path) -> None:
     write_voice(project / "wavs", "ann", 12)
     for name, match in (("mini", "built-in"), ("base", "exists")):

@@ -6,6 +6,7 @@ and a corpus is prepared again only where that differs from what is asked for.
 
 import json
 import logging
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,6 +26,9 @@ DOWNLOADS = Path("data/corpora")
 """Where fetched and built corpora go."""
 
 SPLITS = ("train", "dev", "test")
+
+OWN_NAME = re.compile(r"\w[\w-]*")
+"""What a user's corpus may be called; folders, a recipe and an experiment are named after it."""
 
 logger = logging.getLogger(__name__)
 
@@ -137,9 +141,11 @@ def prepare_own(
         The recipe's path.
 
     Raises:
-        ConfigError: the name is a built-in corpus or recipe, or there is no such base.
+        ConfigError: the name is a path, a built-in corpus or recipe, or there is no such base.
         DataError: the folder holds no usable audio, or the name is taken.
     """
+    if not OWN_NAME.fullmatch(name):
+        raise ConfigError(f"--name {name}: must be a name of letters, digits, _ and -, not a path")
     if name in corpora.names():
         raise ConfigError(f"--name {name}: is a built-in corpus; choose another name")
     recipe = PROJECT_ROOT / "recipes" / f"{name}.yaml"
