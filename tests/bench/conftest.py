@@ -1,0 +1,201 @@
+"""What benchmarks share: sound of the embedded corpus, and systems set up on it, untrained.
+
+Nothing here asserts a time. Weights are as they are before training, which costs the same; the
+statistics are those of real features, so that every value is one that conversion meets.
+"""
+
+import resource
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from vctool.config import PROJECT_ROOT, build, merge, read_yaml
+from vctool.corpora import mini
+from vctool.data.batches import Clips
+from vctool.data.datadir import DataDir
+from vctool.engine import checkpoint
+from vctool.models.base import Context, System, family
+from vctool.models.vocal_cyclegan.streams import layout, to_channels, to_condition
+from vctool.recipe import Recipe, resolve
+from vctool.stages.analysis import scan, voice_features
+from vctool.stages.tracks import ArrayTrack
+
+RATE = 44100
+SEED = 0
+
+
+class Material(NamedTuple):
+    """Sound at 44.1 kHz."""
+
+    speech: list[np.ndarray]
+    singing: list[np.ndarray]
+    accompaniments: list[np.ndarray]
+    """As long as the singing that each belongs to."""
+
+
+class Cost(NamedTuple):
+    """What some work took."""
+
+    wall: float
+    """Seconds that passed."""
+    cpu: float
+    """Seconds of all cores together."""
+
+
+class Costs:
+    """Costs of works that take turns, so that what else the machine does hits all alike."""
+
+    def __init__(self, works: dict[str, Callable[[], object]], rounds: int) -> None:
+        taken: dict[str, list[Cost]] = {name: [] for name in works}
+        for turn in range(rounds + 1):
+            for name, work in works.items():
+                cost = measure(work)
+                if turn:  # the first time is for warming up
+                    taken[name].append(cost)
+        self.least = {
+            name: Cost(min(c.wall for c in costs), min(c.cpu for c in costs))
+            for name, costs in taken.items()
+        }
+
+    def ratio(self, name: str, to: str) -> str:
+        """Tell how many times less one took than the other."""
+        one, other = self.least[name], self.least[to]
+        return f"{other.wall / one.wall:.1f} times less time, {other.cpu / one.cpu:.1f} CPU time"
+
+
+def measure(work: Callable[[], object]) -> Cost:
+    """Time some work in this process."""
+    began, before = time.perf_counter(), _cpu_seconds()
+    work()
+    return Cost(time.perf_counter() - began, _cpu_seconds() - before)
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+@contextmanager
+def two_threads() -> Iterator[None]:
+    """Let torch use two threads, as the targets are stated."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def _keep_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def measured() -> type[Costs]:
+    """`measured(works, rounds)` times works in turn."""
+    return Costs
+
+
+@pytest.fixture(scope="session")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    """Sentences of the embedded corpus, resampled to 44.1 kHz."""
+    root = tmp_path_factory.mktemp("material")
+    source = mini.download(root, nj=1, sizes=mini.Sizes(train=12, dev=1, test=1))
+    mini.prepare(source, root / "data")
+    data = list(DataDir.read(root / "data" / "train"))
+    spoken = [u.load(RATE) for u in data if u.domain == "speech"]
+    sung = [u for u in data if u.domain == "singing"]
+    waves = [u.load(RATE) for u in sung]
+    under = [u.load_accomp(RATE, len(wave)) for u, wave in zip(sung, waves, strict=True)]
+    return Material(spoken, waves, under)
+
+
+@pytest.fixture(scope="session")
+def systems(material: Material) -> Callable[..., tuple[System, Recipe]]:
+    """`systems("default", "44k")` builds conf/vocal_cyclegan/default.yaml at conf/features/44k."""
+
+    def make(conf: str, features: str, **model: object) -> tuple[System, Recipe]:
+        tree = merge(
+            read_yaml(PROJECT_ROOT / f"conf/vocal_cyclegan/{conf}.yaml"),
+            {
+                "name": f"bench_{conf}",
+                "corpus": {"speech": "mini", "singing": "mini"},
+                "features": f"conf/features/{features}.yaml",
+                "model": model,
+            },
+        )
+        recipe = resolve(tree, conf)
+        cls = family(recipe.family)
+        context = Context(
+            features=recipe.features, vocoder=recipe.vocoder, roles=("speech", "singing")
+        )
+        torch.manual_seed(SEED)
+        system = cls(build(cls.Config, recipe.model, conf), context)
+        system.setup(clips(system, material, 24))
+        return system, recipe
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def experiments(
+    systems: Callable[..., tuple[System, Recipe]], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
+    """`experiments("default", "44k")` stores such a system as a checkpoint."""
+
+    def store(conf: str, features: str, **model: object) -> Path:
+        system, recipe = systems(conf, features, **model)
+        folder = tmp_path_factory.mktemp(conf)
+        plain = recipe.model_dump(mode="json", by_alias=True)
+        checkpoint.save(folder / "checkpoints", system, family=recipe.family, step=0, recipe=plain)
+        return folder
+
+    return store
+
+
+def clips(system: System, material: Material, count: int) -> dict[str, Clips]:
+    """Cut `count` clips of each role out of the material, as training draws them."""
+    config, features = system.config, system.context.features
+    shape = layout(config.voice, features)
+
+    def voices(waves: list[np.ndarray]) -> list[np.ndarray]:
+        kinds = (config.voice,)
+        known = [scan(ArrayTrack(wave), features, kinds, len(wave)) for wave in waves]
+        read = [voice_features(w, kinds, features, k) for w, k in zip(waves, known, strict=True)]
+        return [to_channels(made[config.voice], shape, features) for made in read]
+
+    def condition(wave: np.ndarray) -> np.ndarray:
+        known = scan(ArrayTrack(wave), features, ("mel",), len(wave))
+        made = voice_features(wave, ("mel", "chroma"), features, known)
+        return to_condition(made["mel"], made["chroma"], features)
+
+    under = cut([condition(wave) for wave in material.accompaniments], config.clip_frames, count)
+    keys = torch.arange(count)
+    return {
+        "speech": Clips(cut(voices(material.speech), config.clip_frames, count), under, keys),
+        "singing": Clips(
+            cut(voices(material.singing), config.clip_frames, count), under, keys + count
+        ),
+    }
+
+
+def cut(channels: list[np.ndarray], frames: int, count: int) -> torch.Tensor:
+    """Cut (F, C) arrays, joined, into `count` clips evenly spread: (count, C, frames)."""
+    joined = np.concatenate(channels)
+    starts = np.linspace(0, len(joined) - frames, count).astype(int)
+    return torch.from_numpy(np.stack([joined[s : s + frames].T for s in starts]))
+
+
+@pytest.fixture(scope="session")
+def make_clips() -> Callable[[System, Material, int], dict[str, Clips]]:
+    """`make_clips(system, material, count)`; see `clips`."""
+    return clips
