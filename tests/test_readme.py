@@ -65,7 +65,7 @@ def test_the_command_runs(project: Any, command: str) -> None:
         )
     elif words[0] in ("./tests/run.sh", ".ci/run"):
         said = subprocess.run(
-            ["bash", "-n", words[0]], cwd=folder, capture_output=True, text=True, check=False
+            ["bash", "-n", words[0]], cwd=ROOT, capture_output=True, text=True, check=False
         )
     elif words[0] == "torchrun" or words[:3] == ["python", "-m", "vctool"]:
         said = project.vctool(*words[words.index("vctool") + 1 :], "--dry-run")
