@@ -24,8 +24,10 @@ STAGES = ("download", "features", "train", "infer", "synthesize", "evaluate")
 
 def commands() -> list[str]:
     """Return the command lines of README's fenced blocks, without prompts and comments."""
-    blocks = re.findall(r"^```(?:sh|bash|console)?\n(.*?)^```", README.read_text(), re.M | re.S)
-    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    # Every fenced block is matched, whatever its language: a closing fence looks like an opening.
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", README.read_text(), re.M | re.S)
+    shell = [text for language, text in blocks if language in ("", "sh", "bash", "console")]
+    lines = [line for block in shell for line in block.replace("\\\n", " ").splitlines()]
     stripped = (line.removeprefix("$ ").split("  #")[0].strip() for line in lines)
     starts = ("./", "vctool", "python", "torchrun", ".ci/", *(f"{name} " for name in HARMLESS))
     return list(dict.fromkeys(line for line in stripped if line.startswith(starts)))
