@@ -10,7 +10,16 @@ from vctool.config import Config
 
 KIND_FIELDS: dict[str, tuple[str, ...]] = {
     "mel": ("rate", "n_fft", "hop_length", "n_mels", "f_min", "f_max", "top_db"),
-    "world": ("rate", "hop_length", "f0_estimator", "f0_floor", "f0_ceil", "envelope_dim"),
+    "world": (
+        "rate",
+        "hop_length",
+        "f0_estimator",
+        "f0_floor",
+        "f0_ceil",
+        "envelope_dim",
+        "envelope_coding",
+        "mcep_alpha",
+    ),
     "chroma": ("rate", "hop_length", "chroma_n_fft"),
     "f0": ("rate", "hop_length", "f0_estimator", "f0_floor", "f0_ceil"),
 }
@@ -44,7 +53,11 @@ class FeatureConfig(Config):
     f0_ceil: float = Field(1000.0, gt=0)
     """Highest F0 of the first, wide pass [Hz]."""
     envelope_dim: int = Field(60, ge=8)
-    """Number of coefficients that code WORLD's spectral envelope."""
+    """Number of coefficients that code WORLD's spectral envelope, c0 among them."""
+    envelope_coding: Literal["world", "mcep"] = "world"
+    """`world`: a cosine series over mel (WORLD's own); `mcep`: mel-cepstra (`features.mcep`)."""
+    mcep_alpha: float = Field(0.42, ge=0, lt=1)
+    """All-pass constant of `mcep`; 0.42 follows the mel scale at 16 kHz, 0.455 at 22.05 kHz."""
     chroma_n_fft: int = Field(4096, ge=512)
     """Length of the chroma analysis window [samples]."""
 

@@ -3,7 +3,8 @@
 Columns of the (F, D) array, D = 1 + envelope_dim + A:
 
     0                  F0 [Hz], 0 where unvoiced
-    1 .. envelope_dim  coded spectral envelope: a cosine series of its natural log power over mel
+    1 .. envelope_dim  coded spectral envelope: a cosine series of its natural log power over mel,
+                       or mel-cepstra (`envelope_coding`)
     the last A         coded aperiodicity [dB], <= 0; A is 1 at 16 kHz, 2 at 22.05, 5 at 44.1
 
 Frame k is centred on sample k * hop_length, F = 1 + T // hop_length.
@@ -11,6 +12,7 @@ Frame k is centred on sample k * hop_length, F = 1 + T // hop_length.
 
 import numpy as np
 
+from vctool.features import mcep
 from vctool.features.binding import pyworld
 from vctool.features.settings import FeatureConfig
 from vctool.nn.threads import map_parts
@@ -137,7 +139,7 @@ def analyse(
         part = slice(start, start + FRAMES_AT_ONCE)
         power = pyworld.cheaptrick(padded, f0[part], times[part], config.rate, fft_size=size)
         noise = pyworld.d4c(padded, f0[part], times[part], config.rate, fft_size=size)
-        envelope = pyworld.code_spectral_envelope(power, config.rate, config.envelope_dim)
+        envelope = _code_envelope(power, config)
         return join(f0[part], envelope, pyworld.code_aperiodicity(noise, config.rate))
 
     coded = np.concatenate(map_parts(code, range(0, len(f0), FRAMES_AT_ONCE)))
@@ -159,11 +161,26 @@ def synthesise(features: np.ndarray, config: FeatureConfig, samples: int) -> np.
         np.ascontiguousarray(part, dtype=np.float64) for part in split(features, config)
     )
     size = fft_size(config)
-    power = pyworld.decode_spectral_envelope(envelope, config.rate, size)
+    power = decode_envelope(envelope, config)
     noise = pyworld.decode_aperiodicity(np.minimum(aperiodicity, 0.0), config.rate, size)
     wave = pyworld.synthesize(f0, power, noise, config.rate, config.frame_period_ms)
     wave = np.pad(wave[:samples], (0, max(0, samples - len(wave))))
     return wave.astype(np.float32)
+
+
+def _code_envelope(power: np.ndarray, config: FeatureConfig) -> np.ndarray:
+    """Code power (F, 1 + fft_size // 2) into (F, envelope_dim)."""
+    if config.envelope_coding == "mcep":
+        return mcep.encode(power, config.envelope_dim - 1, config.mcep_alpha)
+    return np.asarray(pyworld.code_spectral_envelope(power, config.rate, config.envelope_dim))
+
+
+def decode_envelope(envelope: np.ndarray, config: FeatureConfig) -> np.ndarray:
+    """Decode a coded envelope (F, envelope_dim) into power (F, 1 + fft_size // 2)."""
+    envelope, size = np.ascontiguousarray(envelope, dtype=np.float64), fft_size(config)
+    if config.envelope_coding == "mcep":
+        return mcep.decode(envelope, 1 + size // 2, config.mcep_alpha)
+    return np.asarray(pyworld.decode_spectral_envelope(envelope, config.rate, size))
 
 
 def envelope_basis(config: FeatureConfig) -> np.ndarray:

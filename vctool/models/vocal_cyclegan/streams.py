@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from vctool.errors import ConfigError
 from vctool.features import world
 from vctool.features.mel import mel_frequencies
 from vctool.features.settings import FeatureConfig
@@ -66,6 +67,11 @@ def layout(kind: Literal["mel", "world"], config: FeatureConfig) -> Layout:
     """Return the channel layout for one kind of voice features."""
     if kind == "mel":
         return Layout("mel", config.n_mels, 0, tuple(mel_frequencies(config)[1:-1].tolist()))
+    if config.envelope_coding != "world":
+        raise ConfigError(
+            f"features: envelope_coding = {config.envelope_coding}: vocal_cyclegan reads mel bands "
+            "out of WORLD's own coding; set features.envelope_coding=world"
+        )
     noise = world.aperiodicity_frequencies(config)
     centres = np.concatenate([world.band_frequencies(config), noise])
     return Layout("world", config.envelope_dim, len(noise), tuple(centres.tolist()))
