@@ -13,12 +13,45 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vctool.metrics import content, distribution, harmony, notes, pitch
+from vctool.metrics import content, distribution, harmony, notes, pitch, table
 from vctool.metrics.analysis import Analysis, analyse_all
 from vctool.metrics.bootstrap import Pooled, difference_of_ratios, earth_mover, ratio
-from vctool.metrics.table import COPY, REAL, Scores, markdown, tabulate
+from vctool.metrics.table import COPY, Derived, Layout, Measure, Scores
 
-__all__ = ["COPY", "REAL", "Board", "Scores", "Task", "markdown", "score"]
+__all__ = ["COPY", "MEASURES", "REAL", "Board", "Scores", "Task", "markdown", "score"]
+
+REAL = "real singing"
+"""The row of held-out singing."""
+
+MEASURES: dict[str, Measure] = {
+    "content": Measure("content kept", "share", "higher", "own source nearest among all sources"),
+    "distance": Measure("distance", "", "lower", "squared Frechet distance to real singing"),
+    "distance_envelope": Measure("of envelope", "", "lower", "the same, of the cepstra alone"),
+    "distance_melody": Measure("of melody", "", "lower", "the same, of the F0 features alone"),
+    "note_stability": Measure(
+        "note stability", "share", "real", "voiced frames in notes held 100 ms or longer"
+    ),
+    "note_lengths": Measure(
+        "note lengths off", "ms", "lower", "earth mover's distance of note lengths to real singing"
+    ),
+    "intervals": Measure(
+        "intervals off", "st", "lower", "earth mover's distance of intervals to real singing"
+    ),
+    "chroma": Measure("chroma", "share", "real", "accompaniment's chroma at the sung pitch class"),
+    "chroma_shuffled": Measure(
+        "chroma, shuffled", "share", "real", "the same against other utterances' accompaniments"
+    ),
+    "chroma_gain": Measure("chroma gain", "share", "real", "own accompaniment less others"),
+    "f0_error": Measure("F0 error", "cents", "lower", "mean |F0 - paired truth|"),
+    "f0_error_folded": Measure(
+        "F0 error, folded", "cents", "lower", "the same with octaves forgiven"
+    ),
+    "words": Measure("words", "share", "higher", "slots of the grammar that are recognised"),
+    "retention": Measure(
+        "word retention", "share", "higher", "(words - chance) / (words truly sung - chance)"
+    ),
+}
+"""Columns of the table."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +140,15 @@ class Board:
 
     def scores(self, resamples: int = 1000, seed: int = 0) -> Scores:
         """Set all systems beside each other, with intervals from paired resamples."""
-        return tabulate(self.pooled, resamples, seed, self.task.words_chance)
+        return table.tabulate(self.pooled, self.layout, resamples, seed)
+
+    @property
+    def layout(self) -> Layout:
+        """How the table is laid out; the real row is paired where it is the paired truth."""
+        chance = self.task.words_chance
+        kept = Derived("retention", "words", lambda own, real: (own - chance) / (real - chance))
+        exact = {"f0_error": 0.0, "f0_error_folded": 0.0}
+        return Layout(MEASURES, REAL, frozenset({"words"}), exact, (kept,))
 
 
 def score(
@@ -131,6 +172,11 @@ def score(
     for name, waves in systems.items():
         board.add(name, waves)
     return board.scores(resamples, seed)
+
+
+def markdown(scores: Scores) -> str:
+    """Lay the values out as a table: one line per system, one column per measure."""
+    return table.markdown(scores, MEASURES)
 
 
 def _chromas(accomps: Sequence[np.ndarray] | None, rate: int) -> list[np.ndarray] | None:

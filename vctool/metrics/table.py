@@ -1,14 +1,18 @@
-"""From pooled measures to the table: values, intervals, gaps closed and paired differences."""
+"""From pooled measures to the table: values, intervals, gaps closed and paired differences.
 
-from collections.abc import Mapping
+Every board lays its table out by a `Layout`: which measures it has, and between which two rows a
+gap is closed.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from vctool.metrics.bootstrap import Pooled, centred, gap_closed, interval, resample_counts
 
-COPY, REAL = "copy", "real singing"
-"""The two systems between which a gap is closed; rows of every table."""
+COPY = "copy"
+"""The row of the unconverted sources, from which gaps are closed; in every table."""
 
 
 @dataclass(frozen=True)
@@ -18,38 +22,41 @@ class Measure:
     title: str
     unit: str
     better: str
-    """`higher`, `lower`, or `real`: the nearer to real singing the better."""
+    """`higher`, `lower`, or `real`: the nearer to the real recordings the better."""
     meaning: str
+    gap: bool = True
+    """Whether a conversion should go from the copy's value towards the real one's."""
+    of_set: bool = False
+    """Whether it tells of a whole set of utterances, so that a single one has no value."""
 
 
-MEASURES: dict[str, Measure] = {
-    "content": Measure("content kept", "share", "higher", "own source nearest among all sources"),
-    "distance": Measure("distance", "", "lower", "squared Frechet distance to real singing"),
-    "distance_envelope": Measure("of envelope", "", "lower", "the same, of the cepstra alone"),
-    "distance_melody": Measure("of melody", "", "lower", "the same, of the F0 features alone"),
-    "note_stability": Measure(
-        "note stability", "share", "real", "voiced frames in notes held 100 ms or longer"
-    ),
-    "note_lengths": Measure(
-        "note lengths off", "ms", "lower", "earth mover's distance of note lengths to real singing"
-    ),
-    "intervals": Measure(
-        "intervals off", "st", "lower", "earth mover's distance of intervals to real singing"
-    ),
-    "chroma": Measure("chroma", "share", "real", "accompaniment's chroma at the sung pitch class"),
-    "chroma_shuffled": Measure(
-        "chroma, shuffled", "share", "real", "the same against other utterances' accompaniments"
-    ),
-    "chroma_gain": Measure("chroma gain", "share", "real", "own accompaniment less others"),
-    "f0_error": Measure("F0 error", "cents", "lower", "mean |F0 - paired truth|"),
-    "f0_error_folded": Measure(
-        "F0 error, folded", "cents", "lower", "the same with octaves forgiven"
-    ),
-    "words": Measure("words", "share", "higher", "slots of the grammar that are recognised"),
-    "retention": Measure(
-        "word retention", "share", "higher", "(words - chance) / (words truly sung - chance)"
-    ),
-}
+@dataclass(frozen=True)
+class Derived:
+    """A measure that follows from another's values."""
+
+    name: str
+    """Its name."""
+    source: str
+    """The measure that it follows from; it stands right after that in the table."""
+    finish: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    """Turns a system's values and the real recordings' (R,) into its own (R,)."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one board's table is laid out."""
+
+    measures: Mapping[str, Measure]
+    """Columns by name, in order."""
+    real: str
+    """Row of the real recordings, to which gaps are closed."""
+    paired: frozenset[str] = frozenset()
+    """Measures whose real row is of the same utterances as the outputs, so that it shares their
+    draws."""
+    exact: Mapping[str, float] = field(default_factory=dict)
+    """Values that the real row has by definition, such as 0 away from itself."""
+    derived: tuple[Derived, ...] = ()
+    """Measures that follow from others."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class Score:
     low: float
     high: float
     gap: float = float("nan")
-    """Gap closed from the copy to real singing; NaN where those two do not differ for certain."""
+    """Gap closed from the copy to the real row; NaN where those two do not differ for certain."""
     gap_low: float = float("nan")
     gap_high: float = float("nan")
     versus: dict[str, tuple[float, float, float]] = field(default_factory=dict)
@@ -72,56 +79,84 @@ Scores = dict[str, dict[str, Score]]
 
 
 def tabulate(
-    pooled: Mapping[str, Mapping[str, Pooled]],
-    resamples: int,
-    seed: int,
-    words_chance: float = 0.0,
+    pooled: Mapping[str, Mapping[str, Pooled]], layout: Layout, resamples: int, seed: int
 ) -> Scores:
     """Turn pooled measures `pooled[system][measure]` into values, intervals, gaps and pairs.
 
-    Systems other than `REAL` were measured on the same utterances and share their draws; so does
-    `REAL` where it is the paired truth (words).
+    Systems other than the real row were measured on the same utterances and share their draws; so
+    does the real row in the measures that the layout calls paired.
     """
-    outputs = [name for name in pooled if name != REAL]
-    sizes = {name: len(pooled[name]["distance"].sums) for name in pooled}
+    real = layout.real
+    sizes = {name: _size(parts) for name, parts in pooled.items() if parts}
+    outputs = [name for name in sizes if name != real]
     shared = resample_counts(sizes[outputs[0]], resamples, seed) if outputs else None
-    alone = resample_counts(sizes[REAL], resamples, seed + 1)
+    alone = resample_counts(sizes[real], resamples, seed + 1) if real in sizes else None
     scores: Scores = {}
-    for measure in MEASURES:
+    for measure, meaning in layout.measures.items():
         values: dict[str, float] = {}
         draws: dict[str, np.ndarray] = {}
         for name, parts in pooled.items():
             if measure in parts:
-                paired = name != REAL or measure == "words"
-                counts = shared if paired and shared is not None else alone
+                own = name == real and measure not in layout.paired
+                counts = alone if own or shared is None else shared
+                assert counts is not None
                 values[name] = parts[measure].value
                 draws[name] = centred(parts[measure].draws(counts), values[name])
-        if measure.startswith("f0_error") and values:  # the truth is 0 away from itself
-            values[REAL], draws[REAL] = 0.0, np.zeros(resamples)
+        if measure in layout.exact and values:
+            values[real], draws[real] = (
+                layout.exact[measure],
+                np.full(resamples, layout.exact[measure]),
+            )
         if values:
-            scores[measure] = _row(values, draws)
-        if measure == "words" and REAL in values:
-            kept = values[REAL] - words_chance
-            shares = {name: (value - words_chance) / kept for name, value in values.items()}
-            drawn = {
-                name: (drawn - words_chance) / (draws[REAL] - words_chance)
-                for name, drawn in draws.items()
-            }
-            scores["retention"] = _row(shares, drawn)
+            scores[measure] = _row(values, draws, real, meaning.gap)
+        for other in layout.derived:
+            if other.source == measure and real in values:
+                shares = {
+                    name: float(other.finish(np.array([value]), np.array([values[real]]))[0])
+                    for name, value in values.items()
+                }
+                drawn = {name: other.finish(one, draws[real]) for name, one in draws.items()}
+                gap = layout.measures[other.name].gap
+                scores[other.name] = _row(shares, drawn, real, gap)
     return scores
 
 
-def _row(values: Mapping[str, float], draws: Mapping[str, np.ndarray]) -> dict[str, Score]:
+def _size(parts: Mapping[str, Pooled]) -> int:
+    """Count the utterances that a system's measures rest on."""
+    return len(next(iter(parts.values())).sums)
+
+
+def per_utterance(
+    pooled: Mapping[str, Mapping[str, Pooled]], layout: Layout
+) -> dict[str, dict[str, np.ndarray]]:
+    """Return the values (N,) of single utterances, `[measure][system]`.
+
+    Measures of a whole set have none. The real row is among the systems where it is paired.
+    """
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for measure, meaning in layout.measures.items():
+        if meaning.of_set:
+            continue
+        for name, parts in pooled.items():
+            if measure in parts and (name != layout.real or measure in layout.paired):
+                values = parts[measure].finish(parts[measure].sums)
+                found.setdefault(measure, {})[name] = values
+    return found
+
+
+def _row(
+    values: Mapping[str, float], draws: Mapping[str, np.ndarray], real: str, gaps: bool
+) -> dict[str, Score]:
     row: dict[str, Score] = {}
-    has_gap = COPY in values and REAL in values
-    if has_gap:  # where copy and real singing cannot be told apart, there is no gap to close
-        low, high = interval(draws[COPY] - draws[REAL])
+    has_gap = gaps and COPY in values and real in values
+    if has_gap:  # where copy and real recordings cannot be told apart, there is no gap to close
+        low, high = interval(draws[COPY] - draws[real])
         has_gap = low > 0 or high < 0
     for name in values:
         gap = (float("nan"), float("nan"), float("nan"))
-        if has_gap and name not in (COPY, REAL):
-            closed = gap_closed(draws[name], draws[COPY], draws[REAL])
-            point = gap_closed(*(np.array([values[k]]) for k in (name, COPY, REAL)))
+        if has_gap and name not in (COPY, real):
+            closed = gap_closed(draws[name], draws[COPY], draws[real])
+            point = gap_closed(*(np.array([values[k]]) for k in (name, COPY, real)))
             gap = (float(point[0]), *interval(closed))
         versus = {
             other: (values[name] - values[other], *interval(draws[name] - draws[other]))
@@ -132,12 +167,12 @@ def _row(values: Mapping[str, float], draws: Mapping[str, np.ndarray]) -> dict[s
     return row
 
 
-def markdown(scores: Scores) -> str:
+def markdown(scores: Scores, measures: Mapping[str, Measure]) -> str:
     """Lay the values out as a table: one line per system, one column per measure."""
     names: list[str] = []
     for row in scores.values():
         names += [name for name in row if name not in names]
-    heads = [MEASURES[measure].title for measure in scores]
+    heads = [measures[measure].title for measure in scores]
     lines = ["| system | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
     for name in names:
         cells = [cell(row[name].value) if name in row else "-" for row in scores.values()]

@@ -14,8 +14,8 @@ from typing import Any
 from vctool.config import build
 from vctool.data.atomic import write_text
 from vctool.metrics import content, distribution, notes, pitch, spectral, words
-from vctool.metrics.board import REAL, Board, Scores
-from vctool.metrics.table import MEASURES, Score, cell, markdown
+from vctool.metrics.board import MEASURES, REAL, Board, Scores, markdown
+from vctool.metrics.table import Score, cell
 from vctool.models import base
 from vctool.recipe import Recipe
 from vctool.stages.figures import histograms, read_journal
