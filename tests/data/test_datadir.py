@@ -68,6 +68,7 @@ def utterances(draw: st.DrawFn) -> list[Utterance]:
                 accomp_channel=draw(st.none() | st.integers(0, 7)),
                 text=draw(st.none() | st.just("SOME WORDS") | st.just("one|")),
                 recording=f"{speaker}-r{number}" if cut else None,
+                sentence=draw(st.none() | ids),
             )
         )
     return found
@@ -215,6 +216,8 @@ DAMAGE = {
     "no value": ("utt2dur", "z-9\n", "'z-9' has no value"),
     "unknown pair": ("pairs", "a-2 z-9\n", "no usable utterance 'z-9'"),
     "channel": ("utt2channel", "a-1 left\n", "gives channel 'left'"),
+    "dangling sentence": ("utt2sentence", "z-9 7\n", "'z-9' belongs to no utterance"),
+    "sentence": ("utt2sentence", "a-1 two words\n", "'a-1' has sentence 'two words'"),
 }
 
 
@@ -277,6 +280,15 @@ def test_fix_measures_missing_durations_and_puts_speakers_first(folder: Path) ->
     assert data.pairs == (("a-1", "b-3"),) and list(data.time_maps) == ["a-1"]
 
 
+def test_fix_keeps_the_sentences_of_utterances_that_it_renames(folder: Path) -> None:
+    (folder / "utt2sentence").write_text("a-2 s7\nb-3 s7\na-1 s 9\n")
+    (folder / "utt2spk").write_text("a-1 a\na-2 a\nb-3 ben\n")
+    assert "utt2sentence:3: 'a-1' has sentence 's 9'" in "\n".join(fix(folder))
+    data = DataDir.read(folder)
+    assert {one.id: one.sentence for one in data} == {"a-1": None, "a-2": "s7", "ben-b-3": "s7"}
+    assert rows(folder / "utt2sentence") == ["a-2 s7", "ben-b-3 s7"]
+
+
 def test_fix_leaves_a_data_dir_with_nothing_usable_as_it_was(folder: Path) -> None:
     shutil.rmtree(folder.parent.parent.parent / "wav")
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
@@ -301,6 +313,8 @@ def test_names_that_the_format_cannot_hold_are_refused_on_writing(tmp_path: Path
         DataDir(tmp_path / "d", (one,)).write()
     with pytest.raises(DataError, match="cannot be an id"):
         DataDir(tmp_path / "d", (replace(one, wav=tmp_path / "x", id="a 1"),)).write()
+    with pytest.raises(DataError, match="'s 1' cannot be a sentence's name"):
+        DataDir(tmp_path / "d", (replace(one, wav=tmp_path / "x", sentence="s 1"),)).write()
 
 
 def test_two_utterances_of_one_id_are_refused(tmp_path: Path) -> None:

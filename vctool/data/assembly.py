@@ -11,16 +11,9 @@ from vctool.data.utterance import Utterance
 from vctool.errors import AudioError, DataError
 
 REQUIRED = ("wav.scp", "utt2spk", "spk2utt", "utt2dur")
-OPTIONAL = (
-    "text",
-    "segments",
-    "utt2domain",
-    "accomp.scp",
-    "utt2channel",
-    "utt2accomp_channel",
-    "pairs",
-    "time_map.scp",
-)
+TRAITS = ("text", "utt2domain", "utt2channel", "utt2accomp_channel", "utt2sentence")
+"""Optional tables that say something of utterances."""
+OPTIONAL = (*TRAITS, "segments", "accomp.scp", "pairs", "time_map.scp")
 
 
 @dataclass
@@ -120,6 +113,7 @@ class _Builder:
             accomp_channel=accomp_channel,
             text=tables["text"].rows.get(key),
             recording=recording if source.name == "segments" else None,
+            sentence=self._sentence(key),
         )
 
     def _row(self, table: str, key: str) -> str:
@@ -148,6 +142,14 @@ class _Builder:
             raise _Unusable(f"{table} gives channel '{value}', wanted 0, 1, ...")
         return int(value)
 
+    def _sentence(self, key: str) -> str | None:
+        value = self.tables["utt2sentence"].rows.get(key)
+        if value is not None and len(value.split()) != 1:
+            message = f"'{key}' has sentence '{value}', wanted a name without blanks"
+            self.tables["utt2sentence"].complain(key, message)
+            return None
+        return value
+
     def _duration(
         self, key: str, wav: Path, channel: int | None, start: float | None, end: float | None
     ) -> float:
@@ -169,7 +171,7 @@ class _Builder:
         """Note the rows that belong to nothing."""
         recordings = set(self.tables["wav.scp"].rows)
         keys = set(self.keys())
-        for name in ("utt2spk", "utt2dur", "text", "utt2domain", *OPTIONAL[4:6], "accomp.scp"):
+        for name in ("utt2spk", "utt2dur", *TRAITS, "accomp.scp"):
             owners = recordings if name == "accomp.scp" else keys
             for key in self.tables[name].rows:
                 if key not in owners:

@@ -8,9 +8,10 @@ The required tables map utterances to what is known of them::
 and the optional ones are `text`, `utt2domain` (speech where absent, as in Kaldi's corpora),
 `accomp.scp` (files joined by TAB are summed), `segments` (`utterance recording start end`; wav.scp
 and accomp.scp then list recordings), `utt2channel` and `utt2accomp_channel` (0-based; the mean of
-all channels where absent), `pairs` (`speech-utterance singing-utterance` with the same words) and
-`time_map.scp` (speech utterance to a TSV that maps its time to its pair's). JSON files beside them,
-such as a grammar, travel along.
+all channels where absent), `utt2sentence` (the name of what is said, the same for every speaker who
+says it: utterances of two speakers that share one are parallel), `pairs` (`speech-utterance
+singing-utterance` with the same words) and `time_map.scp` (speech utterance to a TSV that maps its
+time to its pair's). JSON files beside them, such as a grammar, travel along.
 
 Paths may hold spaces; relative ones start at the data dir. Tables are read in any order and
 written sorted bytewise, each atomically.
@@ -271,6 +272,8 @@ def _tables(data: DataDir, base: Path) -> dict[str, dict[str, str]]:
             tables["utt2channel"][key] = str(one.channel)
         if one.accomp_channel is not None:
             tables["utt2accomp_channel"][key] = str(one.accomp_channel)
+        if one.sentence is not None:
+            tables["utt2sentence"][key] = _word(one.sentence, "a sentence's name")
         if one.text is not None:
             tables["text"][key] = " ".join(one.text.split())
     tables["spk2utt"] = {
@@ -286,9 +289,9 @@ def _put(table: dict[str, str], key: str, value: str) -> None:
         raise DataError(f"recording '{key}' has two files: '{table[key]}' and '{value}'")
 
 
-def _word(name: str) -> str:
+def _word(name: str, what: str = "an id") -> str:
     if not name or name.split() != [name]:
-        raise DataError(f"'{name}' cannot be an id: ids hold no blanks; rename it")
+        raise DataError(f"'{name}' cannot be {what}: it must hold no blanks; rename it")
     return name
 
 

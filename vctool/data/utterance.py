@@ -37,6 +37,8 @@ class Utterance:
     """The words."""
     recording: str | None = None
     """Name of the recording that it is a segment of; its own id where None."""
+    sentence: str | None = None
+    """Name of what is said, shared by the speakers who say the same: what parallel means here."""
 
     def load(self, rate: int) -> np.ndarray:
         """Read the voice, (T,) float32, at a sampling rate [Hz].
