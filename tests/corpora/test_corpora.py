@@ -9,7 +9,7 @@ from vctool.corpora.survey import survey, word
 from vctool.data.datadir import DataDir, check
 from vctool.errors import ConfigError, DataError
 
-BROUGHT = ["librispeech", "mir1k", "musdb18", "ravdess"]
+BROUGHT = ["librispeech", "mir1k", "musdb18", "ravdess", "vcc2016"]
 """Corpora that a user must bring along."""
 
 
