@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Protocol
 
+from vctool.corpora.archive import Archive, Subset
 from vctool.corpora.report import Report
 from vctool.errors import DataError
 
@@ -28,6 +29,14 @@ class CorpusInfo:
     """Sampling rate [Hz]."""
     layout: str
     """The files that `find` looks for, below `--downloads` or a folder in it."""
+    archives: tuple[Archive, ...] = ()
+    """What is fetched whatever the subset; see `vctool.corpora.obtain`."""
+    subsets: tuple[Subset, ...] = ()
+    """Parts that `--subset` chooses among, in the order in which `--limit-hours` takes them."""
+    non_commercial: bool = False
+    """Whether the licence, or the lack of one, rules out commercial use."""
+    consent: str | None = None
+    """Where to ask for it and what for, where it lies behind a form or a person's consent."""
 
 
 class Corpus(Protocol):
