@@ -1,0 +1,188 @@
+"""Two scored systems against each other, utterance by utterance.
+
+The mean difference has a paired bootstrap interval (Efron, 1979) and the two-sided p of Wilcoxon's
+signed-rank test (1945), which asks nothing of how the differences are distributed.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vctool.errors import DataError
+from vctool.metrics.bootstrap import interval, ratio, resample_counts
+from vctool.metrics.table import cell
+from vctool.stages.scoring import utterances
+
+SYSTEM = "model"
+"""The row that is compared: the system of an experiment, or the recordings of a scored folder."""
+RESAMPLES = 2000
+"""Bootstrap resamples of every interval."""
+LEAST = 2
+"""Fewest utterances in common."""
+NAMED = 3
+"""Utterances that are named where more are missing."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One measure of two systems on the utterances that both have."""
+
+    first: float
+    """Mean of the first system."""
+    second: float
+    """Mean of the second."""
+    low: float
+    """Lower end of the 95 % interval of `first - second`."""
+    high: float
+    p: float
+    """Of Wilcoxon's signed-rank test, two-sided, not corrected for the number of measures."""
+    count: int
+    """Utterances."""
+
+    @property
+    def value(self) -> float:
+        """Mean difference, first less second."""
+        return self.first - self.second
+
+    @property
+    def certain(self) -> bool:
+        """Whether zero lies outside the interval."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found."""
+
+    differences: dict[str, Difference]
+    """By measure."""
+    only: tuple[tuple[str, ...], tuple[str, ...]]
+    """Utterances that only the first, only the second has."""
+    left_out: dict[str, str]
+    """Measures that were not compared, and why."""
+
+
+def compare(first: Path, second: Path, seed: int = 0) -> Comparison:
+    """Compare the systems of two scored folders (`exp/<name>`, or `--out` of `vctool evaluate`).
+
+    Args:
+        first: folder with results.json and utterances.tsv.
+        second: another.
+        seed: of the bootstrap.
+
+    Raises:
+        DataError: a folder was not scored, the two were scored on different recordings, or they
+            have fewer than `LEAST` utterances in common.
+    """
+    hashes = [_data_hash(folder) for folder in (first, second)]
+    if hashes[0] != hashes[1]:
+        raise DataError(
+            f"{first} and {second}: scored on different recordings (data {hashes[0]} and "
+            f"{hashes[1]}), so their utterances cannot be paired; score both on the same"
+        )
+    tables = [_own(folder) for folder in (first, second)]
+    names = [sorted({name for one in table.values() for name in one}) for table in tables]
+    common = set(names[0]) & set(names[1])
+    if len(common) < LEAST:
+        raise DataError(
+            f"{first} and {second}: have {len(common)} utterances in common; "
+            f"at least {LEAST} are needed"
+        )
+    differences: dict[str, Difference] = {}
+    left_out: dict[str, str] = {}
+    for measure in dict.fromkeys([*tables[0], *tables[1]]):
+        absent = [
+            str(place)
+            for place, table in zip((first, second), tables, strict=True)
+            if measure not in table
+        ]
+        if absent:
+            left_out[measure] = f"not measured in {absent[0]}"
+            continue
+        one, other = tables[0][measure], tables[1][measure]
+        paired = sorted(one.keys() & other.keys())
+        if len(paired) < LEAST:
+            left_out[measure] = f"has a value in both for {len(paired)} utterances only"
+            continue
+        values = [np.array([side[name] for name in paired]) for side in (one, other)]
+        differences[measure] = difference(values[0], values[1], seed)
+    only = (
+        tuple(name for name in names[0] if name not in common),
+        tuple(name for name in names[1] if name not in common),
+    )
+    return Comparison(differences, only, left_out)
+
+
+def difference(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Difference:
+    """Compare two systems' values (N,) of the same utterances; finite, N >= 2."""
+    apart = first - second
+    counts = resample_counts(len(apart), RESAMPLES, seed)
+    low, high = interval(ratio(apart, np.ones(len(apart))).draws(counts))
+    return Difference(
+        float(first.mean()), float(second.mean()), low, high, signed_rank(apart), len(apart)
+    )
+
+
+def signed_rank(apart: np.ndarray) -> float:
+    """Return the two-sided p of Wilcoxon's signed-rank test; utterances that tie are left out."""
+    from scipy.stats import wilcoxon
+
+    apart = apart[apart != 0]
+    return float(wilcoxon(apart).pvalue) if len(apart) else 1.0
+
+
+def lines(found: Comparison, first: Path, second: Path) -> list[str]:
+    """Lay a comparison out for the terminal, as a Markdown table."""
+    told = [
+        f"a = {first}, b = {second}; the same utterances, a less b with 95 % intervals; * where "
+        "zero lies outside. p: Wilcoxon's signed ranks, not corrected for the number of measures.",
+        "",
+        "| measure | a | b | a - b | | p | n |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for measure, one in found.differences.items():
+        apart = f"{cell(one.value)} ({cell(one.low)}..{cell(one.high)})"
+        mark = "*" if one.certain else ""
+        values = f"{cell(one.first)} | {cell(one.second)} | {apart} | {mark}"
+        told.append(f"| {measure} | {values} | {_probability(one.p)} | {one.count} |")
+    told += [f"not compared: {measure}: {why}" for measure, why in found.left_out.items()]
+    for folder, names in zip((first, second), found.only, strict=True):
+        if names:
+            told.append(f"only in {folder}: {_few(names)}")
+    return told
+
+
+def _own(folder: Path) -> dict[str, dict[str, float]]:
+    """Return `values[measure][utterance]` of the folder's own system."""
+    path = folder / utterances.NAME
+    found = {
+        measure: rows[SYSTEM] for measure, rows in utterances.read(path).items() if SYSTEM in rows
+    }
+    if not found:
+        raise DataError(f"{path}: has no row '{SYSTEM}'; run stage 6 (evaluate) again")
+    return found
+
+
+def _data_hash(folder: Path) -> str:
+    path = folder / "results.json"
+    try:
+        found: Mapping[str, object] = json.loads(path.read_text("utf-8"))
+        return str(found["data_hash"])
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: no such file; `vctool evaluate` scores an experiment or a folder"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not the results of stage 6 ({error}); score it again") from None
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _probability(p: float) -> str:
+    return f"{p:.2g}" if p >= 1e-4 else "< 0.0001"
