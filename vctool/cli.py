@@ -245,6 +245,17 @@ def show(
 
 
 @app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="A scored experiment, or --out of evaluate.")],
+    second: Annotated[Path, typer.Argument(help="Another, scored on the same recordings.")],
+) -> None:
+    """Compare two scored systems, utterance by utterance."""
+    from vctool.stages.scoring import compare as comparing
+
+    print("\n".join(comparing.lines(comparing.compare(first, second), first, second)))
+
+
+@app.command()
 def convert(
     inputs: Annotated[list[str], typer.Argument(help="Recordings, folders or globs.")],
     accomp: Annotated[
