@@ -1,0 +1,187 @@
+"""The scoreboard of voice conversion: every system on every measure, with paired intervals.
+
+    task = VoiceTask(16000, sources, targets, target_recordings, target_training, source_training)
+    board = VoiceBoard(task)
+    board.add("copy", sources)
+    board.add("model", outputs)
+    print(markdown(board.scores()))
+
+Systems' waves are in the order of the sources. Row `target` is the target's own held-out
+recordings: of the same sentences where the task is parallel. Spectrum, pitch and voice are
+compared with the target's training recordings, so that row has its own distance from them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from vctool.metrics import content, table
+from vctool.metrics.bootstrap import Pooled, ratio
+from vctool.metrics.pitch import at_scoring_rate
+from vctool.metrics.spectral import bands_db
+from vctool.metrics.table import COPY, Layout, Measure, Scores
+from vctool.workers import WorkerPool
+
+__all__ = ["COPY", "MEASURES", "REAL", "Scores", "VoiceBoard", "VoiceTask", "markdown"]
+
+REAL = "target"
+"""The row of the target's own recordings."""
+
+MEASURES: dict[str, Measure] = {
+    "content": Measure(
+        "content kept", "share", "higher", "own source nearest among all sources", gap=False
+    ),
+    "cer": Measure("CER", "share", "lower", "characters misrecognised", gap=False),
+    "wer": Measure("WER", "share", "lower", "words misrecognised", gap=False),
+    "speaker_target": Measure(
+        "to target", "cosine", "higher", "speaker embedding to the target's training centroid"
+    ),
+    "speaker_source": Measure(
+        "to source", "cosine", "lower", "speaker embedding to the source's training centroid"
+    ),
+    "speaker_margin": Measure("margin", "cosine", "higher", "to target less to source"),
+    "eer": Measure(
+        "EER",
+        "share",
+        "higher",
+        "error of telling outputs from the target's held-out recordings by their cosine to its "
+        "centroid: 0.5 cannot be told apart",
+        of_set=True,
+    ),
+    "f0_rmse": Measure("F0 RMSE", "cents", "lower", "to the target's same sentence, both voiced"),
+    "f0_correlation": Measure("F0 corr.", "", "higher", "of log-F0, on the same frames"),
+    "voicing": Measure("voicing error", "share", "lower", "aligned frames that differ in voicing"),
+    "f0_distribution": Measure(
+        "F0 distribution",
+        "cents",
+        "lower",
+        "earth mover's distance of log-F0 to the target's training recordings",
+        of_set=True,
+    ),
+    "mcd": Measure("MCD", "dB", "lower", "mel-cepstral distortion to the same sentence"),
+    "modulation": Measure(
+        "modulation",
+        "dB",
+        "lower",
+        "distance of modulation spectra to the target's training recordings",
+        of_set=True,
+    ),
+    "gv_ratio": Measure(
+        "GV ratio",
+        "",
+        "real",
+        "global variance over that of the target's training recordings: 1 is natural, "
+        "less is blurred",
+        of_set=True,
+    ),
+    "dnsmos_ovrl": Measure("DNSMOS", "MOS", "higher", "predicted overall quality", gap=False),
+    "dnsmos_sig": Measure("SIG", "MOS", "higher", "predicted quality of the speech", gap=False),
+    "dnsmos_bak": Measure("BAK", "MOS", "higher", "predicted absence of noise", gap=False),
+    "dnsmos_p808": Measure("P.808", "MOS", "higher", "predicted opinion of listeners", gap=False),
+}
+"""Columns of the table."""
+
+
+@dataclass(frozen=True)
+class VoiceTask:
+    """What the outputs of every system are measured against; all waves (T,) at one rate."""
+
+    rate: int
+    """[Hz]."""
+    sources: Sequence[np.ndarray]
+    """The held-out utterances that were converted."""
+    targets: Sequence[np.ndarray] | None
+    """The target's recordings of the same sentences, in the same order; None: not parallel."""
+    target_recordings: Sequence[np.ndarray]
+    """Held-out recordings of the target, of any sentences; never empty."""
+    target_training: Sequence[np.ndarray]
+    """Recordings of the target that are not scored: the reference of voice and distributions."""
+    source_training: Sequence[np.ndarray]
+    """Recordings of the source that are not scored: its voice."""
+    texts: Sequence[str] | None = None
+    """The words of every source, where they are known."""
+
+
+class VoiceBoard:
+    """Measures systems one by one, and sets them beside each other.
+
+    The target's recordings are measured at once. A system that is added again replaces its old
+    row, so a script can score one model after another beside anchors that were measured once.
+    """
+
+    def __init__(self, task: VoiceTask, nj: int = 1) -> None:
+        """Analyse sources and references on `nj` processes."""
+        self.task = task
+        self.nj = nj
+        self.not_run: dict[str, str] = {}
+        """Measures that could not be taken, each with the reason."""
+        self.pooled: dict[str, dict[str, Pooled]] = {}
+        self._bands = self._all(_bands, task.sources)
+        if task.targets is not None:
+            assert len(task.targets) == len(task.sources), "one target a source"
+        self.pooled[REAL] = self._measure(
+            task.target_recordings if task.targets is None else task.targets, real=True
+        )
+
+    def add(self, name: str, waves: Sequence[np.ndarray]) -> None:
+        """Measure a system.
+
+        Args:
+            name: its row in the table; `copy` is the one that gaps are closed from.
+            waves: one (T,) per source, in the sources' order.
+        """
+        assert name != REAL and len(waves) == len(self.task.sources), (name, len(waves))
+        self.pooled[name] = self._measure(waves)
+
+    def scores(self, resamples: int = 1000, seed: int = 0) -> Scores:
+        """Set all systems beside each other, with intervals from paired resamples."""
+        return table.tabulate(self.pooled, self.layout, resamples, seed)
+
+    def per_utterance(self) -> dict[str, dict[str, np.ndarray]]:
+        """Return the values (N,) of every source's conversion, `[measure][system]`.
+
+        The target is among the systems where the task is parallel; measures of a whole set, such
+        as the global-variance ratio, have no such values.
+        """
+        return table.per_utterance(self.pooled, self.layout)
+
+    @property
+    def layout(self) -> Layout:
+        """How the table is laid out."""
+        paired = frozenset(MEASURES) if self.task.targets is not None else frozenset[str]()
+        return Layout(MEASURES, REAL, paired)
+
+    def settings(self) -> dict[str, str]:
+        """Spell out how every measure is taken."""
+        size = len(self.task.sources)
+        return {
+            "content kept": f"top-1 of {size} sources (chance {1 / size:.3f}), cepstra c1-c12 "
+            "without level or F0, mean and variance normalised",
+        }
+
+    def _measure(self, waves: Sequence[np.ndarray], real: bool = False) -> dict[str, Pooled]:
+        pooled: dict[str, Pooled] = {}
+        if not real or self.task.targets is not None:
+            hits = content.retrieve(self._all(_bands, waves), self._bands)
+            pooled["content"] = ratio(hits, np.ones(len(hits)))
+        return pooled
+
+    def _all(
+        self, of_one: Callable[..., np.ndarray], waves: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        one = partial(of_one, rate=self.task.rate)
+        if self.nj == 1 or len(waves) < 8:
+            return [one(wave) for wave in waves]
+        with WorkerPool(self.nj) as pool:
+            return list(pool.map(one, waves, chunksize=4))
+
+
+def _bands(wave: np.ndarray, rate: int) -> np.ndarray:
+    return bands_db(at_scoring_rate(wave, rate))
+
+
+def markdown(scores: Scores) -> str:
+    """Lay the values out as a table: one line per system, one column per measure."""
+    return table.markdown(scores, MEASURES)
