@@ -1,0 +1,228 @@
+"""report.html: RESULTS.md as one file that opens from disk, with players and without a network.
+
+The text is that of RESULTS.md, so the two cannot disagree. Sounds (FLAC) and plots (PNG) are data
+URIs; a content security policy forbids the browser to load anything else.
+"""
+
+import base64
+import html
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+
+from vctool.data.atomic import write_text
+
+NAME = "report.html"
+LONGEST = 20.0
+"""Players hold at most this much of a recording [s]; with three utterances and ten rows, a page
+stays below 20 MB at 44.1 kHz."""
+PLAYERS = "Listen"
+"""Heading of the players; they stand before the second heading of the text."""
+POLICY = "default-src 'none'; img-src data:; media-src data:; " + (
+    "style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+)
+
+STYLE = """
+:root { color-scheme: light dark; --line: #8886; --mark: #4a90d922; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { border: 1px solid var(--line); padding: .25rem .55rem; text-align: right; }
+th:first-child, td:first-child { text-align: left; white-space: nowrap; }
+th { cursor: pointer; user-select: none; vertical-align: bottom; }
+th[data-down]::after { content: " \\2193"; } th[data-up]::after { content: " \\2191"; }
+tr.model { background: var(--mark); font-weight: 600; }
+td .interval { display: block; opacity: .65; font-size: .8em; white-space: nowrap; }
+img { max-width: 100%; }
+.players { display: grid; grid-template-columns: max-content minmax(12rem, 26rem) 1fr;
+  gap: .35rem 1rem; align-items: center; }
+.players small { opacity: .75; } audio { width: 100%; height: 2.2rem; }
+"""
+SCRIPT = """
+document.addEventListener("play", (event) => {  // one sound at a time
+  for (const other of document.querySelectorAll("audio"))
+    if (other !== event.target) other.pause();
+}, true);
+for (const head of document.querySelectorAll("th"))
+  head.addEventListener("click", () => {  // sort by a column; what has no number stays below
+    const place = head.cellIndex, table = head.closest("table"), down = !("down" in head.dataset);
+    for (const other of table.querySelectorAll("th")) {
+      delete other.dataset.up; delete other.dataset.down;
+    }
+    head.dataset[down ? "down" : "up"] = "";
+    const key = (row) => parseFloat(row.cells[place].textContent);
+    const compare = (a, b) => {
+      const [x, y] = [key(a), key(b)];
+      if (isNaN(x) && isNaN(y))
+        return a.cells[place].textContent.localeCompare(b.cells[place].textContent);
+      return isNaN(x) ? 1 : isNaN(y) ? -1 : down ? y - x : x - y;
+    };
+    const body = table.tBodies[0];
+    body.append(...[...body.rows].sort(compare));
+  });
+"""
+
+
+class Exhibit(NamedTuple):
+    """One utterance to look at and listen to."""
+
+    name: str
+    """The utterance."""
+    waves: Mapping[str, np.ndarray]
+    """(T,) by row of the table."""
+    plot: Path | None = None
+    """Its spectrograms, a PNG."""
+
+
+def write(
+    folder: Path,
+    text: str,
+    exhibits: Sequence[Exhibit],
+    rate: int,
+    meanings: Mapping[str, str],
+) -> Path:
+    """Write report.html.
+
+    Args:
+        folder: gets the page; the plots that the text names lie below it.
+        text: RESULTS.md.
+        exhibits: utterances with players.
+        rate: of their waves [Hz].
+        meanings: what every row is, by its name.
+
+    Returns:
+        The page's path.
+    """
+    path = folder / NAME
+    write_text(path, page(folder, text, exhibits, rate, meanings))
+    return path
+
+
+def page(
+    folder: Path,
+    text: str,
+    exhibits: Sequence[Exhibit],
+    rate: int,
+    meanings: Mapping[str, str],
+) -> str:
+    """Lay the page out; arguments as of `write`."""
+    shown = {exhibit.plot.resolve() for exhibit in exhibits if exhibit.plot is not None}
+    blocks = list(_blocks(text, folder, shown))
+    headings = [place for place, block in enumerate(blocks) if block.startswith("<h2>")]
+    if exhibits:
+        place = headings[0] if headings else len(blocks)
+        blocks[place:place] = list(_players(exhibits, rate, meanings))
+    title = next((line[2:] for line in text.splitlines() if line.startswith("# ")), "results")
+    return "\n".join(
+        [
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{html.escape(title)}</title>",
+            f"<style>{STYLE}</style></head><body>",
+            *blocks,
+            f"<script>{SCRIPT}</script></body></html>\n",
+        ]
+    )
+
+
+def _players(exhibits: Sequence[Exhibit], rate: int, meanings: Mapping[str, str]) -> Iterator[str]:
+    yield f"<h2>{PLAYERS}</h2>"
+    for exhibit in exhibits:
+        yield f"<h3>{html.escape(exhibit.name)}</h3>"
+        yield '<div class="players">'
+        for label, wave in exhibit.waves.items():
+            cut = f" (the first {LONGEST:g} s)" if len(wave) > LONGEST * rate else ""
+            yield (
+                f"<span>{html.escape(label)}</span>"
+                f'<audio controls preload="none" src="{sound_uri(wave, rate)}"></audio>'
+                f"<small>{html.escape(meanings.get(label, '') + cut)}</small>"
+            )
+        yield "</div>"
+        if exhibit.plot is not None:
+            yield _image(exhibit.plot, exhibit.name)
+
+
+def sound_uri(wave: np.ndarray, rate: int) -> str:
+    """Turn the first `LONGEST` seconds of a wave (T,) into a data URI of FLAC in 16 bits.
+
+    A wave that exceeds full scale is scaled to it.
+    """
+    wave = wave[: round(LONGEST * rate)]
+    wave = wave / max(float(np.max(np.abs(wave), initial=0.0)), 1.0)
+    samples = np.clip(np.rint(wave * 32768.0), -32768, 32767).astype(np.int16)
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format="FLAC", subtype="PCM_16")
+    return f"data:audio/flac;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
+
+
+def _image(path: Path, title: str) -> str:
+    coded = base64.b64encode(path.read_bytes()).decode("ascii")
+    return f'<p><img alt="{html.escape(title)}" src="data:image/png;base64,{coded}"></p>'
+
+
+def _blocks(text: str, folder: Path, left_out: set[Path]) -> Iterator[str]:
+    """Turn what RESULTS.md is made of into HTML: headings, lists, tables, images, paragraphs.
+
+    Args:
+        text: the Markdown.
+        folder: where its images lie.
+        left_out: images that stand elsewhere on the page.
+    """
+    for kind, group in groupby(text.splitlines(), _kind):
+        lines = list(group)
+        if kind == "heading":
+            for line in lines:
+                level = len(line) - len(line.lstrip("#"))
+                yield f"<h{level}>{_inline(line.lstrip('#').strip())}</h{level}>"
+        elif kind == "list":
+            items = "".join(f"<li>{_inline(line[2:])}</li>" for line in lines)
+            yield f"<ul>{items}</ul>"
+        elif kind == "table":
+            yield _table(lines)
+        elif kind == "image":
+            for line in lines:
+                found = re.fullmatch(r"!\[(.*)\]\((.*)\)", line)
+                assert found is not None, line
+                path = folder / found[2]
+                if path.resolve() not in left_out:
+                    yield _image(path, found[1])
+        elif kind == "text":
+            yield f"<p>{_inline(' '.join(lines))}</p>"
+
+
+def _kind(line: str) -> str:
+    if not line.strip():
+        return ""
+    starts = {"#": "heading", "- ": "list", "|": "table", "![": "image"}
+    return next((kind for start, kind in starts.items() if line.startswith(start)), "text")
+
+
+def _table(lines: Sequence[str]) -> str:
+    rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines]
+    head = "".join(f"<th>{_inline(cell)}</th>" for cell in rows[0])
+    body = ""
+    for row in rows[2:]:  # the second line is the rule below the heads
+        kind = ' class="model"' if row[0] == "model" else ""
+        body += f"<tr{kind}>{''.join(f'<td>{_value(cell)}</td>' for cell in row)}</tr>"
+    table = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return f'<div class="wide"><table>{table}</table></div>'
+
+
+def _value(cell: str) -> str:
+    """Set the interval of a value such as `0.71 (0.65..0.78)` below it."""
+    return re.sub(r" (\(\S+\.\.\S+\))", r' <span class="interval">\1</span>', _inline(cell))
+
+
+def _inline(text: str) -> str:
+    """Escape a text, and set what is bold, slanted or code in it."""
+    text = html.escape(text)
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
+    text = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", text)
+    return re.sub(r"\*(.+?)\*", r"<i>\1</i>", text)
