@@ -11,18 +11,15 @@ recordings: of the same sentences where the task is parallel. Spectrum, pitch an
 compared with the target's training recordings, so that row has its own distance from them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from vctool.metrics import content, table
+from vctool.metrics import content, f0_error, mcd, modulation, table
 from vctool.metrics.bootstrap import Pooled, ratio
-from vctool.metrics.pitch import at_scoring_rate
-from vctool.metrics.spectral import bands_db
 from vctool.metrics.table import COPY, Layout, Measure, Scores
-from vctool.workers import WorkerPool
+from vctool.metrics.voice_analysis import VoiceAnalysis, analyse_all
 
 __all__ = ["COPY", "MEASURES", "REAL", "Scores", "VoiceBoard", "VoiceTask", "markdown"]
 
@@ -52,7 +49,9 @@ MEASURES: dict[str, Measure] = {
     ),
     "f0_rmse": Measure("F0 RMSE", "cents", "lower", "to the target's same sentence, both voiced"),
     "f0_correlation": Measure("F0 corr.", "", "higher", "of log-F0, on the same frames"),
-    "voicing": Measure("voicing error", "share", "lower", "aligned frames that differ in voicing"),
+    "f0_voicing": Measure(
+        "voicing error", "share", "lower", "aligned frames that differ in voicing"
+    ),
     "f0_distribution": Measure(
         "F0 distribution",
         "cents",
@@ -118,12 +117,16 @@ class VoiceBoard:
         self.not_run: dict[str, str] = {}
         """Measures that could not be taken, each with the reason."""
         self.pooled: dict[str, dict[str, Pooled]] = {}
-        self._bands = self._all(_bands, task.sources)
-        if task.targets is not None:
-            assert len(task.targets) == len(task.sources), "one target a source"
-        self.pooled[REAL] = self._measure(
-            task.target_recordings if task.targets is None else task.targets, real=True
-        )
+        self.analyses: dict[str, list[VoiceAnalysis]] = {}
+        """Of every system's waves."""
+        self.sources = analyse_all(task.sources, task.rate, nj)
+        self.reference = analyse_all(task.target_training, task.rate, nj)
+        parallel = task.targets is not None
+        assert task.targets is None or len(task.targets) == len(task.sources), "one target a source"
+        real = task.targets if task.targets is not None else task.target_recordings
+        self.analyses[REAL] = analyse_all(real, task.rate, nj)
+        self.targets = self.analyses[REAL] if parallel else None
+        self.pooled[REAL] = self._measure(real, self.analyses[REAL], same_sentences=parallel)
 
     def add(self, name: str, waves: Sequence[np.ndarray]) -> None:
         """Measure a system.
@@ -133,7 +136,10 @@ class VoiceBoard:
             waves: one (T,) per source, in the sources' order.
         """
         assert name != REAL and len(waves) == len(self.task.sources), (name, len(waves))
-        self.pooled[name] = self._measure(waves)
+        same = name == COPY and all(a is b for a, b in zip(waves, self.task.sources, strict=True))
+        found = self.sources if same else analyse_all(waves, self.task.rate, self.nj)
+        self.pooled[name] = self._measure(waves, found)
+        self.analyses[name] = found
 
     def scores(self, resamples: int = 1000, seed: int = 0) -> Scores:
         """Set all systems beside each other, with intervals from paired resamples."""
@@ -159,27 +165,31 @@ class VoiceBoard:
         return {
             "content kept": f"top-1 of {size} sources (chance {1 / size:.3f}), cepstra c1-c12 "
             "without level or F0, mean and variance normalised",
+            "F0": f0_error.SETTINGS,
+            "MCD": mcd.SETTINGS,
+            "modulation, GV ratio": modulation.SETTINGS,
         }
 
-    def _measure(self, waves: Sequence[np.ndarray], real: bool = False) -> dict[str, Pooled]:
-        pooled: dict[str, Pooled] = {}
-        if not real or self.task.targets is not None:
-            hits = content.retrieve(self._all(_bands, waves), self._bands)
+    def _measure(
+        self,
+        waves: Sequence[np.ndarray],
+        analyses: Sequence[VoiceAnalysis],
+        same_sentences: bool = True,
+    ) -> dict[str, Pooled]:
+        """Take every measure of a system; in the order of the sources, or of any recordings."""
+        pooled = {
+            "f0_distribution": f0_error.distribution(analyses, self.reference),
+            "modulation": modulation.distance(analyses, self.reference),
+            "gv_ratio": modulation.variance_ratio(analyses, self.reference),
+        }
+        if same_sentences:
+            hits = content.retrieve([a.bands for a in analyses], [s.bands for s in self.sources])
             pooled["content"] = ratio(hits, np.ones(len(hits)))
+        if same_sentences and self.targets is not None:
+            paths = mcd.align_all(analyses, self.targets)
+            pooled["mcd"] = mcd.pooled(analyses, self.targets, paths)
+            pooled |= f0_error.pooled(analyses, self.targets, paths)
         return pooled
-
-    def _all(
-        self, of_one: Callable[..., np.ndarray], waves: Sequence[np.ndarray]
-    ) -> list[np.ndarray]:
-        one = partial(of_one, rate=self.task.rate)
-        if self.nj == 1 or len(waves) < 8:
-            return [one(wave) for wave in waves]
-        with WorkerPool(self.nj) as pool:
-            return list(pool.map(one, waves, chunksize=4))
-
-
-def _bands(wave: np.ndarray, rate: int) -> np.ndarray:
-    return bands_db(at_scoring_rate(wave, rate))
 
 
 def markdown(scores: Scores) -> str:
