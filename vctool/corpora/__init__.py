@@ -1,4 +1,4 @@
-"""One file per corpus: `download(root)`, `find(downloads)` and `prepare(source, out)`.
+"""One file per corpus: `INFO`, `find(downloads)` and `prepare(source, out)`.
 
 The tree is the registry: a file here that defines `INFO` is a corpus of its own name, found
 without importing it. `from_wavs` prepares a user's own folder and is therefore no corpus.
@@ -31,6 +31,35 @@ def get(name: str) -> ModuleType:
     if name not in _having(_PREPARE):
         raise ConfigError(f"corpus: no corpus '{name}'{suggest(name, names())}")
     return importlib.import_module(f"vctool.corpora.{name}")
+
+
+def download(
+    name: str, root: Path, subset: str | None = None, limit_hours: float | None = None
+) -> Path:
+    """Fetch a corpus, or build one that is built here; return what its `prepare` takes.
+
+    Args:
+        name: the corpus.
+        root: folder of all corpora.
+        subset: names of parts with commas between them, or `all`; the usual parts where not given.
+        limit_hours: take the corpus's parts in their order as long as they stay within this [h].
+
+    Raises:
+        ConfigError: there is no such corpus or part.
+        DataError: it lies behind a form and has not been brought, or cannot be fetched.
+    """
+    from vctool.corpora.obtain import choose, obtain
+
+    module = get(name)
+    if hasattr(module, "download"):
+        choose(module.INFO, subset, limit_hours)  # refuses parts of what has none
+        built: Path = module.download(root)
+        return built
+    folder = root / name
+    if module.INFO.consent is None or not folder.is_dir():
+        obtain(module.INFO, root, subset, limit_hours)
+    found: Path = module.find(folder)
+    return found
 
 
 def _having(pattern: re.Pattern[str]) -> list[str]:

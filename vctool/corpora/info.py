@@ -40,12 +40,12 @@ class CorpusInfo:
 
 
 class Corpus(Protocol):
-    """What a module in this folder offers."""
+    """What a module in this folder offers.
+
+    One that is built here, not fetched, also has `download(root) -> Path`, which builds it.
+    """
 
     INFO: CorpusInfo
-
-    def download(self, root: Path) -> Path:
-        """Fetch or build the corpus below a folder; return the corpus's own folder."""
 
     def find(self, downloads: Path) -> Path:
         """Return the corpus's folder: the one given, or one directly in it."""
@@ -54,15 +54,20 @@ class Corpus(Protocol):
         """Write the data dirs out/train, out/dev and out/test."""
 
 
-def cannot_fetch(info: CorpusInfo) -> NoReturn:
-    """Tell that a corpus must be brought along, and how.
+def cannot_fetch(info: CorpusInfo, root: Path = Path("data/corpora")) -> NoReturn:
+    """Tell that a corpus must be brought along: where to ask for it, and what to put where.
+
+    Args:
+        info: the corpus.
+        root: folder of all corpora.
 
     Raises:
         DataError: always.
     """
+    how = info.consent or f"its publisher offers no file to fetch; get it from {info.homepage}"
     raise DataError(
-        f"corpus {info.name}: fetching is not available in this version; get {info.title} from "
-        f"{info.homepage} and pass --downloads DIR with {info.layout}"
+        f"corpus {info.name}: {how.rstrip('.')}; then put it into {root / info.name}, or pass "
+        f"--downloads DIR, with {info.layout}"
     )
 
 
@@ -80,7 +85,10 @@ def locate(downloads: Path, info: CorpusInfo, patterns: Iterable[str]) -> Path:
     if not downloads.is_dir():
         raise DataError(f"--downloads {downloads}: no such folder")
     patterns = tuple(patterns)
-    children = sorted(path for path in downloads.iterdir() if path.is_dir())
+    # what is half unpacked lies in hidden folders
+    children = sorted(
+        path for path in downloads.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
     # a folder that carries the corpus's name goes before one that merely has its shape
     children.sort(key=lambda path: not _plain(path.name).startswith(_plain(info.name)))
     for folder in (downloads, *children):
