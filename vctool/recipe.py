@@ -5,21 +5,28 @@ budget. It owns the three folders that stages write to: `data/`, `dump/` and `ex
 folder that the command runs in.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from vctool.config import PROJECT_ROOT, Config, Tree, build, merge, override, read_yaml, suggest
 from vctool.engine.settings import TrainConfig
 from vctool.errors import ConfigError
 from vctool.features.settings import FeatureConfig
 
+PLAIN_NAME = r"[\w.+-]+"
+"""What an experiment may be called, as a regular expression: a folder is named after it."""
+
 
 class CorpusConfig(Config):
     """Which corpus plays which role; a family names the roles it needs."""
+
+    # `--set corpus.source=19` names a speaker of LibriSpeech, and YAML reads a number there
+    model_config = ConfigDict(coerce_numbers_to_str=True)
 
     speech: str | None = None
     """Corpus of the speech domain."""
@@ -131,12 +138,37 @@ def resolve(tree: Tree, where: str) -> Recipe:
     if isinstance(tree.get("features"), str):
         tree = merge(tree, {"features": read_yaml(PROJECT_ROOT / tree["features"])})
     recipe = build(Recipe, tree, where)
+    _check_roles(recipe.corpus, where)
     try:
         name = recipe.name.format(corpus=recipe.corpus)
     except (KeyError, AttributeError, ValueError, IndexError) as error:
         reason = f"cannot be filled in: {error}"
         raise ConfigError(f"{where}: name = '{recipe.name}': {reason}") from None
+    if not re.fullmatch(PLAIN_NAME, name):  # a speaker's name is part of it, and of a path
+        raise ConfigError(f"{where}: name = '{recipe.name}': becomes '{name}', which is no name")
     return recipe.model_copy(update={"name": name})
+
+
+def _check_roles(corpus: CorpusConfig, where: str) -> None:
+    """See that roles are either two speakers of one corpus, or domains."""
+    speakers = corpus.source, corpus.target
+    if corpus.name is None:
+        if speakers != (None, None):
+            who = " and ".join(speaker for speaker in speakers if speaker is not None)
+            raise ConfigError(
+                f"{where}: corpus names the speakers {who} but not their corpus; set corpus.name, "
+                "or take a recipe between speakers, such as vcc2016_cyclegan_vc"
+            )
+        return
+    if corpus.speech is not None or corpus.singing is not None:
+        raise ConfigError(
+            f"{where}: corpus has name '{corpus.name}' beside speech or singing; roles are either "
+            "the speakers of one corpus or two domains"
+        )
+    if (speakers[0] is None) != (speakers[1] is None):
+        raise ConfigError(f"{where}: corpus.source and corpus.target go together; set both")
+    if speakers[0] is not None and speakers[0] == speakers[1]:
+        raise ConfigError(f"{where}: corpus.source and corpus.target are both '{speakers[0]}'")
 
 
 def show(recipe: Recipe, field: str | None = None) -> str:

@@ -2,8 +2,8 @@
 
 Files that lie in the folder itself belong to a speaker of the folder's name. Recordings above half
 a minute are cut into segments where the voice sounds. Whole speakers are held out where there are
-eight or more, otherwise whole recordings of each where a speaker has ten or more, and otherwise
-the end or the beginning of what a speaker recorded.
+eight or more and not all of them are to be trained on, otherwise whole recordings of each where a
+speaker has ten or more, and otherwise the end or the beginning of what a speaker recorded.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +29,7 @@ def prepare(
     *,
     domain: str,
     accomp_dir: Path | None = None,
+    every_speaker: bool = False,
     seed: int = 0,
     nj: int = 1,
 ) -> Report:
@@ -40,6 +41,8 @@ def prepare(
         domain: `speech`, `singing`, or an instrument.
         accomp_dir: accompaniments, each at the same place below it as its recording, or directly
             in it, and named like it but for the ending. Recordings without one are rejected.
+        every_speaker: keep every speaker in all splits, which conversion from one of them to
+            another needs, however many there are.
         seed: of the splits.
         nj: number of threads.
 
@@ -79,7 +82,7 @@ def prepare(
                     recording=recording if segmented else None,
                 )
             )
-    assigned, disjoint_by = _assign(recordings, seed, folder.name)
+    assigned, disjoint_by = _assign(recordings, seed, folder.name, every_speaker)
     notes = [f"{len(long)} long recordings cut into phrases"] if long else []
     return finish(
         out.name,
@@ -89,6 +92,15 @@ def prepare(
         rejected=rejected,
         notes=notes,
     )
+
+
+def speakers(folder: Path) -> list[str]:
+    """Name the speakers of a folder as `prepare` would, sorted.
+
+    Raises:
+        DataError: there is no such folder, no audio in it, or two names come out the same.
+    """
+    return sorted({speaker for speaker, _ in _names(folder, _audio_in(folder)).values()})
 
 
 def _audio_in(folder: Path) -> list[Path]:
@@ -157,13 +169,16 @@ def _match(
 
 
 def _assign(
-    recordings: dict[str, dict[str, list[Utterance]]], seed: int, purpose: str
+    recordings: dict[str, dict[str, list[Utterance]]],
+    seed: int,
+    purpose: str,
+    every_speaker: bool,
 ) -> tuple[list[tuple[Utterance, str]], str]:
     """Return every utterance with its split, and what the splits are disjoint by."""
     everything = [
         (speaker, made) for speaker in sorted(recordings) for made in recordings[speaker].values()
     ]
-    if len(recordings) >= splits.ENOUGH:
+    if len(recordings) >= splits.ENOUGH and not every_speaker:
         chosen = splits.by_group(dict.fromkeys(recordings, ""), seed, purpose)
         return [(one, chosen[speaker]) for speaker, made in everything for one in made], "speaker"
     assigned: list[tuple[Utterance, str]] = []
@@ -181,7 +196,7 @@ def _assign(
         assigned += [
             (one, split) for group, split in zip(groups, blocks, strict=True) for one in group
         ]
-    if {split for _, split in assigned} != set(SPLITS):
+    if {split for _, split in assigned} != set(SPLITS) and not every_speaker:
         # too little of every speaker for three splits each: one sequence of all
         pool = [one for _, made in everything for one in made]
         blocks = splits.by_block([one.duration for one in pool], seed, purpose)

@@ -6,18 +6,15 @@ and a corpus is prepared again only where that differs from what is asked for.
 
 import json
 import logging
-import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
-
-import yaml
 
 from vctool import corpora
-from vctool.config import PROJECT_ROOT, suggest
+from vctool.config import suggest
 from vctool.data.atomic import write_text
 from vctool.errors import ConfigError, DataError
-from vctool.recipe import Recipe, load, recipes
+from vctool.recipe import Recipe
+from vctool.stages import speakers
 
 SEED = 0
 """Seed of every split: fixed, so that experiments with other seeds are scored on the same data."""
@@ -26,9 +23,6 @@ DOWNLOADS = Path("data/corpora")
 """Where fetched and built corpora go."""
 
 SPLITS = ("train", "dev", "test")
-
-OWN_NAME = re.compile(r"\w[\w-]*")
-"""What a user's corpus may be called; folders, a recipe and an experiment are named after it."""
 
 logger = logging.getLogger(__name__)
 
@@ -54,10 +48,12 @@ def run(recipe: Recipe, *, downloads: Path | None = None, nj: int = 1) -> None:
         nj: number of processes.
 
     Raises:
+        ConfigError: no corpus has this name, or it lacks the speakers that the recipe names.
         DataError: a corpus is not in `downloads`, cannot be fetched, or is unusable.
     """
     for corpus in recipe.corpus.names:
         prepare(corpus, downloads=downloads, nj=nj)
+    speakers.check(recipe)
 
 
 def prepare(corpus: str, *, downloads: Path | None = None, nj: int = 1) -> Prepared:
@@ -116,54 +112,3 @@ def write_stamp(folder: Path, source: Path, summary: str) -> Prepared:
     write_text(stamp_path(folder), json.dumps(asdict(prepared), indent=1) + "\n")
     logger.info("%s: %s", folder, summary)
     return prepared
-
-
-def prepare_own(
-    wavs: Path,
-    *,
-    name: str,
-    domain: Literal["speech", "singing"],
-    accomp: Path | None = None,
-    base: str = "mini",
-    force: bool = False,
-) -> Path:
-    """Prepare a user's own recordings, and write a recipe that trains on them.
-
-    Args:
-        wavs: folder with `<speaker>/**/*.{wav,flac,mp3,ogg}`.
-        name: name of the corpus and of the recipe.
-        domain: what the recordings are.
-        accomp: folder of accompaniments, matched by file name.
-        base: recipe whose other corpus, features, model and budget are taken.
-        force: replace a recipe and data dirs of this name.
-
-    Returns:
-        The recipe's path.
-
-    Raises:
-        ConfigError: the name is a path, a built-in corpus or recipe, or there is no such base.
-        DataError: the folder holds no usable audio, or the name is taken.
-    """
-    if not OWN_NAME.fullmatch(name):
-        raise ConfigError(f"--name {name}: must be a name of letters, digits, _ and -, not a path")
-    if name in corpora.names():
-        raise ConfigError(f"--name {name}: is a built-in corpus; choose another name")
-    recipe = PROJECT_ROOT / "recipes" / f"{name}.yaml"
-    folder = Path("data") / name
-    taken = next((path for path in (recipe, folder) if path.exists()), None)
-    if taken is not None and not force:
-        raise DataError(f"--name {name}: {taken} exists; choose another name or add --force")
-    if base not in recipes():
-        raise ConfigError(f"--recipe {base}: no such recipe{suggest(base, recipes())}")
-    if base == name:
-        raise ConfigError(f"--recipe {base}: a recipe cannot be its own base; name another")
-    report = corpora.get("from_wavs").prepare(
-        wavs, folder, seed=SEED, domain=domain, accomp_dir=accomp
-    )
-    write_stamp(folder, wavs, str(report))
-    text = yaml.safe_dump(
-        {"base": f"recipes/{base}.yaml", "name": name, "corpus": {domain: name}}, sort_keys=False
-    )
-    write_text(recipe, f"# {domain} from {wavs}; everything else as in {base}.\n{text}")
-    load(name)
-    return recipe

@@ -28,7 +28,7 @@ from vctool.errors import DataError
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats, estimate, f0_range, voiced
 from vctool.recipe import Recipe
-from vctool.stages import plan
+from vctool.stages import plan, speakers
 from vctool.stages.extraction import Result, Task, Workers
 
 SPLITS = ("train", "dev", "test")
@@ -55,9 +55,11 @@ def run(recipe: Recipe, nj: int = 1, splits: Sequence[str] = SPLITS) -> None:
         splits: the splits; those that a corpus lacks are passed over, but for train.
 
     Raises:
+        ConfigError: the corpus lacks the speakers that the recipe names.
         DataError: a data dir is missing or unusable, or more than `MOST_LOST` of its utterances
             failed.
     """
+    speakers.check(recipe)
     kinds = plan.kinds(recipe)
     with Workers(nj) as workers:
         for corpus in recipe.corpus.names:

@@ -1,0 +1,140 @@
+"""A user's own recordings: data dirs of them, and a recipe that trains on them.
+
+The recipe either turns one domain into another, such as speech into singing, or one of the folder's
+speakers into another; which of the two follows from the recipe that it is laid over.
+"""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from vctool import corpora
+from vctool.config import PROJECT_ROOT, Tree, suggest
+from vctool.data.atomic import write_text
+from vctool.errors import ConfigError, DataError
+from vctool.recipe import load, recipes
+from vctool.stages.download import SEED, write_stamp
+from vctool.stages.speakers import require_speakers
+
+OWN_NAME = re.compile(r"\w[\w-]*")
+"""What a user's corpus may be called; folders, a recipe and an experiment are named after it."""
+
+BETWEEN_DOMAINS = "mini"
+"""Recipe that recordings of one domain are laid over unless another is named."""
+
+BETWEEN_SPEAKERS = "vcc2016_cyclegan_vc"
+"""Recipe that recordings of several speakers are laid over unless another is named."""
+
+
+def prepare_own(
+    wavs: Path,
+    *,
+    name: str,
+    domain: Literal["speech", "singing"] | None = None,
+    source: str | None = None,
+    target: str | None = None,
+    accomp: Path | None = None,
+    base: str | None = None,
+    force: bool = False,
+) -> Path:
+    """Prepare a user's own recordings, and write a recipe that trains on them.
+
+    Args:
+        wavs: folder with `<speaker>/**/*.{wav,flac,mp3,ogg}`.
+        name: name of the corpus and of the recipe.
+        domain: what the recordings are. A recipe between domains needs it; for one between
+            speakers it is speech where None.
+        source: speaker to convert from; the first in order of names where None.
+        target: speaker to convert to; the first other one where None.
+        accomp: folder of accompaniments, matched by file name.
+        base: recipe whose other corpus, features, model and budget are taken. Where None,
+            `BETWEEN_DOMAINS` if a domain and no speaker is given, else `BETWEEN_SPEAKERS`.
+        force: replace a recipe and data dirs of this name.
+
+    Returns:
+        The recipe's path.
+
+    Raises:
+        ConfigError: the name is a path, a built-in corpus or recipe; there is no such base, or it
+            does not go with the other arguments; or there are no such speakers.
+        DataError: the folder holds no usable audio, too little of a speaker, or the name is taken.
+    """
+    if base is None:
+        by_domain = domain is not None and source is None and target is None
+        base = BETWEEN_DOMAINS if by_domain else BETWEEN_SPEAKERS
+    recipe, folder = _places(name, base, force)
+    between_speakers = load(base).corpus.name is not None
+    if between_speakers:
+        if accomp is not None:
+            raise ConfigError(f"--accomp {accomp}: {base} converts between speakers, without any")
+        pair = _pair(wavs, source, target)
+        corpus: Tree = {"name": name, "source": pair[0], "target": pair[1]}
+        what = f"{pair[0]} to {pair[1]}, from {wavs}"
+    else:
+        if source is not None or target is not None:
+            raise ConfigError(f"--source, --target: {base} converts between domains; leave them")
+        if domain is None:
+            raise ConfigError(f"--recipe {base}: converts between domains; pass --domain")
+        corpus = {domain: name}
+        what = f"{domain} from {wavs}"
+    report = corpora.get("from_wavs").prepare(
+        wavs,
+        folder,
+        seed=SEED,
+        domain=domain or "speech",
+        accomp_dir=accomp,
+        every_speaker=between_speakers,
+    )
+    if between_speakers:
+        require_speakers(name, pair)
+    write_stamp(folder, wavs, str(report))
+    experiment = f"{name}_{{corpus.source}}_{{corpus.target}}" if between_speakers else name
+    text = yaml.safe_dump(
+        {"base": f"recipes/{base}.yaml", "name": experiment, "corpus": corpus},
+        sort_keys=False,
+        allow_unicode=True,
+    )
+    write_text(recipe, f"# {what}; everything else as in {base}.\n{text}")
+    load(name)
+    return recipe
+
+
+def _places(name: str, base: str, force: bool) -> tuple[Path, Path]:
+    """Return where the recipe and the data dirs go, if the names can be used."""
+    if not OWN_NAME.fullmatch(name):
+        raise ConfigError(f"--name {name}: must be a name of letters, digits, _ and -, not a path")
+    if name in corpora.names():
+        raise ConfigError(f"--name {name}: is a built-in corpus; choose another name")
+    recipe = PROJECT_ROOT / "recipes" / f"{name}.yaml"
+    folder = Path("data") / name
+    taken = next((path for path in (recipe, folder) if path.exists()), None)
+    if taken is not None and not force:
+        raise DataError(f"--name {name}: {taken} exists; choose another name or add --force")
+    if base not in recipes():
+        raise ConfigError(f"--recipe {base}: no such recipe{suggest(base, recipes())}")
+    if base == name:
+        raise ConfigError(f"--recipe {base}: a recipe cannot be its own base; name another")
+    return recipe, folder
+
+
+def _pair(wavs: Path, source: str | None, target: str | None) -> tuple[str, str]:
+    """Choose source and target among the speakers of a folder.
+
+    Raises:
+        ConfigError: there is only one, none of a name that is given, or both are one.
+    """
+    speakers: list[str] = corpora.get("from_wavs").speakers(wavs)
+    if len(speakers) < 2:
+        raise ConfigError(
+            f"{wavs}: holds one speaker, '{speakers[0]}', and conversion between speakers takes "
+            "two folders; for speech to singing and back pass --domain"
+        )
+    for option, speaker in (("--source", source), ("--target", target)):
+        if speaker is not None and speaker not in speakers:
+            raise ConfigError(f"{option} {speaker}: no such speaker{suggest(speaker, speakers)}")
+    if source is not None and source == target:
+        raise ConfigError(f"--source {source}: is also --target; name two speakers")
+    first = source or next(one for one in speakers if one != target)
+    return first, target or next(one for one in speakers if one != first)
