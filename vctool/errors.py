@@ -27,3 +27,7 @@ class CheckpointError(VctoolError):
 
 class TrainingError(VctoolError):
     """Training cannot go on: losses stay non-finite, or processes and batch do not fit."""
+
+
+class ClusterError(VctoolError):
+    """A Dask cluster cannot be reached, has lost its workers, or runs something else than we."""

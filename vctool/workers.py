@@ -1,6 +1,7 @@
 """Processes that share work, and that end as their user expects.
 
-They are spawned, since a forked torch may hang on its threads. Ctrl-C, which a terminal sends to
+`pool` and `threads` open them here, or on the Dask cluster that `cluster.use` has chosen. Those
+here are spawned, since a forked torch may hang on its threads. Ctrl-C, which a terminal sends to
 all processes at once, ends the task that they are in and never prints a traceback; and they leave
 when the process that started them is gone, even killed, instead of waiting for work for ever.
 """
@@ -10,13 +11,39 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import ParamSpec, TypeVar
 
+from vctool import cluster
+
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def pool(
+    processes: int, start: Callable[[], object] | None = None
+) -> "WorkerPool | cluster.ClusterPool":
+    """Open processes, here or on the cluster in use.
+
+    Args:
+        processes: how many, here; a cluster has its own number.
+        start: called before a process's first task; must bear repetition.
+    """
+    used = cluster.in_use()
+    return WorkerPool(processes, start) if used is None else cluster.ClusterPool(used, start)
+
+
+def threads(count: int) -> "ThreadPoolExecutor | cluster.ClusterPool":
+    """Open threads, for work outside the interpreter's lock, or the cluster in use."""
+    used = cluster.in_use()
+    return ThreadPoolExecutor(max(1, count)) if used is None else cluster.ClusterPool(used)
+
+
+def together(processes: int, tasks: int, few: int = 4) -> bool:
+    """Tell whether tasks are better done in this process: few, or nobody else to do them."""
+    return tasks <= few or (processes <= 1 and cluster.in_use() is None)
 
 
 class WorkerPool(ProcessPoolExecutor):
@@ -31,6 +58,7 @@ class WorkerPool(ProcessPoolExecutor):
     """
 
     def __init__(self, processes: int, start: Callable[[], object] | None = None) -> None:
+        self.processes = processes
         context = multiprocessing.get_context("spawn")
         super().__init__(processes, mp_context=context, initializer=_begin, initargs=(start,))
 

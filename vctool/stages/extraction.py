@@ -10,12 +10,13 @@ from typing import NamedTuple, Self
 import numpy as np
 import torch
 
+from vctool.cluster import ClusterFuture, ClusterPool
 from vctool.data.utterance import Utterance
 from vctool.errors import VctoolError
 from vctool.features import chroma, mel, world
 from vctool.features.settings import FeatureConfig
 from vctool.models.base import Features
-from vctool.workers import WorkerPool
+from vctool.workers import WorkerPool, pool, together
 
 FEW = 4
 """Utterances that are not worth starting processes for."""
@@ -93,26 +94,27 @@ class Workers:
     """Processes that compute features; started when there is enough to do, and then kept.
 
     Args:
-        nj: number of processes; with one, or few tasks, the work is done in this process.
+        nj: number of processes; with one, or few tasks, the work is done in this process. A
+            cluster that is in use (`vctool.cluster`) takes their place.
 
     Use as a context manager.
     """
 
     def __init__(self, nj: int) -> None:
         self._nj = nj
-        self._pool: WorkerPool | None = None
+        self._pool: WorkerPool | ClusterPool | None = None
 
     def attempt_all(self, tasks: Sequence[Task]) -> Iterator[Result]:
         """Yield the results of tasks in their order; the same for any number of processes."""
-        if self._nj <= 1 or len(tasks) <= FEW:
+        if together(self._nj, len(tasks), FEW):
             with _single_thread():
                 yield from map(attempt, tasks)
             return
         if self._pool is None:
-            self._pool = WorkerPool(self._nj, start=partial(torch.set_num_threads, 1))
-        waiting: deque[Future[Result]] = deque()
+            self._pool = pool(self._nj, start=partial(torch.set_num_threads, 1))
+        waiting: deque[Future[Result] | ClusterFuture] = deque()
         for task in tasks:
-            if len(waiting) >= AHEAD * self._nj:
+            if len(waiting) >= AHEAD * self._pool.processes:
                 yield waiting.popleft().result()
             waiting.append(self._pool.submit(attempt, task))
         while waiting:

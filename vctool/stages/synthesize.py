@@ -17,7 +17,7 @@ from vctool.data.store import FeatureStore
 from vctool.errors import DataError
 from vctool.features.settings import FeatureConfig
 from vctool.recipe import Recipe
-from vctool.workers import WorkerPool
+from vctool.workers import pool, together
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def run(recipe: Recipe, nj: int = 1) -> None:
         DataError: stage 4 has not finished.
         ConfigError: the vocoder does not accept the features.
     """
-    infer = recipe.exp / "infer"
+    infer = recipe.exp.absolute() / "infer"  # workers elsewhere have another current folder
     if not (infer / "pairs.tsv").is_file():
         raise DataError(f"{infer}: nothing converted yet; run stage 4 (infer)")
     tasks = [
@@ -73,7 +73,7 @@ def _tasks(recipe: Recipe, table: Path) -> Iterator[Task]:
     suffix = "" if folder.name == "matched" else f"_{folder.name}"
     for line in table.read_text("utf-8").splitlines()[1:]:
         name, samples, level = line.split("\t")
-        target = recipe.exp / f"wav{suffix}" / f"{name}.wav"
+        target = folder.parent.parent / f"wav{suffix}" / f"{name}.wav"
         yield Task(
             name, folder, target, int(samples), float(level), recipe.vocoder, recipe.features
         )
@@ -95,11 +95,11 @@ def synthesise(task: Task) -> None:
 
 
 def _results(tasks: list[Task], nj: int) -> Iterator[None]:
-    if nj == 1 or len(tasks) <= FEW:
+    if together(nj, len(tasks), FEW):
         yield from map(synthesise, tasks)
         return
-    with WorkerPool(min(nj, len(tasks)), start=_one_thread) as pool:
-        yield from pool.map(synthesise, tasks)
+    with pool(min(nj, len(tasks)), start=_one_thread) as workers:
+        yield from workers.map(synthesise, tasks)
 
 
 def _one_thread() -> None:
