@@ -1,0 +1,74 @@
+"""How natural it sounds, as a network predicts what listeners would say: DNSMOS.
+
+DNSMOS P.835 (Reddy, Gopal and Cutler, 2022: overall, signal, background) and DNSMOS P.808 (2021) on
+a scale of 1 to 5, from the package speechmos, in which the networks ship. They were trained on
+noise suppression, not on conversion: they hear buzz and noise, not a wrong voice. Waves shorter
+than the networks' 9.01 s are looped; longer ones are the mean of windows every second.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vctool.metrics.bootstrap import Pooled, ratio
+from vctool.metrics.levelled import LEVEL_DB, levelled
+from vctool.metrics.pitch import RATE
+from vctool.metrics.unavailable import MetricUnavailable
+
+COLUMNS = ("dnsmos_overall", "dnsmos_signal", "dnsmos_background", "dnsmos_p808")
+"""What is predicted, in order."""
+
+SETTINGS = f"DNSMOS P.835 and P.808 of speechmos, 16 kHz, active level {LEVEL_DB:g} dB, looped"
+"""What these values depend on, for the line under their table."""
+
+
+class OpinionPredictor:
+    """Predicts listeners' opinions, on the CPU.
+
+    Raises:
+        MetricUnavailable: speechmos or onnxruntime is not installed.
+    """
+
+    def __init__(self) -> None:
+        try:
+            import onnxruntime
+            from speechmos import dnsmos
+        except ImportError as error:
+            raise MetricUnavailable(
+                "naturalness", f"{error.name}", "local/setup.sh --eval"
+            ) from None
+        options = onnxruntime.SessionOptions()
+        # Threads of one small network wait for each other; `predict_all` has its own.
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+
+        def network(name: str) -> Any:
+            path = Path(dnsmos.__file__).parent / "dnsmos_models" / name
+            return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+        # Built by hand: speechmos' own constructor takes every core.
+        self._model = dnsmos.DNSMOS.__new__(dnsmos.DNSMOS)
+        self._model.onnx_sess = network("sig_bak_ovr.onnx")
+        self._model.p808_onnx_sess = network("model_v8.onnx")
+
+    def predict(self, wave: np.ndarray, rate: int) -> np.ndarray:
+        """Predict opinions of a wave (T,), T >= 1, of any rate and level.
+
+        Returns:
+            (4,) in the order of `COLUMNS`, about 1 (bad) to 5 (excellent).
+        """
+        found = self._model(levelled(wave, rate), RATE, False)
+        return np.array([found[name] for name in ("ovrl_mos", "sig_mos", "bak_mos", "p808_mos")])
+
+    def predict_all(self, waves: Sequence[np.ndarray], rate: int) -> np.ndarray:
+        """Predict opinions of waves in order, in as many threads as torch may use: (N, 4)."""
+        from vctool.nn.threads import map_parts
+
+        return np.stack(map_parts(lambda wave: self.predict(wave, rate), waves))
+
+
+def pooled(opinions: np.ndarray) -> dict[str, Pooled]:
+    """Pool a system's opinions (N, 4) by column: their means over utterances."""
+    ones = np.ones(len(opinions))
+    return {name: ratio(opinions[:, place], ones) for place, name in enumerate(COLUMNS)}

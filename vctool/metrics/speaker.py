@@ -1,0 +1,129 @@
+"""Whose voice it is: cosines of d-vectors, and whether a verifier is deceived.
+
+The embedding is Resemblyzer's (the GE2E encoder of Wan et al., 2018, trained on LibriSpeech-other,
+VoxCeleb 1 and 2); its weights ship in the package. It answers to the level of its input, so every
+wave is brought to one level first. A voice is the centroid of its *training* recordings. The
+encoder judges by spectrum and pitch together: a pitch shift alone moves its cosines, which is why
+such an anchor stands beside every model.
+"""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from vctool.metrics.bootstrap import Pooled, ratio
+from vctool.metrics.levelled import LEVEL_DB, levelled
+from vctool.metrics.unavailable import MetricUnavailable
+
+DIM = 256
+"""Dimensions of an embedding."""
+
+SETTINGS = (
+    f"Resemblyzer d-vectors at 16 kHz, active level {LEVEL_DB:g} dB, pauses trimmed; centroids of "
+    "training recordings; equal-error rate of telling outputs from the target's own held-out "
+    "recordings by their cosine to its centroid, 0.5 where they cannot be told apart"
+)
+"""What these values depend on, for the line under their table."""
+
+
+class SpeakerEncoder:
+    """Embeds voices, on the CPU.
+
+    Raises:
+        MetricUnavailable: Resemblyzer is not installed.
+    """
+
+    def __init__(self) -> None:
+        try:
+            with warnings.catch_warnings():
+                # Resemblyzer 0.1.4 takes scipy.ndimage's functions from where they once were.
+                warnings.filterwarnings("ignore", r".*scipy\.ndimage.*", DeprecationWarning)
+                import resemblyzer
+                import resemblyzer.audio
+        except ImportError as error:
+            package = "Resemblyzer" if error.name == "resemblyzer" else f"{error.name}"
+            raise MetricUnavailable("speaker", package, "local/setup.sh --eval") from None
+        self._model = resemblyzer.VoiceEncoder("cpu", verbose=False).eval()
+        self._trim = resemblyzer.audio.trim_long_silences
+
+    def embed(self, wave: np.ndarray, rate: int) -> np.ndarray:
+        """Embed a wave (T,) of any rate and level.
+
+        Returns:
+            (DIM,) float64 of length 1, no coordinate below 0. Zeros for a silent wave, so that it
+            is like nobody; a wave in which the detector finds no speech is embedded whole.
+        """
+        wave = levelled(wave, rate)
+        if not wave.any():
+            return np.zeros(DIM)
+        spoken = self._trim(wave)
+        vector = self._model.embed_utterance(spoken if len(spoken) else wave)
+        return np.asarray(vector, dtype=np.float64)
+
+    def embed_all(self, waves: Sequence[np.ndarray], rate: int) -> np.ndarray:
+        """Embed waves in order, in as many threads as torch may use: (N, DIM)."""
+        from vctool.nn.threads import map_parts
+
+        return np.stack(map_parts(lambda wave: self.embed(wave, rate), waves))
+
+
+def centroid(embeddings: np.ndarray) -> np.ndarray:
+    """Average the embeddings (N, DIM) of a voice: (DIM,), of length 1."""
+    mean = embeddings.mean(axis=0)
+    return np.asarray(mean / np.linalg.norm(mean))
+
+
+def cosines(embeddings: np.ndarray, voice: np.ndarray) -> np.ndarray:
+    """Compare embeddings (N, DIM), each of length 1 or 0, with a voice's centroid: (N,), 0..1."""
+    return np.asarray(embeddings @ voice)
+
+
+def pooled(embeddings: np.ndarray, target: np.ndarray, source: np.ndarray) -> dict[str, Pooled]:
+    """Pool a system's cosines: their means over utterances.
+
+    Args:
+        embeddings: (N, DIM) of the system's outputs.
+        target: (DIM,) centroid of the target's training recordings.
+        source: (DIM,) centroid of the source's.
+
+    Returns:
+        `speaker_target`, `speaker_source`, and `speaker_margin`, the one less the other.
+    """
+    ones = np.ones(len(embeddings))
+    to_target, to_source = cosines(embeddings, target), cosines(embeddings, source)
+    return {
+        "speaker_target": ratio(to_target, ones),
+        "speaker_source": ratio(to_source, ones),
+        "speaker_margin": ratio(to_target - to_source, ones),
+    }
+
+
+def equal_error(scores: np.ndarray, genuine: np.ndarray) -> Pooled:
+    """Measure how badly a verifier tells a system's outputs from the target's own recordings.
+
+    The verifier accepts what scores at least a threshold; at the threshold where it accepts the
+    same share of outputs as it refuses of recordings, that share is the equal-error rate.
+
+    Args:
+        scores: (N,) cosine of every output to the target's centroid.
+        genuine: (M,) the same of the target's held-out recordings.
+
+    Returns:
+        0 where every output is found out, 0.5 where outputs cannot be told from recordings, more
+        where outputs are nearer to the centroid than recordings are.
+    """
+    thresholds = np.unique(np.concatenate([scores, genuine]))
+    thresholds = np.append(thresholds, np.inf)
+    accepted = (scores[:, None] >= thresholds).astype(float)
+    refused = (genuine[:, None] < thresholds).mean(axis=0)
+
+    def finish(totals: np.ndarray) -> np.ndarray:
+        gap = totals[:, 1:] / totals[:, :1] - refused  # from 1 at the least threshold to -1
+        after = np.argmax(gap <= 0, axis=1)
+        rows = np.arange(len(gap))
+        high, low = gap[rows, after - 1], gap[rows, after]
+        share = high / (high - low)  # both rates are taken as straight between two thresholds
+        return np.asarray(refused[after - 1] + share * (refused[after] - refused[after - 1]))
+
+    return Pooled(np.column_stack([np.ones(len(scores)), accepted]), finish)
