@@ -1,55 +1,15 @@
 """Stage 6: score a model's outputs beside their anchors, on held-out recordings.
 
-    exp/<name>/RESULTS.md     tables: values, gaps closed, paired differences; settings
-               results.json   the same and the histograms, for programs
-               plots/         spectrograms with F0, histograms, loss curves
+    exp/<name>/RESULTS.md       tables: values, gaps closed, paired differences; settings
+               results.json     the same, for programs
+               utterances.tsv   every value of every utterance (recipes whose roles are speakers)
+               plots/           spectrograms with F0, loss curves
 
-What is scored are the files that stage 5 wrote, read back as anyone would hear them.
+What is scored are the files that stage 5 wrote, read back as anyone would hear them. Recipes whose
+roles are speakers and those whose roles are domains have measures and anchors of their own.
 """
 
-import hashlib
-import json
-import logging
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from itertools import chain
-from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
-
-from vctool import audio, vocoders
-from vctool.data.datadir import DataDir, Utterance
-from vctool.errors import DataError
-from vctool.features import mel, world
-from vctool.features.settings import FeatureConfig
-from vctool.metrics.board import Board, Task
-from vctool.metrics.unavailable import MetricUnavailable
-from vctool.metrics.words import WordRecogniser, chance, read_grammar
 from vctool.recipe import Recipe
-from vctool.stages import anchors, figures, report
-from vctool.workers import WorkerPool
-
-logger = logging.getLogger(__name__)
-
-MODEL, SHUFFLED = "model", "model, shuffled"
-"""Rows of the model: with its own accompaniments, and converted under others'."""
-
-
-class HeldOut(NamedTuple):
-    """What is scored, and against what."""
-
-    sources: list[Utterance]
-    targets: list[Utterance | None]
-    """Whose accompaniment every source was converted under."""
-    singing: list[Utterance]
-    """Held-out recordings of the target role, sorted by id."""
-    truths: list[Utterance] | None
-    """The same sentences truly sung, where the corpus is paired."""
-    truth_maps: list[np.ndarray] | None
-    """(K, 2) moments of speech and of true singing [s]."""
-    time_maps: list[np.ndarray] | None
-    """(K, 2) moments of speech and of the output [s], where stage 4 lengthened."""
 
 
 def run(recipe: Recipe, nj: int = 1) -> None:
@@ -62,198 +22,11 @@ def run(recipe: Recipe, nj: int = 1) -> None:
     Raises:
         DataError: stage 4 or 5 has not finished, or too little is held out.
     """
-    held = select(recipe)
-    rate, not_run = recipe.features.rate, dict[str, str]()
-    sources = [one.load(rate) for one in held.sources]
-    outputs = _outputs(recipe.exp / "wav", held.sources, rate)
-    half_b = held.singing[1::2]
-    accomps = _accompaniments(held.targets, rate)
-    if accomps is None:
-        not_run["chroma agreement, drone"] = "the recipe's singing has no accompaniment"
-    b_accomps = _accompaniments(half_b, rate)
-    recogniser = _recogniser(recipe, held, not_run)
-    if held.truths is None:
-        not_run["F0 error"] = "the corpora hold no sentence both spoken and sung"
-    task = Task(
-        rate,
-        sources,
-        [one.load(rate) for one in held.singing[::2]],
-        [one.load(rate) for one in half_b],
-        accomps,
-        b_accomps,
-        None if held.truths is None else [one.load(rate) for one in held.truths],
-        held.truth_maps,
-        *recogniser,
-    )
-    board = Board(task, nj)
-    systems = anchors.build(
-        sources,
-        rate,
-        accomps,
-        task.real_b,
-        time_maps=held.time_maps,
-        resynthesis=resynthesise(sources, recipe.vocoder, recipe.features, nj),
-        seed=recipe.train.seed,
-        nj=nj,
-    )
-    lengthened = {"F0 snap", "drone"}
-    systems[MODEL] = outputs
-    if (recipe.exp / "wav_shuffled").is_dir():
-        systems[SHUFFLED] = _outputs(recipe.exp / "wav_shuffled", held.sources, rate)
+    if recipe.corpus.name is not None:
+        from vctool.stages.scoring import voice
+
+        voice.run(recipe, nj)
     else:
-        not_run[SHUFFLED] = f"the family takes no accompaniment ({recipe.exp}/wav_shuffled)"
-    for name, waves in _progress(list(systems.items())):
-        follows = name in lengthened or name in (MODEL, SHUFFLED)
-        board.add(name, waves, held.time_maps if follows else None)
-    scores = board.scores(recipe.evaluate.bootstrap, recipe.train.seed)
-    plots = figures.draw_all(recipe, board, systems, [one.id for one in held.sources])
-    heard = chain(sources, task.real_a, task.real_b, accomps or ())
-    report.write(recipe, board, scores, not_run, plots, data_digest(held, heard))
-    logger.info("%s written", recipe.exp / "RESULTS.md")
+        from vctool.stages.scoring import singing
 
-
-def select(recipe: Recipe) -> HeldOut:
-    """Find what was converted and what it is compared with.
-
-    Raises:
-        DataError: nothing was converted, a converted utterance is gone, or fewer than two
-            recordings of either role are held out.
-    """
-    table = recipe.exp / "infer" / "pairs.tsv"
-    if not table.is_file():
-        raise DataError(f"{table}: not there, so nothing was converted; run stage 4 (infer)")
-    rows = [line.split("\t") for line in table.read_text("utf-8").splitlines()[1:]]
-    first, last = next(iter(recipe.roles)), list(recipe.roles)[-1]
-    speech = DataDir.read(recipe.data(recipe.roles[first], recipe.evaluate.split))
-    sung = DataDir.read(recipe.data(recipe.roles[last], recipe.evaluate.split))
-    by_speaker = recipe.corpus.name is not None
-    singing = sung.subset(lambda one: (one.speaker if by_speaker else one.domain) == last)
-    if len(singing) < 2 or len(rows) < 2:
-        raise DataError(
-            f"{sung.path}: {len(singing)} recordings of '{last}' and {len(rows)} converted "
-            "utterances are too few to score; hold out at least 2 of each"
-        )
-    limit = 2 * recipe.evaluate.max_utterances
-    rng = np.random.default_rng([recipe.train.seed, 6])
-    drawn = sorted(rng.permutation(len(singing))[:limit].tolist())
-    own = dict(speech.pairs)
-    paired = all(name in own and own[name] in sung for name, _ in rows)
-    maps = recipe.exp / "infer" / "time_map"
-    return HeldOut(
-        [speech[name] for name, _ in rows],
-        [sung[other] if other else None for _, other in rows],
-        [singing.utterances[index] for index in drawn],
-        [sung[own[name]] for name, _ in rows] if paired else None,
-        [speech.time_map(name) for name, _ in rows] if paired else None,
-        [_read_map(maps / f"{name}.tsv") for name, _ in rows]
-        if recipe.convert.stretch != 1.0
-        else None,
-    )
-
-
-def _read_map(path: Path) -> np.ndarray:
-    try:
-        return np.loadtxt(path, skiprows=1, ndmin=2)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a time map ({error}); run stage 4 (infer) again") from None
-
-
-def _outputs(folder: Path, sources: Sequence[Utterance], rate: int) -> list[np.ndarray]:
-    missing = [one.id for one in sources if not (folder / f"{one.id}.wav").is_file()]
-    if missing:
-        raise DataError(
-            f"{folder}: {len(missing)} of {len(sources)} outputs are missing, such as "
-            f"{missing[0]}.wav; run stage 5 (synthesize)"
-        )
-    return [audio.read(folder / f"{one.id}.wav", rate)[0] for one in sources]
-
-
-def _accompaniments(owners: Sequence[Utterance | None], rate: int) -> list[np.ndarray] | None:
-    """Read the accompaniments of utterances; None where any has none."""
-    named = [one for one in owners if one is not None and one.accomp]
-    if not named or len(named) < len(owners):
-        return None
-    return [one.load_accomp(rate) for one in named]
-
-
-Recogniser = tuple[Callable[[Sequence[np.ndarray], int], np.ndarray] | None, float]
-
-
-def _recogniser(recipe: Recipe, held: HeldOut, not_run: dict[str, str]) -> Recogniser:
-    """Return what counts words, and chance; (None, 0) where that is not possible, with why."""
-    corpus = recipe.data(next(iter(recipe.roles.values())), recipe.evaluate.split)
-    if held.truths is None or not (corpus / "grammar.json").is_file():
-        not_run["word retention"] = "the corpus has no slot grammar"
-        return None, 0.0
-    grammar = read_grammar(corpus)
-    try:
-        recogniser = WordRecogniser(grammar, recipe.train.seed)
-    except MetricUnavailable as error:
-        not_run["word retention"] = str(error)
-        return None, 0.0
-    texts = [one.text or "" for one in held.sources]
-
-    def count(waves: Sequence[np.ndarray], rate: int) -> np.ndarray:
-        right = [recogniser.accuracy(*pair) for pair in _rated(waves, rate, texts)]
-        return np.stack([np.array(right), np.ones(len(right))], axis=1)
-
-    return count, chance(grammar)
-
-
-def _rated(
-    waves: Sequence[np.ndarray], rate: int, texts: Sequence[str]
-) -> list[tuple[np.ndarray, int, str]]:
-    return [(wave, rate, text) for wave, text in zip(waves, texts, strict=True)]
-
-
-def resynthesise(
-    sources: Sequence[np.ndarray], vocoder: str, config: FeatureConfig, nj: int
-) -> list[np.ndarray]:
-    """Send waves (T,) through the recipe's features and vocoder and nothing else."""
-    one = partial(_resynthesise, vocoder=vocoder, config=config)
-    if nj == 1:
-        return [one(wave) for wave in sources]
-    with WorkerPool(nj, start=_one_thread) as pool:
-        return list(pool.map(one, sources, chunksize=2))
-
-
-def _resynthesise(wave: np.ndarray, vocoder: str, config: FeatureConfig) -> np.ndarray:
-    chosen = vocoders.get(vocoder)
-    assert chosen.kind in ("mel", "world"), chosen.kind
-    values = mel.log_mel(wave, config) if chosen.kind == "mel" else world.analyse(wave, config)
-    made = chosen.synthesise({chosen.kind: values}, config, len(wave))
-    return made.astype(np.float32)
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-
-
-def data_digest(held: HeldOut, waves: Iterable[np.ndarray]) -> str:
-    """Hash what was scored: 16 hex digits.
-
-    Args:
-        held: which recordings, under which accompaniments.
-        waves: their sound, each (T,), full scale at 1.
-    """
-    rows = [
-        [one.id, other.id if other else ""]
-        for one, other in zip(held.sources, held.targets, strict=True)
-    ]
-    digest = hashlib.sha256(json.dumps([rows, [one.id for one in held.singing]]).encode())
-    for wave in waves:  # 16 bits of it: the last bits of a resampler differ between machines
-        digest.update(np.rint(wave * 32767.0).astype("<i4").tobytes())
-    return digest.hexdigest()[:16]
-
-
-def _progress(
-    systems: list[tuple[str, list[np.ndarray]]],
-) -> Iterable[tuple[str, list[np.ndarray]]]:
-    from tqdm import tqdm
-
-    bar: Iterable[tuple[str, list[np.ndarray]]] = tqdm(
-        systems, desc="evaluate", unit="system", disable=None
-    )
-    return bar
+        singing.run(recipe, nj)

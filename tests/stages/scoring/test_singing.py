@@ -14,6 +14,7 @@ from vctool.data.datadir import DataDir, Utterance
 from vctool.errors import DataError
 from vctool.recipe import Recipe
 from vctool.stages import evaluate
+from vctool.stages.scoring import singing
 
 RATE, COUNT = 16000, 6
 NOTES = (57.0, 60.0, 64.0)
@@ -167,14 +168,14 @@ def test_a_missing_recogniser_is_listed_not_fatal(
     grammar.write_text('{"positions": [["red", "blue"]]}')
     monkeypatch.setitem(sys.modules, "pocketsphinx", None)
     reasons: dict[str, str] = {}
-    found = evaluate._recogniser(paired, evaluate.select(paired), reasons)
+    found = singing._recogniser(paired, singing.select(paired), reasons)
     assert found == (None, 0.0) and "pocketsphinx is not installed" in reasons["word retention"]
 
 
 def test_published_losses_stand_beside_ours_only_where_features_are_theirs(
     paired: Recipe,
 ) -> None:
-    from vctool.stages.report import held_out_losses
+    from vctool.stages.scoring.singing_report import held_out_losses
 
     features = paired.features.model_copy(update={"rate": 44100, "n_mels": 128, "f_max": None})
     mel = {**paired.model, "voice": "mel"}

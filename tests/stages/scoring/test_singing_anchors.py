@@ -9,7 +9,7 @@ import soundfile
 from vctool.metrics import harmony, notes, pitch
 from vctool.metrics.analysis import analyse
 from vctool.metrics.board import REAL, markdown
-from vctool.stages import anchors
+from vctool.stages.scoring import singing_anchors as anchors
 
 
 def triad(classes: tuple[int, ...]) -> np.ndarray:

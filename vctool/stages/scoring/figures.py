@@ -1,19 +1,16 @@
-"""Plots of stage 6: spectrograms with F0, histograms of notes and intervals, loss curves."""
+"""Plots of stage 6 that every task has: spectrograms with F0, and loss curves."""
 
 import io
 import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vctool.metrics import notes
-from vctool.metrics.board import REAL, Board
 from vctool.metrics.pitch import FRAME_RATE, at_scoring_rate
 from vctool.metrics.spectral import power_frames
-from vctool.recipe import Recipe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,33 +24,44 @@ LOWEST_HZ, HIGHEST_HZ = 60.0, 8000.0
 """Range of the spectrograms; their axis is logarithmic, so that a semitone can be seen."""
 DEPTH_DB = 70.0
 """What lies further than this below a spectrogram's maximum is black [dB]."""
-ROWS = {"copy": "input", "model": "output", "resynthesis": "reconstruction"}
-"""Systems in a spectrogram plot, and what they are called there."""
 
 
-def draw_all(
-    recipe: Recipe,
-    board: Board,
-    systems: Mapping[str, Sequence[np.ndarray]],
+def draw_utterances(
+    folder: Path,
     names: Sequence[str],
+    waves: Mapping[str, Sequence[np.ndarray]],
+    tracks: Mapping[str, Sequence[np.ndarray]],
+    rate: int,
 ) -> list[Path]:
-    """Draw every plot below `exp/<name>/plots/` and return their paths."""
-    folder = recipe.exp / "plots"
+    """Draw the spectrograms of the first utterances below a folder and return their paths.
+
+    Args:
+        folder: is made where it is not there.
+        names: of the utterances.
+        waves: for every label, the utterances' waves (T,), one spectrogram above the other.
+        tracks: for every label, their F0 (F,) [Hz].
+        rate: of the waves [Hz].
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for index in range(min(SHOWN, len(names))):
         path = folder / f"{names[index]}.png"
-        waves = {label: systems[name][index] for name, label in ROWS.items()}
-        tracks = {label: board.analyses[name][index].f0 for name, label in ROWS.items()}
-        draw_spectrograms(path, waves, tracks, recipe.features.rate, names[index])
+        shown = {label: own[index] for label, own in waves.items()}
+        drawn = {label: own[index] for label, own in tracks.items()}
+        draw_spectrograms(path, shown, drawn, rate, names[index])
         paths.append(path)
-    draw_histograms(folder / "notes.png", board)
-    paths.append(folder / "notes.png")
-    journal = read_journal(recipe.exp / "log" / "metrics.jsonl")
-    if journal:
-        draw_losses(folder / "losses.png", journal)
-        paths.append(folder / "losses.png")
     return paths
+
+
+def draw_journal(exp: Path) -> list[Path]:
+    """Draw an experiment's loss curves; no path where training left no journal."""
+    journal = read_journal(exp / "log" / "metrics.jsonl")
+    if not journal:
+        return []
+    path = exp / "plots" / "losses.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw_losses(path, journal)
+    return [path]
 
 
 def draw_spectrograms(
@@ -72,7 +80,7 @@ def draw_spectrograms(
         rate: [Hz].
         title: above the plot.
     """
-    figure = _figure(3.2 * len(waves))
+    figure = new_figure(3.2 * len(waves))
     figure.suptitle(title)
     for place, (label, wave) in enumerate(waves.items(), 1):
         axes: Axes = figure.add_subplot(len(waves), 1, place)
@@ -101,35 +109,7 @@ def draw_spectrograms(
         figure.colorbar(picture, ax=axes, label="power [dB]", pad=0.01)
     figure.axes[0].legend(loc="upper right", fontsize="small")
     axes.set_xlabel("time [s]")
-    _save(figure, path)
-
-
-def draw_histograms(path: Path, board: Board) -> None:
-    """Draw how long segments of F0 are held and which steps lie between notes, by system."""
-    figure = _figure(6.0)
-    lengths: Axes = figure.add_subplot(2, 1, 1)
-    steps: Axes = figure.add_subplot(2, 1, 2)
-    for name in (REAL, "copy", "F0 snap", "model"):
-        counts = histograms(board, name)
-        style: dict[str, Any] = {"linewidth": 2.5 if name == "model" else 1.2, "label": name}
-        lengths.step(notes.LENGTH_EDGES[:-1], counts["lengths"], where="post", **style)
-        middle = (notes.INTERVAL_EDGES[:-1] + notes.INTERVAL_EDGES[1:]) / 2
-        steps.step(middle, counts["intervals"], where="mid", **style)
-    lengths.set(xlabel="length of segment [s]", ylabel="share of voiced time")
-    steps.set(xlabel="interval between held notes [semitones]", ylabel="share")
-    lengths.legend()
-    _save(figure, path)
-
-
-def histograms(board: Board, name: str) -> dict[str, list[float]]:
-    """Return a system's histograms as shares, over `LENGTH_EDGES` and `INTERVAL_EDGES`."""
-    analyses = board.analyses[name]
-    lengths = np.sum([notes.length_histogram(one.notes) for one in analyses], axis=0)
-    steps = np.sum([notes.interval_histogram(one.notes) for one in analyses], axis=0)
-    return {
-        "lengths": (lengths / max(float(lengths.sum()), 1.0)).tolist(),
-        "intervals": (steps / max(float(steps.sum()), 1.0)).tolist(),
-    }
+    save(figure, path)
 
 
 def read_journal(path: Path) -> list[dict[str, float | str]]:
@@ -146,7 +126,7 @@ def read_journal(path: Path) -> list[dict[str, float | str]]:
 def draw_losses(path: Path, journal: Sequence[Mapping[str, float | str]]) -> None:
     """Draw every loss term over the steps, in panels of kindred terms; held-out values dashed."""
     panels = _panels(journal)
-    figure = _figure(1.0 + 2.2 * max(len(panels), 1))
+    figure = new_figure(1.0 + 2.2 * max(len(panels), 1))
     figure.suptitle("loss terms without their weights: training (line), held out (dashed)")
     for place, (title, terms) in enumerate(panels.items(), 1):
         axes: Axes = figure.add_subplot(len(panels), 1, place)
@@ -173,7 +153,7 @@ def draw_losses(path: Path, journal: Sequence[Mapping[str, float | str]]) -> Non
         axes.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     if panels:
         axes.set_xlabel("step")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _panels(journal: Sequence[Mapping[str, float | str]]) -> dict[str, list[str]]:
@@ -195,7 +175,8 @@ def _panels(journal: Sequence[Mapping[str, float | str]]) -> dict[str, list[str]
     return found
 
 
-def _figure(height: float) -> "Figure":
+def new_figure(height: float) -> "Figure":
+    """Begin a figure of a height [inches] that needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -204,7 +185,8 @@ def _figure(height: float) -> "Figure":
     return figure
 
 
-def _save(figure: "Figure", path: Path) -> None:
+def save(figure: "Figure", path: Path) -> None:
+    """Write a figure as a PNG, whole or not at all."""
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=90)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
