@@ -7,7 +7,7 @@ time of every speaker's reading where there are fewer.
 
 from pathlib import Path
 
-from vctool.corpora import splits
+from vctool.corpora.clips import by_speaker
 from vctool.corpora.info import CorpusInfo, cannot_fetch, locate
 from vctool.corpora.report import SPLITS, Report, finish
 from vctool.corpora.survey import seconds, survey
@@ -82,18 +82,7 @@ def _assign(utterances: list[Utterance], source: Path, seed: int) -> tuple[dict[
     subsets = {one.id: one.wav.relative_to(source).parts[0].split("-")[0] for one in utterances}
     if set(subsets.values()) == set(SPLITS):
         return subsets, "speaker (the publisher's subsets)"
-    speakers = sorted({one.speaker for one in utterances})
-    if len(speakers) >= splits.ENOUGH:
-        sexes = _sexes(source)
-        strata = {speaker: sexes.get(speaker, "?") for speaker in speakers}
-        chosen = splits.by_group(strata, seed, INFO.name)
-        return {one.id: chosen[one.speaker] for one in utterances}, "speaker"
-    assigned: dict[str, str] = {}
-    for speaker in speakers:
-        own = [one for one in utterances if one.speaker == speaker]
-        blocks = splits.by_block([one.duration for one in own], seed, f"{INFO.name}/{speaker}")
-        assigned |= {one.id: split for one, split in zip(own, blocks, strict=True)}
-    return assigned, f"block of reading time (only {len(speakers)} speakers, in all splits)"
+    return by_speaker(utterances, seed, INFO.name, sexes=_sexes(source))
 
 
 def _texts(source: Path) -> dict[str, str]:

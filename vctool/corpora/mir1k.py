@@ -8,7 +8,7 @@ singers are where there are eight or more, else one song of every singer.
 import re
 from pathlib import Path
 
-from vctool.corpora import splits
+from vctool.corpora.clips import by_singer
 from vctool.corpora.info import CorpusInfo, cannot_fetch, locate
 from vctool.corpora.report import SPLITS, Rejected, Report, finish
 from vctool.corpora.survey import seconds, survey
@@ -79,27 +79,16 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
         )
         for file, measured in usable.items()
     ]
-    assigned, disjoint_by = _assign(utterances, seed)
+    assigned, disjoint_by = by_singer({one.id: song(one) for one in utterances}, seed, INFO.name)
     return finish(
         INFO.name,
         out,
-        {split: [one for one in utterances if assigned[song(one)] == split] for split in SPLITS},
+        {split: [one for one in utterances if assigned[one.id] == split] for split in SPLITS},
         disjoint_by=disjoint_by,
         rejected=[*rejected, *unusable],
     )
 
 
-def song(utterance: Utterance) -> str:
+def song(utterance: Utterance) -> tuple[str, str]:
     """Return the singer and the song of a clip."""
-    return utterance.id.rsplit("_", 1)[0]
-
-
-def _assign(utterances: list[Utterance], seed: int) -> tuple[dict[str, str], str]:
-    """Return the split of every song, and what the splits are disjoint by."""
-    songs: dict[str, set[str]] = {}
-    for one in utterances:
-        songs.setdefault(one.speaker, set()).add(song(one))
-    if len(songs) >= splits.ENOUGH:
-        singers = splits.by_group(dict.fromkeys(songs, ""), seed, INFO.name)
-        return {name: singers[singer] for singer in songs for name in songs[singer]}, "singer"
-    return splits.by_song(songs, seed, INFO.name), f"song (only {len(songs)} singers)"
+    return utterance.speaker, utterance.id.removeprefix(f"{utterance.speaker}-").split("_")[0]

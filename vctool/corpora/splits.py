@@ -27,6 +27,21 @@ def shuffled(names: Iterable[str], seed: int, purpose: str) -> list[str]:
     return sorted(set(names), key=rank)
 
 
+def alternating(strata: Mapping[str, str], seed: int, purpose: str) -> list[str]:
+    """Order groups by chance, one of each trait in turn, such as a woman and a man.
+
+    Args:
+        strata: a trait of every group.
+        seed: of the draw.
+        purpose: name of the corpus.
+    """
+    kinds = shuffled(strata.values(), seed, purpose)
+    columns = [
+        shuffled((name for name in strata if strata[name] == kind), seed, purpose) for kind in kinds
+    ]
+    return [name for row in zip_longest(*columns) for name in row if name is not None]
+
+
 def by_group(strata: Mapping[str, str], seed: int, purpose: str) -> dict[str, str]:
     """Assign whole groups (speakers, singers): a tenth, at least two, to test; half that to dev.
 
@@ -39,11 +54,7 @@ def by_group(strata: Mapping[str, str], seed: int, purpose: str) -> dict[str, st
         `train`, `dev` or `test` for every group.
     """
     assert len(strata) >= 4, strata
-    kinds = shuffled(strata.values(), seed, purpose)
-    columns = [
-        shuffled((name for name in strata if strata[name] == kind), seed, purpose) for kind in kinds
-    ]
-    order = [name for row in zip_longest(*columns) for name in row if name is not None]
+    order = alternating(strata, seed, purpose)
     test = max(2, round(0.1 * len(order)))
     dev = max(1, test // 2)
     splits = ["test"] * test + ["dev"] * dev + ["train"] * (len(order) - test - dev)
@@ -114,3 +125,35 @@ def by_song(songs: Mapping[str, Iterable[str]], seed: int, purpose: str) -> dict
         if len(order) >= 4:
             found[order[1]] = "dev"
     return found
+
+
+def by_sentence(
+    sentences: Mapping[str, Iterable[str]],
+    seed: int,
+    purpose: str,
+    *,
+    test: float = DEV_SHARE,
+    dev: float = DEV_SHARE,
+) -> dict[str, str]:
+    """Hold out sentences, the same ones for all speakers who read them.
+
+    Args:
+        sentences: what every speaker read.
+        seed: of the draw.
+        purpose: name of the corpus.
+        test: share of every speaker's sentences for scoring, at least one; 0 for none.
+        dev: share for validation, at least one; 0 for none.
+
+    Returns:
+        `train`, `dev` or `test` for every sentence.
+    """
+    # one order for all speakers, so those who read the same sentences hold the same ones out
+    orders = [shuffled(own, seed, purpose) for own in sentences.values()]
+    tested: set[str] = set()
+    validated: set[str] = set()
+    for order in orders:
+        first = max(1, round(test * len(order))) if test else 0
+        tested.update(order[:first])
+        validated.update(order[first : first + max(1, round(dev * len(order)))] if dev else ())
+    found = {sentence: "train" for order in orders for sentence in order}
+    return found | dict.fromkeys(validated, "dev") | dict.fromkeys(tested, "test")

@@ -117,9 +117,5 @@ def _held_out(files: list[Path], seed: int) -> set[str]:
     for file in files:
         if _folder(file) == TRAINING:
             own.setdefault(file.parent.name, []).append(file.stem)
-    held: set[str] = set()
-    for sentences in own.values():
-        # one order for all speakers, so those who read the same sentences hold the same ones out
-        order = splits.shuffled(sentences, seed, INFO.name)
-        held.update(order[: max(1, round(splits.DEV_SHARE * len(order)))])
-    return held
+    drawn = splits.by_sentence(own, seed, INFO.name, test=0)
+    return {sentence for sentence, split in drawn.items() if split == "dev"}
