@@ -2,31 +2,20 @@
 
 pocketsphinx with its own en-us model decodes every wave under the grammar that lies beside the
 utterances (`grammar.json`); what counts is the share of slots in which it chooses the word that was
-said. Waves are brought to one level and dithered at -54 dB of full scale, because the recogniser's
-front end fails on digital silence. The decoder adapts to what it has heard, so every wave gets a
-fresh start and results do not depend on the order.
+said.
 """
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from vctool import audio
 from vctool.errors import DataError
-from vctool.metrics.unavailable import MetricUnavailable
+from vctool.metrics.recogniser import DITHER_DB, LEVEL_DB, Recogniser
 
 Positions = tuple[tuple[str, ...], ...]
 """The words that may stand at each position of a sentence."""
-
-RATE = 16000
-"""Sampling rate of the recogniser's model [Hz]."""
-LEVEL_DB = -23.0
-"""Active level that waves are brought to [dB of full scale]."""
-DITHER_DB = -54.0
-"""Level of the white noise added [dB of full scale]."""
 
 
 def read_grammar(path: Path) -> Positions:
@@ -85,7 +74,7 @@ def retention(accuracy: float, accuracy_real: float, chance: float) -> float:
     return (accuracy - chance) / kept if kept > 0 else float("nan")
 
 
-class WordRecogniser:
+class WordRecogniser(Recogniser):
     """Recognises sentences of a slot grammar.
 
     Raises:
@@ -94,39 +83,14 @@ class WordRecogniser:
     """
 
     def __init__(self, grammar: Positions, seed: int = 0) -> None:
-        try:
-            import pocketsphinx
-        except ImportError:
-            raise MetricUnavailable("words", "pocketsphinx", "pip install pocketsphinx") from None
+        super().__init__("words", seed, lm=None)
         self.grammar = grammar
-        self.seed = seed
-        decoder: Any = pocketsphinx.Decoder(samprate=RATE, lm=None, loglevel="FATAL")
         for word in sorted({word for words in grammar for word in words}):
-            if decoder.lookup_word(word) is None:
+            if self._decoder.lookup_word(word) is None:
                 raise DataError(f"grammar: the recogniser's dictionary has no word '{word}'")
-        decoder.add_jsgf_string("slots", jsgf(grammar))
-        decoder.activate_search("slots")
-        self._decoder = decoder
-        self._start = decoder.get_cmn(False)
-
-    def recognise(self, wave: np.ndarray, rate: int) -> str:
-        """Return the likeliest sentence; empty where none fits.
-
-        Args:
-            wave: (T,) samples in [-1, 1].
-            rate: their rate [Hz].
-        """
-        wave = audio.resample(wave, rate, RATE) if len(wave) else np.zeros(RATE // 10, np.float32)
-        wave = audio.match_level(wave, RATE, LEVEL_DB)
-        noise = np.random.default_rng(self.seed).standard_normal(len(wave))
-        dithered = np.clip(wave + 10 ** (DITHER_DB / 20) * noise, -1, 1)
-        self._decoder.set_cmn(self._start)
-        self._decoder.start_utt()
-        samples = np.round(dithered * 32767).astype(np.int16).tobytes()
-        self._decoder.process_raw(samples, no_search=False, full_utt=True)
-        self._decoder.end_utt()
-        best = self._decoder.hyp()
-        return "" if best is None else str(best.hypstr)
+        self._decoder.add_jsgf_string("slots", jsgf(grammar))
+        self._decoder.activate_search("slots")
+        self._start = self._decoder.get_cmn(False)
 
     def accuracy(self, wave: np.ndarray, rate: int, text: str) -> float:
         """Return the share of slots, 0 to 1, in which a wave is heard to say a text."""

@@ -1,0 +1,109 @@
+"""How many words and letters survive, where the text is known.
+
+pocketsphinx with the large-vocabulary English model that ships with it writes down what it hears;
+the errors are insertions, deletions and substitutions over the length of the text (Levenshtein,
+1966). It is a modest recogniser: its errors on the source itself stand beside every system's.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from functools import cache, partial
+
+import numpy as np
+
+from vctool.metrics.bootstrap import Pooled, ratio
+from vctool.metrics.recogniser import DITHER_DB, LEVEL_DB, Recogniser
+from vctool.workers import WorkerPool
+
+SETTINGS = (
+    f"pocketsphinx en-us, its own language model, active level {LEVEL_DB:g} dB, dither "
+    f"{DITHER_DB:g} dB; lower case, no punctuation; errors over the length of the text"
+)
+"""What these values depend on, for the line under their table."""
+
+
+class Transcriber(Recogniser):
+    """Writes down English speech.
+
+    Args:
+        seed: of the dither.
+
+    Raises:
+        MetricUnavailable: pocketsphinx is not installed.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__("transcript", seed)
+
+
+@cache
+def _transcriber() -> Transcriber:
+    """Load the model once in every process."""
+    return Transcriber()
+
+
+def _transcribe(wave: np.ndarray, rate: int) -> str:
+    return _transcriber().recognise(wave, rate)
+
+
+def transcribe_all(waves: Sequence[np.ndarray], rate: int, nj: int = 1) -> list[str]:
+    """Write down waves in order, on `nj` processes; it takes about half of their duration.
+
+    Raises:
+        MetricUnavailable: pocketsphinx is not installed.
+    """
+    _transcriber()  # says here, not in a worker, that it is not to be had
+    if nj == 1 or len(waves) < 2:
+        return [_transcribe(wave, rate) for wave in waves]
+    with WorkerPool(nj) as pool:
+        return list(pool.map(partial(_transcribe, rate=rate), waves, chunksize=2))
+
+
+def normalise(text: str) -> str:
+    """Bring a text to what the recogniser writes: lower-case letters and apostrophes.
+
+    >>> normalise("Don't - he said, CAFÉ!")
+    "don't he said cafe"
+    """
+    plain = unicodedata.normalize("NFKD", text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    words = (word.strip("'") for word in re.findall(r"(?:[^\W_]|')+", plain.lower()))
+    return " ".join(word for word in words if word)
+
+
+def edits(said: Sequence[str], heard: Sequence[str]) -> int:
+    """Count the insertions, deletions and substitutions that turn one sequence into another.
+
+    >>> edits("kitten", "sitting"), edits("a b c".split(), "a c".split())
+    (3, 1)
+    """
+    row = list(range(len(heard) + 1))
+    for place, one in enumerate(said, start=1):
+        diagonal, row[0] = row[0], place
+        for column, other in enumerate(heard, start=1):
+            least = min(row[column] + 1, row[column - 1] + 1, diagonal + (one != other))
+            diagonal, row[column] = row[column], least
+    return row[-1]
+
+
+def pooled(texts: Sequence[str], heard: Sequence[str]) -> dict[str, Pooled]:
+    """Pool a system's errors over all utterances.
+
+    Args:
+        texts: what was said, as it is written.
+        heard: what was understood, as `transcribe_all` gives.
+
+    Returns:
+        `cer` and `wer`: errors over letters and over words of the texts; 0 is perfect, and 1 may be
+        passed, since words can be heard that nobody said. Spaces count as letters.
+    """
+    letters, words = [], []
+    for text, found in zip(texts, heard, strict=True):
+        said, got = normalise(text), normalise(found)
+        letters.append([edits(said, got), len(said)])
+        words.append([edits(said.split(), got.split()), len(said.split())])
+    return {
+        name: ratio(*np.array(counts, dtype=float).reshape(-1, 2).T)
+        for name, counts in (("cer", letters), ("wer", words))
+    }
