@@ -1,15 +1,18 @@
 """Whether the speakers that a recipe names are in its corpus, asked before hours of work."""
 
+import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-from vctool.config import suggest
 from vctool.data.tables import read_table
 from vctool.errors import ConfigError, DataError
 from vctool.recipe import Recipe
 
 NEEDED = ("train", "dev", "test")
 """Splits that a speaker's recordings must be in; those that a corpus lacks are passed over."""
+
+MOST_LISTED = 20
+"""Speakers that a message lists; of more, those of the nearest names."""
 
 
 def check(recipe: Recipe) -> None:
@@ -34,8 +37,9 @@ def require_speakers(corpus: str, wanted: Iterable[str]) -> None:
     known = set().union(*found.values())
     for speaker in wanted:
         if speaker not in known:
-            near = suggest(speaker, known)
-            raise ConfigError(f"corpus {corpus}: has no speaker '{speaker}'{near}")
+            raise ConfigError(
+                f"corpus {corpus}: has no speaker '{speaker}'{_others(speaker, known)}"
+            )
         lacking = [split for split, there in found.items() if speaker not in there]
         if lacking:
             raise DataError(
@@ -43,6 +47,15 @@ def require_speakers(corpus: str, wanted: Iterable[str]) -> None:
                 f"({Path('data') / corpus}); choose another, or prepare recordings of this one "
                 "with vctool prepare from-wavs"
             )
+
+
+def _others(speaker: str, known: set[str]) -> str:
+    """Say which speakers there are: codes such as TM3 are too alike to suggest only the nearest."""
+    listed = sorted(known)
+    if len(listed) > MOST_LISTED:
+        near = difflib.get_close_matches(speaker, listed, n=MOST_LISTED, cutoff=0.0)
+        return f"; of its {len(listed)} speakers the nearest are: {', '.join(near)}"
+    return f"; there are: {', '.join(listed)}"
 
 
 def _speakers(folder: Path) -> set[str]:
