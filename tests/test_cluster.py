@@ -124,7 +124,7 @@ def test_results_errors_and_the_share_of_a_killed_worker(
     with (
         cluster.use(loopback.address),
         workers.pool(1) as pool,
-        pytest.raises(ClusterError, match="has vctool .* this process has 0123456789ab"),
+        pytest.raises(ClusterError, match=r"has vctool .* this process has 0123456789ab"),
     ):
         list(pool.map(square, range(3)))
     assert isinstance(workers.pool(1), workers.WorkerPool)

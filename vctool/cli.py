@@ -35,6 +35,10 @@ data_app = typer.Typer(no_args_is_help=True, help="Check and mend data dirs.")
 app.add_typer(prepare_app, name="prepare")
 app.add_typer(data_app, name="data")
 
+Scheduler = Annotated[
+    str | None,
+    typer.Option("--scheduler", metavar="ADDRESS", help="Of a Dask cluster that does the work."),
+]
 Device = Literal["auto", "cpu", "cuda"]
 Domain = Literal["speech", "singing"]
 RecipeName = Annotated[str, typer.Option("--recipe", help="Name in recipes/, or a YAML file.")]
@@ -84,12 +88,17 @@ def _stage(
     *,
     force: bool = False,
     dry_run: bool = False,
+    scheduler: str | None = None,
 ) -> None:
     """Load the recipe and run one of its stages, unless it is done."""
     import shlex
 
-    from vctool import recipe
+    from vctool import cluster, recipe
     from vctool.stages import state
+
+    def work_there() -> None:
+        with cluster.use(scheduler):
+            work(loaded)
 
     loaded = recipe.load(recipe_name, settings or ())
     options = ["--recipe", recipe_name]
@@ -98,7 +107,7 @@ def _stage(
     state.run(
         loaded,
         name,
-        lambda: work(loaded),
+        work_there,
         force=force,
         dry_run=dry_run,
         options=shlex.join(options),
@@ -112,13 +121,16 @@ def download(
     settings: Settings = None,
     downloads: Downloads = None,
     nj: Jobs = CORES,
+    scheduler: Scheduler = None,
     dry_run: DryRun = False,
 ) -> None:
     """Fetch or build corpora and prepare their data dirs (stage 1)."""
+    from vctool import cluster
     from vctool.stages import download as stage
 
     if corpus is not None:
-        print(stage.prepare(corpus, downloads=downloads, nj=nj).summary)
+        with cluster.use(scheduler):
+            print(stage.prepare(corpus, downloads=downloads, nj=nj).summary)
         return
     _stage(
         "download",
@@ -127,6 +139,7 @@ def download(
         lambda loaded: stage.run(loaded, downloads=downloads, nj=nj),
         force=downloads is not None,  # it knows itself whether these were used before
         dry_run=dry_run,
+        scheduler=scheduler,
     )
 
 
@@ -135,6 +148,7 @@ def features(
     recipe: RecipeName = "mini",
     settings: Settings = None,
     nj: Jobs = CORES,
+    scheduler: Scheduler = None,
     dry_run: DryRun = False,
 ) -> None:
     """Compute features and F0 statistics (stage 2)."""
@@ -144,7 +158,7 @@ def features(
 
         stage.run(loaded, nj=nj)
 
-    _stage("features", recipe, settings, work, dry_run=dry_run)
+    _stage("features", recipe, settings, work, dry_run=dry_run, scheduler=scheduler)
 
 
 @app.command()
@@ -171,6 +185,7 @@ def infer(
     settings: Settings = None,
     device: DeviceName = "auto",
     nj: Jobs = CORES,
+    scheduler: Scheduler = None,
     fresh: Fresh = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -181,7 +196,7 @@ def infer(
 
         stage.run(loaded, device=device, nj=nj)
 
-    _stage("infer", recipe, settings, work, force=fresh, dry_run=dry_run)
+    _stage("infer", recipe, settings, work, force=fresh, dry_run=dry_run, scheduler=scheduler)
 
 
 @app.command()
@@ -189,6 +204,7 @@ def synthesize(
     recipe: RecipeName = "mini",
     settings: Settings = None,
     nj: Jobs = CORES,
+    scheduler: Scheduler = None,
     fresh: Fresh = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -199,7 +215,7 @@ def synthesize(
 
         stage.run(loaded, nj=nj)
 
-    _stage("synthesize", recipe, settings, work, force=fresh, dry_run=dry_run)
+    _stage("synthesize", recipe, settings, work, force=fresh, dry_run=dry_run, scheduler=scheduler)
 
 
 @app.command()
@@ -325,21 +341,26 @@ def from_wavs(
             "vcc2016_cyclegan_vc, which converts between the folder's speakers.",
         ),
     ] = None,
+    nj: Jobs = CORES,
+    scheduler: Scheduler = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what has this name.")] = False,
 ) -> None:
     """Prepare your own recordings and write recipes/NAME.yaml."""
+    from vctool import cluster
     from vctool.stages.own_voices import prepare_own
 
-    path = prepare_own(
-        folder,
-        name=name,
-        domain=domain,
-        source=source,
-        target=target,
-        accomp=accomp,
-        base=recipe,
-        force=force,
-    )
+    with cluster.use(scheduler):
+        path = prepare_own(
+            folder,
+            name=name,
+            domain=domain,
+            source=source,
+            target=target,
+            accomp=accomp,
+            base=recipe,
+            force=force,
+            nj=nj,
+        )
     print(f"wrote data/{name} and {path}; train with ./run.sh --recipe {name}")
 
 

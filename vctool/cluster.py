@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from vctool.errors import ClusterError
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Future
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -62,13 +62,13 @@ class Cluster:
             ) from None
         self.address = address
         try:
-            self._client: Client = Client(
+            self._client = Client(
                 address, timeout=CONNECT_SECONDS, set_as_default=False, name="vctool"
             )
         except (OSError, ValueError) as error:
             raise ClusterError(
-                f"--scheduler {address}: no Dask scheduler answers ({_line(error)}); start one with "
-                "`dask scheduler` and workers with `dask worker ADDRESS --nthreads 1`"
+                f"--scheduler {address}: no Dask scheduler answers ({_line(error)}); start one "
+                "with `dask scheduler` and workers with `dask worker ADDRESS --nthreads 1`"
             ) from None
         self.slots = sum(self._client.nthreads().values())
         if not self.slots:

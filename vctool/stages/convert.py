@@ -57,7 +57,8 @@ class Converter:
 
     def __init__(self, path: Path | str, device: str = "auto") -> None:
         self.path = Path(path)
-        self.system, self.state = checkpoint.load(self.path, resolve_device(device))
+        self.device = resolve_device(device)
+        self.system, self.state = checkpoint.load(self.path, self.device)
         context = self.system.context
         self.features = context.features
         self.rate = context.features.rate

@@ -16,54 +16,34 @@ that of a held-out target utterance drawn with the recipe's seed.
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+import torch
 
+from vctool import cluster
 from vctool.config import build
 from vctool.data.atomic import write_text
-from vctool.data.datadir import DataDir, Utterance
+from vctool.data.datadir import DataDir
 from vctool.data.store import FeatureStore, StoreWriter
 from vctool.errors import CheckpointError, DataError
 from vctool.models import base
-from vctool.models.base import Features
 from vctool.recipe import Recipe
-from vctool.stages.analysis import Scan, scan, voice_kinds, voicing
-from vctool.stages.blocks import Block
-from vctool.stages.convert import Converter, block_warp
+from vctool.stages.analysis import voice_kinds
+from vctool.stages.conversion import Converted, Job, Pair, convert, places, prepare, work
+from vctool.stages.convert import Converter
 from vctool.stages.inputs import Request
 from vctool.stages.plan import checkpoint_hash
-from vctool.stages.stretch import Warp, resample
-from vctool.stages.tracks import ArrayTrack
+from vctool.workers import pool
 
 logger = logging.getLogger(__name__)
 
 REVERSE_UTTERANCES = 10
 """Utterances that are converted from the target to the source, for listening."""
-
-
-class Pair(NamedTuple):
-    """A source utterance and the utterance whose accompaniment it is converted under."""
-
-    source: Utterance
-    target: Utterance | None
-
-
-class Prepared(NamedTuple):
-    """What the model is given for one utterance."""
-
-    name: str
-    samples: int
-    """Length of the output [samples]."""
-    level_db: float
-    """Active level of the source [dB of full scale]."""
-    source: Features
-    condition: Features | None
-    warp: Warp
 
 
 def run(recipe: Recipe, device: str = "auto", nj: int = 1) -> None:
@@ -205,43 +185,6 @@ def _stores(recipe: Recipe, role: str) -> dict[str, FeatureStore]:
     }
 
 
-def _prepare(
-    converter: Converter, stores: Mapping[str, FeatureStore], pair: Pair, request: Request
-) -> Prepared:
-    """Load, stretch and condition one utterance."""
-    config = converter.features
-    wave = pair.source.load(config.rate)
-    known = scan(ArrayTrack(wave), config, (), len(wave))
-    source = {kind: store[pair.source.id] for kind, store in stores.items()}
-    frames = config.frames(len(wave))
-    for kind, values in source.items():
-        if len(values) != frames:
-            raise DataError(
-                f"{pair.source.id}: {len(values)} frames of {kind} for {frames} of sound; the "
-                "recording changed: run stage 2 (features) again"
-            )
-    block = Block(0, 0, len(wave), len(wave))
-    voiced = _voiced(wave, source, converter, known, request)
-    warp = block_warp(voiced, block, request, config.hop_length)
-    samples = request.samples(len(wave))
-    if request.stretch != 1:
-        source = resample(source, warp.positions(config.frames(samples), frames))
-    condition = None
-    if pair.target is not None and converter.needs_accompaniment(request.to):
-        accomp = pair.target.load_accomp(config.rate, samples)
-        condition = converter.condition(accomp)
-    return Prepared(pair.source.id, samples, known.level_db, source, condition, warp)
-
-
-def _voiced(
-    wave: np.ndarray, source: Features, converter: Converter, known: Scan, request: Request
-) -> np.ndarray:
-    frames = converter.features.frames(len(wave))
-    if request.stretch == 1:  # the map is the identity, whatever is voiced
-        return np.ones(frames, bool)
-    return voicing(wave, source, converter.features, known)
-
-
 def _convert_set(
     recipe: Recipe,
     converter: Converter,
@@ -255,28 +198,59 @@ def _convert_set(
     """Convert one set of utterances into one store per kind, skipping what is there."""
     stores = _stores(recipe, role)
     lines = ["utt\tsamples\tlevel_db\n"]
+    writers: dict[str, StoreWriter] = {}
+
+    def wanted(name: str) -> bool:
+        return not writers or any(name not in writer.done for writer in writers.values())
+
     with ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(nj))
-        writers: dict[str, StoreWriter] = {}
-        jobs = pool.map(lambda pair: _prepare(converter, stores, pair, request), pairs)
-        for one in _progress(jobs, len(pairs), folder.name):
+        results = _results(recipe, converter, stores, pairs, request, wanted, nj)
+        for one in _progress(results, len(pairs), folder.name):
             lines.append(f"{one.name}\t{one.samples}\t{one.level_db:.4f}\n")
             _write_time_map(folder.parent / "time_map" / f"{one.name}.tsv", one, converter)
-            if writers and all(one.name in writer.done for writer in writers.values()):
-                continue
-            converted = converter.convert_features(one.source, one.condition, request)
             if not writers:  # which kinds a model writes is known once it has written some
-                for kind in converted:
+                for kind in one.features:
                     writer = StoreWriter(folder / kind, kind, recipe.features.of_kind(kind), digest)
                     writers[kind] = stack.enter_context(writer)
-            for kind, writer in writers.items():
-                if one.name not in writer.done:
-                    writer.write(one.name, converted[kind])
+            for kind, features in one.features.items():
+                if one.name not in writers[kind].done:
+                    writers[kind].write(one.name, features)
     write_text(folder / "outputs.tsv", "".join(lines))
     logger.info("%s: %d utterances to %s", folder, len(pairs), request.to)
 
 
-def _write_time_map(path: Path, one: Prepared, converter: Converter) -> None:
+def _results(
+    recipe: Recipe,
+    converter: Converter,
+    stores: Mapping[str, FeatureStore],
+    pairs: Sequence[Pair],
+    request: Request,
+    wanted: Callable[[str], bool],
+    nj: int,
+) -> Iterator[Converted]:
+    """Convert utterances in order: here, prepared on threads, or on the cluster in use."""
+    if cluster.in_use() is None or not pairs:
+        with ThreadPoolExecutor(nj) as threads:
+            for one in threads.map(lambda pair: prepare(converter, stores, pair, request), pairs):
+                yield convert(converter, one, request, wanted(one.name))
+        return
+    # The first one here: what has been converted before is known once it is.
+    yield convert(converter, prepare(converter, stores, pairs[0], request), request, True)
+    job = partial(
+        Job,
+        recipe.exp.absolute(),
+        checkpoint_hash(recipe),
+        str(converter.device),
+        torch.get_num_threads(),
+        places(stores),
+        request=request,
+    )
+    with pool(1) as workers:
+        jobs = (job(pair=pair, wanted=wanted(pair.source.id)) for pair in pairs[1:])
+        yield from workers.map(work, jobs)
+
+
+def _write_time_map(path: Path, one: Converted, converter: Converter) -> None:
     seconds = 1 / converter.features.frame_rate
     rows = zip(one.warp.knots_in * seconds, one.warp.knots_out * seconds, strict=True)
     lines = [f"{before:.6f}\t{after:.6f}\n" for before, after in rows]
@@ -295,7 +269,7 @@ def _digest(model: str, pairs: Sequence[Pair], request: Request) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _progress(jobs: Iterable[Prepared], total: int, name: str) -> Iterator[Prepared]:
+def _progress(jobs: Iterable[Converted], total: int, name: str) -> Iterator[Converted]:
     from tqdm import tqdm
 
     yield from tqdm(jobs, total=total, desc=f"infer {name}", unit="utt", disable=None)

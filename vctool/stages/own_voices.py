@@ -38,6 +38,7 @@ def prepare_own(
     accomp: Path | None = None,
     base: str | None = None,
     force: bool = False,
+    nj: int = 1,
 ) -> Path:
     """Prepare a user's own recordings, and write a recipe that trains on them.
 
@@ -52,6 +53,7 @@ def prepare_own(
         base: recipe whose other corpus, features, model and budget are taken. Where None,
             `BETWEEN_DOMAINS` if a domain and no speaker is given, else `BETWEEN_SPEAKERS`.
         force: replace a recipe and data dirs of this name.
+        nj: threads that measure recordings.
 
     Returns:
         The recipe's path.
@@ -86,6 +88,7 @@ def prepare_own(
         domain=domain or "speech",
         accomp_dir=accomp,
         every_speaker=between_speakers,
+        nj=nj,
     )
     if between_speakers:
         require_speakers(name, pair)
