@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Stage 0: a Python environment with the pinned packages. Skipped when nothing has changed.
 #
-#   local/setup.sh [--dev] [--dry-run]     --dev adds what the tests need
+#   local/setup.sh [--eval] [--dev] [--dry-run]
 #
+# --eval adds the networks that judge converted voices (95 MB), --dev those and what the tests need.
 # Uses the virtual environment that is active, or else makes .venv beside run.sh, with $PYTHON or
 # the first python3 on the path.
 set -euo pipefail
@@ -19,21 +20,35 @@ stop() {
 }
 
 dev=false
+eval=false
 dry_run=false
-parse_options "dev dry_run" "$@"
+parse_options "dev eval dry_run" "$@"
+[ "$dev" = false ] || eval=true
 
 environment=${VIRTUAL_ENV:-${CONDA_PREFIX:-$root/.venv}}
 python=$environment/bin/python
 requirements=("$root/requirements.txt")
-[ "$dev" = false ] || requirements+=("$root/requirements-dev.txt")
+[ "$dev" = false ] || requirements+=("$root/requirements-dev.txt" "$root/requirements-cluster.txt")
 
-# The stamp says what was installed; the one for --dev covers the other.
-wanted=$(cat "${requirements[@]}" "$root/constraints.txt" | cksum)
-stamp=$environment/.vctool-setup
-[ "$dev" = false ] || stamp=$stamp-dev
+judges=$root/requirements-eval.txt
+
+# pins FILE...: what stands for their content in a stamp.
+pins() { cat "$@" "$root/constraints.txt" | cksum; }
+
+# One stamp for each extent says what was installed; a larger extent leaves those of the smaller.
+stamps=("$environment/.vctool-setup")
+wanted=("$(pins "$root/requirements.txt")")
+if [ "$eval" = true ]; then
+    stamps+=("$environment/.vctool-setup-eval")
+    wanted+=("$(pins "$root/requirements.txt" "$judges")")
+fi
+if [ "$dev" = true ]; then
+    stamps+=("$environment/.vctool-setup-dev")
+    wanted+=("$(pins "$judges" "${requirements[@]}")")
+fi
 installed_root=$(cat "$environment/.vctool-root" 2>/dev/null || true)
 
-if [ -x "$python" ] && [ "$(cat "$stamp" 2>/dev/null || true)" = "$wanted" ] &&
+if [ -x "$python" ] && [ "$(cat "${stamps[-1]}" 2>/dev/null || true)" = "${wanted[-1]}" ] &&
     [ -f "$installed_root/run.sh" ]; then
     [ "$dry_run" = false ] || echo "stage 0 setup: done: would be skipped"
     exit 0
@@ -84,6 +99,12 @@ echo "stage 0 setup: installing into $environment (5 GB; a few minutes)"
 "$python" -m pip install --quiet --no-compile --disable-pip-version-check \
     --constraint "$root/constraints.txt" "${arguments[@]}" ||
     stop "pip could not install the pins (see above); is there a network, or room on the disk?"
+if [ "$eval" = true ]; then
+    # They ask for packages that are of no use here: requirements-eval.txt lists what they need.
+    "$python" -m pip install --quiet --no-compile --disable-pip-version-check --no-deps \
+        --requirement "$judges" ||
+        stop "pip could not install requirements-eval.txt (see above); is there a network?"
+fi
 # setuptools warns at length that an editable install is editable: shown only where it fails.
 told=$("$python" -m pip install --quiet --disable-pip-version-check --no-deps \
     --no-build-isolation --editable "$root" 2>&1) || {
@@ -92,6 +113,5 @@ told=$("$python" -m pip install --quiet --disable-pip-version-check --no-deps \
 }
 
 echo "$root" >"$environment/.vctool-root"
-cat "$root/requirements.txt" "$root/constraints.txt" | cksum >"$environment/.vctool-setup"
-echo "$wanted" >"$stamp"
+for place in "${!stamps[@]}"; do echo "${wanted[place]}" >"${stamps[place]}"; done
 echo "stage 0 setup: done in $((SECONDS - begin)) s"

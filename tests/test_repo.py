@@ -67,8 +67,8 @@ def test_scripts_can_be_executed_and_parsed() -> None:
 
 def test_every_direct_requirement_is_pinned_once() -> None:
     pinned: list[str] = []
-    for name in ("requirements.txt", "requirements-dev.txt", "constraints.txt"):
-        for line in (ROOT / name).read_text().splitlines():
+    for path in (*ROOT.glob("requirements*.txt"), ROOT / "constraints.txt"):
+        for line in path.read_text().splitlines():
             if entry := line.split("#")[0].strip():
                 assert entry.count("==") == 1, entry
                 pinned.append(entry.split("==")[0].lower().replace("_", "-"))

@@ -18,6 +18,7 @@ case "$*" in
         echo "$*" >>"$CALLS"
         if [ "$3" = "${FAIL-}" ]; then echo "rerun: $VCTOOL_RERUN" >&2; exit 2; fi ;;
     "-m pip --version") ;;
+    "-m pip"*"--no-deps --requirement"*) echo "pip judges" >>"$CALLS" ;;
     "-m pip"*) echo "pip" >>"$CALLS" ;;
     *sysconfig*purelib*) echo "$STUB_SITE" ;;
     *sysconfig*) echo /usr/include ;;
@@ -33,8 +34,9 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         shutil.copytree(ROOT / "local", folder / "local")
-        for name in ("run.sh", "requirements.txt", "requirements-dev.txt", "constraints.txt"):
-            shutil.copy(ROOT / name, folder / name)
+        shutil.copy(ROOT / "run.sh", folder)
+        for path in (*ROOT.glob("requirements*.txt"), ROOT / "constraints.txt"):
+            shutil.copy(path, folder)
         self.environment = folder / "environment"
         python = self.environment / "bin" / "python"
         python.parent.mkdir(parents=True)
@@ -101,6 +103,24 @@ def test_changed_pins_are_installed_again(project: Project) -> None:
         file.write("extra==1\n")
     project.run("--stop-stage", "setup")
     assert project.calls == ["pip", "pip"]
+
+
+def test_the_judges_of_voices_are_installed_where_they_are_asked_for(project: Project) -> None:
+    def setup(*options: str) -> list[str]:
+        subprocess.run(
+            ["local/setup.sh", *options], cwd=project.folder, env=project.variables, check=True
+        )
+        return project.calls
+
+    assert setup() == ["pip", "pip"]
+    assert setup("--eval") == ["pip", "pip judges", "pip"]
+    assert setup("--eval") == setup() == []
+    assert setup("--dev") == ["pip", "pip judges", "pip"]  # the tests need them too
+    assert setup("--eval") == setup() == setup("--dev") == []
+    with (project.folder / "requirements-eval.txt").open("a") as file:
+        file.write("# changed\n")
+    assert setup() == []
+    assert setup("--eval") == ["pip", "pip judges", "pip"]
 
 
 def test_an_old_python_is_refused(project: Project) -> None:
