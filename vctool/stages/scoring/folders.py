@@ -1,0 +1,160 @@
+"""`vctool evaluate CONVERTED --reference TARGET --source SOURCE`: any system's recordings.
+
+They get the table that stage 6 writes for our own: the same measures, and the same anchors, fitted
+on recordings of the two folders that are not scored, where there are enough.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vctool import audio
+from vctool.errors import DataError
+from vctool.stages.scoring.matching import match
+
+FOLDER = "evaluation"
+"""Where results go, below the recordings, unless `--out` says otherwise."""
+LEAST = 2
+"""Fewest recordings that are scored."""
+FEW = 10
+"""With fewer, the intervals mean little."""
+ENOUGH = 8
+"""Recordings of a speaker that are enough to fit the anchors on without those that are scored."""
+MOST = 100
+"""Recordings that the anchors are fitted on at most; more would not change them."""
+NAMED = 5
+"""Recordings that are named where more have no partner."""
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Which files are scored, against which, and what the anchors are fitted on."""
+
+    names: list[str]
+    """The N utterances: the sources' names."""
+    outputs: list[Path]
+    """(N,) recordings of the system."""
+    sources: list[Path]
+    """(N,) what they were converted from."""
+    targets: list[Path] | None
+    """(N,) the target's recordings of the same sentences; None: not parallel."""
+    target_recordings: list[Path]
+    """Of the target, any sentences; the same where parallel."""
+    source_training: list[Path]
+    """Of the source, for its voice."""
+    target_training: list[Path]
+    """Of the target, for its voice and for the anchors."""
+    cautions: list[str]
+    """What a reader must know: recordings left out, anchors fitted on what is scored."""
+
+
+def gather(
+    converted: Path, reference: Path, source: Path, out: Path, *, unpaired: bool = False
+) -> Gathered:
+    """Find which recordings belong together.
+
+    Args:
+        converted: recordings of a system.
+        reference: recordings of the target.
+        source: recordings that were converted.
+        out: results from before, below any of these folders, are passed over.
+        unpaired: the reference holds other sentences, whatever its files are called.
+
+    Raises:
+        DataError: a folder is missing or empty; fewer than `LEAST` conversions have a source; a
+            name may belong to several.
+    """
+    outputs = _recordings(converted, "conversions", (out, reference, source))
+    sources = _recordings(source, "sources", (out, converted, reference))
+    references = _recordings(reference, "references", (out, converted, source))
+    cautions = []
+    owners = match(list(outputs), list(sources), "source")
+    if lost := [name for name in outputs if name not in owners]:
+        cautions.append(f"{len(lost)} conversion(s) without a source are left out: {_few(lost)}")
+    if len(owners) < LEAST:
+        raise DataError(
+            f"{converted}: {len(owners)} of {len(outputs)} recordings have a source in {source} "
+            f"(such as '{next(iter(outputs))}' and '{next(iter(sources))}'); at least {LEAST} are "
+            "needed, so give them their sources' names"
+        )
+    partners = {} if unpaired else match(list(owners.values()), list(references), "reference")
+    if len(partners) >= LEAST:
+        if lost := [name for name in owners.values() if name not in partners]:
+            cautions.append(f"{len(lost)} source(s) without a reference are left out: {_few(lost)}")
+        owners = {name: own for name, own in owners.items() if own in partners}
+    else:
+        partners = {}
+    if len(owners) < FEW:
+        cautions.append(f"{len(owners)} conversions are scored: the intervals mean little")
+    scored = list(owners.values())
+    source_training = _training(sources, scored, f"the source in {source}", cautions)
+    held = list(partners.values()) if partners else list(references)[1::2] or list(references)
+    target_training = _training(references, held, f"the target in {reference}", cautions)
+    return Gathered(
+        _names(scored),
+        [outputs[name] for name in owners],
+        [sources[name] for name in scored],
+        [references[partners[name]] for name in scored] if partners else None,
+        [references[name] for name in held],
+        source_training,
+        target_training,
+        cautions,
+    )
+
+
+def _recordings(folder: Path, what: str, others: Sequence[Path]) -> dict[str, Path]:
+    """Find the audio files below a folder by their paths without endings, but for other folders.
+
+    Raises:
+        DataError: no such folder, no audio in it, or two files that differ by their ending alone.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; it should hold the {what}")
+    own = folder.resolve()
+    inside = [one.resolve() for one in others if own in one.resolve().parents]
+    found: dict[str, Path] = {}
+    for path in audio.list_audio(folder):
+        if any(one in path.resolve().parents for one in inside):
+            continue
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in found:
+            raise DataError(f"{path}: differs from {found[name]} by its ending alone; keep one")
+        found[name] = path
+    if not found:
+        raise DataError(f"{folder}: holds no audio; it should hold the {what}")
+    return found
+
+
+def _training(
+    recordings: dict[str, Path], scored: Sequence[str], whose: str, cautions: list[str]
+) -> list[Path]:
+    """Choose what a speaker's anchors are fitted on: what is not scored, or else everything."""
+    taken = set(scored)
+    spare = [path for name, path in recordings.items() if name not in taken]
+    if len(spare) < ENOUGH:
+        cautions.append(
+            f"{len(spare)} recording(s) of {whose} are not scored, {ENOUGH} would be enough: its "
+            "voice and the anchors are fitted on those that are scored too, which flatters them"
+        )
+        spare = list(recordings.values())
+    step = -(-len(spare) // MOST)
+    return spare[::step]
+
+
+def _names(sources: Sequence[str]) -> list[str]:
+    """Make names that tables and file names can hold.
+
+    Raises:
+        DataError: two would be the same.
+    """
+    names = {re.sub(r"[\s/]+", "_", source): source for source in sources}
+    if len(names) < len(sources):
+        (first, *_) = sorted(set(sources) - set(names.values()))
+        raise DataError(f"'{first}': another source has the same name but for '/' and '_'")
+    return list(names)
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
