@@ -20,14 +20,21 @@ def scored(
     values: dict[str, np.ndarray],
     names: list[str] = NAMES,
     data: str = "aaaa",
+    ratio: float = 0.9,
 ) -> Path:
-    """Write what scoring leaves behind: `values[measure]` of the row `model`, a constant `copy`."""
+    """Write what scoring leaves behind: `values[measure]` of the row `model`, a constant `copy`,
+    and a global-variance ratio, which single utterances do not have."""
     rows = {
         measure: {"copy": np.full(len(names), 9.0), "model": column}
         for measure, column in values.items()
     }
     utterances.write(folder / "utterances.tsv", names, rows)
-    (folder / "results.json").write_text(json.dumps({"data_hash": data}))
+    means = {measure: float(np.nanmean(column)) for measure, column in values.items()}
+    measures = {
+        measure: {"model": {"value": mean}}
+        for measure, mean in (means | {"gv_ratio": ratio}).items()
+    }
+    (folder / "results.json").write_text(json.dumps({"data_hash": data, "measures": measures}))
     return folder
 
 
@@ -117,7 +124,18 @@ def test_a_spoilt_table_is_named_by_its_line(tmp_path: Path) -> None:
 
 def test_the_command_prints_the_table(tmp_path: Path) -> None:
     first = scored(tmp_path / "a", {"mcd": np.arange(20.0)})
-    second = scored(tmp_path / "b", {"mcd": np.arange(20.0) + 0.5})
+    second = scored(tmp_path / "b", {"mcd": np.arange(20.0) + 0.5}, ratio=0.5)
     said = CliRunner().invoke(cli.app, ["compare", str(first), str(second)])
     assert said.exit_code == 0, said.output
-    assert "| mcd | 9.500 | 10.0 | -0.500 (-0.500..-0.500) | * | < 0.0001 | 20 |" in said.stdout
+    row = "| MCD [dB] | 9.500 | 10.0 | -0.500 (-0.500..-0.500) | a | < 0.0001 | 20 |"
+    assert row in said.stdout
+    assert "| GV ratio | 0.900 | 0.500 |" in said.stdout
+
+
+def test_better_depends_on_the_measure(tmp_path: Path) -> None:
+    low, high = np.arange(20.0), np.arange(20.0) + 1
+    first = scored(tmp_path / "a", {"mcd": low, "content": low, "unheard_of": low})
+    second = scored(tmp_path / "b", {"mcd": high, "content": high, "unheard_of": high})
+    told = lines(compare(first, second), first, second)
+    marks = {line.split(" | ")[0]: line.split(" | ")[4] for line in told if "0..-1.000" in line}
+    assert marks == {"| MCD [dB]": "a", "| content kept [share]": "b", "| unheard_of": ""}

@@ -5,19 +5,23 @@ signed-rank test (1945), which asks nothing of how the differences are distribut
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from vctool.errors import DataError
+from vctool.metrics import board, voice_board
 from vctool.metrics.bootstrap import interval, ratio, resample_counts
 from vctool.metrics.table import cell
 from vctool.stages.scoring import utterances
 
 SYSTEM = "model"
 """The row that is compared: the system of an experiment, or the recordings of a scored folder."""
+MEASURES = {**board.MEASURES, **voice_board.MEASURES}
+"""Of every task; a name means the same in all."""
 RESAMPLES = 2000
 """Bootstrap resamples of every interval."""
 LEAST = 2
@@ -61,6 +65,8 @@ class Comparison:
     """By measure."""
     only: tuple[tuple[str, ...], tuple[str, ...]]
     """Utterances that only the first, only the second has."""
+    whole: dict[str, tuple[float, float]]
+    """Values of measures that only a whole set of utterances has; these have no pairs."""
     left_out: dict[str, str]
     """Measures that were not compared, and why."""
 
@@ -77,11 +83,12 @@ def compare(first: Path, second: Path, seed: int = 0) -> Comparison:
         DataError: a folder was not scored, the two were scored on different recordings, or they
             have fewer than `LEAST` utterances in common.
     """
-    hashes = [_data_hash(folder) for folder in (first, second)]
-    if hashes[0] != hashes[1]:
+    results = [_results(folder) for folder in (first, second)]
+    if results[0].data_hash != results[1].data_hash:
         raise DataError(
-            f"{first} and {second}: scored on different recordings (data {hashes[0]} and "
-            f"{hashes[1]}), so their utterances cannot be paired; score both on the same"
+            f"{first} and {second}: scored on different recordings (data {results[0].data_hash} "
+            f"and {results[1].data_hash}), so their utterances cannot be paired; score both on "
+            "the same"
         )
     tables = [_own(folder) for folder in (first, second)]
     names = [sorted({name for one in table.values() for name in one}) for table in tables]
@@ -113,7 +120,13 @@ def compare(first: Path, second: Path, seed: int = 0) -> Comparison:
         tuple(name for name in names[0] if name not in common),
         tuple(name for name in names[1] if name not in common),
     )
-    return Comparison(differences, only, left_out)
+    values = [one.values for one in results]
+    whole = {
+        measure: (values[0][measure], values[1][measure])
+        for measure in values[0]
+        if measure in values[1] and measure not in differences and measure not in left_out
+    }
+    return Comparison(differences, only, whole, left_out)
 
 
 def difference(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Difference:
@@ -137,17 +150,23 @@ def signed_rank(apart: np.ndarray) -> float:
 def lines(found: Comparison, first: Path, second: Path) -> list[str]:
     """Lay a comparison out for the terminal, as a Markdown table."""
     told = [
-        f"a = {first}, b = {second}; the same utterances, a less b with 95 % intervals; * where "
-        "zero lies outside. p: Wilcoxon's signed ranks, not corrected for the number of measures.",
+        f"a = {first}, b = {second}; means over the same utterances, a less b with 95 % intervals; "
+        "named is which is better where zero lies outside. p: Wilcoxon's signed ranks, not "
+        "corrected for the number of measures.",
         "",
-        "| measure | a | b | a - b | | p | n |",
+        "| measure | a | b | a - b | better | p | n |",
         "|---|---|---|---|---|---|---|",
     ]
     for measure, one in found.differences.items():
         apart = f"{cell(one.value)} ({cell(one.low)}..{cell(one.high)})"
-        mark = "*" if one.certain else ""
-        values = f"{cell(one.first)} | {cell(one.second)} | {apart} | {mark}"
-        told.append(f"| {measure} | {values} | {_probability(one.p)} | {one.count} |")
+        values = f"{cell(one.first)} | {cell(one.second)} | {apart} | {_better(measure, one)}"
+        told.append(f"| {_title(measure)} | {values} | {_probability(one.p)} | {one.count} |")
+    if found.whole:
+        told += ["", "Measures of a whole set, without pairs:", "", "| measure | a | b |"]
+        told += ["|---|---|---|"]
+    for measure, pair in found.whole.items():
+        told.append(f"| {_title(measure)} | {cell(pair[0])} | {cell(pair[1])} |")
+    told += [""] if found.left_out or any(found.only) else []
     told += [f"not compared: {measure}: {why}" for measure, why in found.left_out.items()]
     for folder, names in zip((first, second), found.only, strict=True):
         if names:
@@ -166,17 +185,46 @@ def _own(folder: Path) -> dict[str, dict[str, float]]:
     return found
 
 
-def _data_hash(folder: Path) -> str:
+class _Results(NamedTuple):
+    """What is read of results.json."""
+
+    data_hash: str
+    values: dict[str, float]
+    """Of the own system, by measure."""
+
+
+def _results(folder: Path) -> _Results:
     path = folder / "results.json"
     try:
-        found: Mapping[str, object] = json.loads(path.read_text("utf-8"))
-        return str(found["data_hash"])
+        found = json.loads(path.read_text("utf-8"))
+        values = {
+            measure: row[SYSTEM]["value"]
+            for measure, row in found["measures"].items()
+            if SYSTEM in row
+        }
+        known = {measure: float(one) for measure, one in values.items() if one is not None}
+        return _Results(str(found["data_hash"]), known)
     except FileNotFoundError:
         raise DataError(
             f"{path}: no such file; `vctool evaluate` scores an experiment or a folder"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not the results of stage 6 ({error}); score it again") from None
+
+
+def _title(measure: str) -> str:
+    known = MEASURES.get(measure)
+    if known is None:
+        return measure
+    return f"{known.title} [{known.unit}]" if known.unit else known.title
+
+
+def _better(measure: str, one: Difference) -> str:
+    """Name the better of the two, where there is one for certain and better means something."""
+    wish = MEASURES[measure].better if measure in MEASURES else ""
+    if not one.certain or wish not in ("higher", "lower"):
+        return ""
+    return "a" if (one.value > 0) == (wish == "higher") else "b"
 
 
 def _few(names: Sequence[str]) -> str:
