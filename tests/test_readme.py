@@ -40,11 +40,12 @@ def project(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     (folder.parent / "shared" / "data").mkdir(parents=True)
     wavs = sorted((folder / "data" / "corpora" / "mini" / "wav").glob("*.wav"))
     accompaniment = next((folder / "data" / "corpora" / "mini" / "accomp").glob("*.wav"))
-    for name in ("talks/one.wav", "in.wav", "sung.wav", "recordings/ann/0.wav"):
+    examples = dict.fromkeys(("talks/one.wav", "in.wav", "sung.wav"), wavs[0])
+    for speaker in ("anna", "ben"):
+        examples |= {f"recordings/{speaker}/{index}.wav": wav for index, wav in enumerate(wavs)}
+    for name, wav in examples.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(wavs[0], folder / name)
-    for index, wav in enumerate(wavs[:12]):
-        shutil.copy(wav, folder / "recordings" / "ann" / f"{index}.wav")
+        shutil.copy(wav, folder / name)
     shutil.copy(accompaniment, folder / "inst.wav")
     shutil.copytree(folder / "exp" / "mini", folder / "exp" / "librispeech_mir1k")
     return trained
