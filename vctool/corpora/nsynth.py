@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from vctool.corpora import splits
-from vctool.corpora.info import CorpusInfo, cannot_fetch, locate
-from vctool.corpora.report import SPLITS, Rejected, Report, finish
-from vctool.corpora.survey import seconds, survey
+from vctool.corpora.clips import absent, clip, into_splits, measured
+from vctool.corpora.info import CorpusInfo, locate
+from vctool.corpora.report import Rejected, Report, finish
 from vctool.data.datadir import Utterance
 from vctool.errors import DataError
 
@@ -30,15 +30,6 @@ INFO = CorpusInfo(
 
 FOLDERS = {"train": "nsynth-train", "dev": "nsynth-valid", "test": "nsynth-test"}
 """The publisher's folder of every split."""
-
-
-def download(root: Path) -> Path:
-    """Say that NSynth must be brought along.
-
-    Raises:
-        DataError: always.
-    """
-    cannot_fetch(INFO)
 
 
 def find(downloads: Path) -> Path:
@@ -59,33 +50,24 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
     tables = {name: source / folder / "examples.json" for name, folder in FOLDERS.items()}
     notes = {name: _notes(table) for name, table in tables.items() if table.is_file()}
     if not notes:
-        raise DataError(f"{source}: no NSynth there; expected {INFO.layout}")
-    files = {
-        source / FOLDERS[split] / "audio" / f"{note}.wav": (split, note)
-        for split, table in notes.items()
-        for note in sorted(table)
-    }
-    rejected = [Rejected(file, "is in examples.json but not there") for file in _absent(files)]
-    missing = {one.file for one in rejected}
-    usable, unusable = survey([file for file in files if file not in missing], nj=nj)
-    found: dict[str, list[Utterance]] = {split: [] for split in SPLITS}
-    for file, measured in usable.items():
-        split, note = files[file]
-        entry = notes[split][note]
-        found[split].append(
-            Utterance(
-                id=note,
-                speaker=entry["instrument_str"],
-                domain=entry["instrument_family_str"],
-                wav=file,
-                duration=seconds(measured),
-            )
-        )
+        absent(source, INFO)
+    drafts, origin = [], {}
+    for split, table in notes.items():
+        for note, entry in sorted(table.items()):
+            instrument = entry["instrument_str"]
+            file = source / FOLDERS[split] / "audio" / f"{note}.wav"
+            name = note.removeprefix(f"{instrument}-")
+            drafts.append(clip(file, instrument, name, domain=entry["instrument_family_str"]))
+            origin[note] = split
+    missing = set(_missing(drafts))
+    usable, rejected = measured([one for one in drafts if one.wav not in missing], nj=nj)
+    rejected += [Rejected(file, "is in examples.json but not there") for file in sorted(missing)]
     if set(notes) == set(FOLDERS):
+        found = into_splits(usable, lambda one: origin[one.id])
         disjoint_by = "instrument between train and the others (the publisher's)"
     else:
-        found, disjoint_by = _divide(found, seed), "instrument"
-    return finish(INFO.name, out, found, disjoint_by=disjoint_by, rejected=[*rejected, *unusable])
+        found, disjoint_by = _divide(usable, seed), "instrument"
+    return finish(INFO.name, out, found, disjoint_by=disjoint_by, rejected=rejected)
 
 
 def _notes(table: Path) -> dict[str, dict[str, Any]]:
@@ -108,24 +90,24 @@ def _notes(table: Path) -> dict[str, dict[str, Any]]:
     return notes
 
 
-def _absent(files: dict[Path, tuple[str, str]]) -> list[Path]:
+def _missing(notes: list[Utterance]) -> list[Path]:
     """List the files that are not there, looking into each folder once."""
-    there = {path for folder in {file.parent for file in files} for path in folder.glob("*.wav")}
-    return [file for file in files if file not in there]
+    folders = {one.wav.parent for one in notes}
+    there = {path for folder in folders for path in folder.glob("*.wav")}
+    return [one.wav for one in notes if one.wav not in there]
 
 
-def _divide(found: dict[str, list[Utterance]], seed: int) -> dict[str, list[Utterance]]:
+def _divide(notes: list[Utterance], seed: int) -> dict[str, list[Utterance]]:
     """Hold out whole instruments of what is there.
 
     Raises:
         DataError: there are fewer than four.
     """
-    everything = [one for split in SPLITS for one in found[split]]
-    families = {one.speaker: one.domain for one in everything}
+    families = {one.speaker: one.domain for one in notes}
     if len(families) < 4:
         raise DataError(
             f"corpus {INFO.name}: {len(families)} instruments cannot be divided into three "
             f"splits; bring all of {INFO.layout}"
         )
     chosen = splits.by_group(families, seed, INFO.name)
-    return {split: [one for one in everything if chosen[one.speaker] == split] for split in SPLITS}
+    return into_splits(notes, lambda one: chosen[one.speaker])

@@ -10,15 +10,15 @@ all its instruments are left in training.
 
 import re
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
-from vctool.corpora import activity, splits
-from vctool.corpora.info import CorpusInfo, cannot_fetch, locate
-from vctool.corpora.report import SPLITS, Rejected, Report, finish
-from vctool.corpora.survey import survey, word
+from vctool.corpora import splits
+from vctool.corpora.clips import absent, clip, into_splits, measured, phrases
+from vctool.corpora.info import CorpusInfo, locate
+from vctool.corpora.report import Rejected, Report, finish
+from vctool.corpora.survey import word
 from vctool.data.datadir import Utterance
-from vctool.errors import DataError
 
 INFO = CorpusInfo(
     name="urmp",
@@ -50,15 +50,6 @@ INSTRUMENTS = {
 _NAME = re.compile(r"AuSep_(?P<part>\d+)_(?P<instrument>[a-z]+)_(?P<number>\d\d)_(?P<title>\w+)")
 
 
-def download(root: Path) -> Path:
-    """Say that URMP must be brought along.
-
-    Raises:
-        DataError: always.
-    """
-    cannot_fetch(INFO)
-
-
 def find(downloads: Path) -> Path:
     """Return the folder that holds `Dataset`, or the pieces' own folders.
 
@@ -76,7 +67,7 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
     """
     files = sorted(source.glob("*/AuSep_*.wav")) or sorted(source.glob("Dataset/*/AuSep_*.wav"))
     if not files:
-        raise DataError(f"{source}: no URMP there; expected {INFO.layout}")
+        absent(source, INFO)
     named = {file: match for file in files if (match := _NAME.fullmatch(file.stem))}
     named = {file: match for file, match in named.items() if match["instrument"] in INSTRUMENTS}
     rejected = [
@@ -84,61 +75,52 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
         for file in files
         if file not in named
     ]
-    usable, unusable = survey(list(named), nj=nj)
-    with ThreadPoolExecutor(max(1, nj)) as pool:
-        cuts = dict(zip(usable, pool.map(activity.segments, usable), strict=True))
-    rejected += [Rejected(file, "nothing that sounds was found") for file in cuts if not cuts[file]]
-    found: dict[str, list[Utterance]] = {}
-    for file, cut in cuts.items():
-        others = tuple(one for one in usable if one.parent == file.parent and one != file)
-        found.setdefault(named[file]["title"], []).extend(_part(file, named[file], cut, others))
-    assigned = _assign(found, seed)
+    usable, unusable = measured([_part(file, name) for file, name in named.items()], nj=nj)
+    pieces: dict[Path, list[Path]] = {}
+    for one in usable:
+        pieces.setdefault(one.wav.parent, []).append(one.wav)
+    parts = [
+        replace(one, accomp=tuple(file for file in pieces[one.wav.parent] if file != one.wav))
+        for one in usable
+    ]
+    found, silent = phrases(parts, nj=nj)
+    titles = {one.id: named[one.wav]["title"] for one in found}
+    assigned = _assign(found, titles, seed)
     return finish(
         INFO.name,
         out,
-        {
-            split: [one for title in found if assigned[title] == split for one in found[title]]
-            for split in SPLITS
-        },
+        into_splits(found, lambda one: assigned[titles[one.id]]),
         disjoint_by="title",
-        rejected=[*rejected, *unusable],
+        rejected=[*rejected, *unusable, *silent],
     )
 
 
-def _part(
-    file: Path, name: re.Match[str], cut: list[tuple[float, float]], others: tuple[Path, ...]
-) -> list[Utterance]:
-    """Make the utterances of one part."""
+def _part(file: Path, name: re.Match[str]) -> Utterance:
+    """Describe the recording of one part."""
     instrument = INSTRUMENTS[name["instrument"]]
-    recording = f"{instrument}-{name['number']}_{word(name['title'])}_{name['part']}"
-    return [
-        Utterance(
-            id=f"{recording}_{round(1000 * start):07d}",
-            speaker=instrument,
-            domain=instrument,
-            wav=file,
-            duration=round(end - start, 6),
-            start=start,
-            end=end,
-            accomp=others,
-            recording=recording,
-        )
-        for start, end in cut
-    ]
+    own = f"{name['number']}_{word(name['title'])}_{name['part']}"
+    return clip(file, instrument, own, domain=instrument)
 
 
-def _assign(found: dict[str, list[Utterance]], seed: int) -> dict[str, str]:
+def _assign(found: list[Utterance], titles: dict[str, str], seed: int) -> dict[str, str]:
     """Hold out titles for test, then for dev, while training keeps every instrument.
+
+    Args:
+        found: all segments.
+        titles: of what piece each is, by its id.
+        seed: of the draw.
 
     Returns:
         The split of every title.
     """
-    assigned = dict.fromkeys(found, "train")
-    parts = {title: {one.speaker for one in found[title]} for title in found}
-    left = Counter(instrument for title in parts for instrument in parts[title])
-    order = splits.shuffled(found, seed, INFO.name)
+    parts: dict[str, set[str]] = {}
+    for one in found:
+        parts.setdefault(titles[one.id], set()).add(one.speaker)
+    assigned = dict.fromkeys(parts, "train")
+    left = Counter(instrument for own in parts.values() for instrument in own)
+    order = splits.shuffled(parts, seed, INFO.name)
     for split, share in (("test", splits.TEST_SHARE), ("dev", splits.DEV_SHARE)):
-        wanted = max(1, round(share * len(found)))
+        wanted = max(1, round(share * len(parts)))
         for title in order:
             if wanted and assigned[title] == "train" and all(left[one] > 1 for one in parts[title]):
                 assigned[title] = split

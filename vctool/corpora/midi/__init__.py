@@ -1,0 +1,1 @@
+"""From MIDI files to recordings: scores, sound fonts, and FluidSynth."""
