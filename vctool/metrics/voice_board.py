@@ -11,17 +11,30 @@ recordings: of the same sentences where the task is parallel. Spectrum, pitch an
 compared with the target's training recordings, so that row has its own distance from them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from vctool.metrics import content, f0_error, mcd, modulation, table
+from vctool.metrics import (
+    content,
+    f0_error,
+    mcd,
+    modulation,
+    naturalness,
+    speaker,
+    table,
+    transcript,
+)
 from vctool.metrics.bootstrap import Pooled, ratio
 from vctool.metrics.table import COPY, Layout, Measure, Scores
+from vctool.metrics.unavailable import MetricUnavailable
 from vctool.metrics.voice_analysis import VoiceAnalysis, analyse_all
 
 __all__ = ["COPY", "MEASURES", "REAL", "Scores", "VoiceBoard", "VoiceTask", "markdown"]
+
+T = TypeVar("T")
 
 REAL = "target"
 """The row of the target's own recordings."""
@@ -75,12 +88,18 @@ MEASURES: dict[str, Measure] = {
         "less is blurred",
         of_set=True,
     ),
-    "dnsmos_ovrl": Measure("DNSMOS", "MOS", "higher", "predicted overall quality", gap=False),
-    "dnsmos_sig": Measure("SIG", "MOS", "higher", "predicted quality of the speech", gap=False),
-    "dnsmos_bak": Measure("BAK", "MOS", "higher", "predicted absence of noise", gap=False),
+    "dnsmos_overall": Measure("DNSMOS", "MOS", "higher", "predicted overall quality", gap=False),
+    "dnsmos_signal": Measure("SIG", "MOS", "higher", "predicted quality of the speech", gap=False),
+    "dnsmos_background": Measure("BAK", "MOS", "higher", "predicted absence of noise", gap=False),
     "dnsmos_p808": Measure("P.808", "MOS", "higher", "predicted opinion of listeners", gap=False),
 }
 """Columns of the table."""
+
+
+NEEDS_PARALLEL = "MCD, F0 RMSE, F0 correlation, voicing error"
+"""Measures that need the target's recordings of the same sentences."""
+NEEDS_TEXT = "CER, WER"
+"""Measures that need the words."""
 
 
 @dataclass(frozen=True)
@@ -121,11 +140,17 @@ class VoiceBoard:
         """Of every system's waves."""
         self.sources = analyse_all(task.sources, task.rate, nj)
         self.reference = analyse_all(task.target_training, task.rate, nj)
+        self._verifier = self._where_available("speaker", lambda: _Verifier(task))
+        self._opinions = self._where_available("DNSMOS", naturalness.OpinionPredictor)
+        if task.texts is None:
+            self.not_run[NEEDS_TEXT] = "no text of the sources is known"
         parallel = task.targets is not None
+        if not parallel:
+            self.not_run[NEEDS_PARALLEL] = "no recordings of the same sentences by the target"
         assert task.targets is None or len(task.targets) == len(task.sources), "one target a source"
         real = task.targets if task.targets is not None else task.target_recordings
         self.analyses[REAL] = analyse_all(real, task.rate, nj)
-        self.targets = self.analyses[REAL] if parallel else None
+        self._targets = self.analyses[REAL] if parallel else None
         self.pooled[REAL] = self._measure(real, self.analyses[REAL], same_sentences=parallel)
 
     def add(self, name: str, waves: Sequence[np.ndarray]) -> None:
@@ -168,6 +193,11 @@ class VoiceBoard:
             "F0": f0_error.SETTINGS,
             "MCD": mcd.SETTINGS,
             "modulation, GV ratio": modulation.SETTINGS,
+            "CER, WER": transcript.SETTINGS,
+            "speaker": speaker.SETTINGS,
+            "DNSMOS": naturalness.SETTINGS,
+            "references": f"F0 distribution, modulation and GV ratio against "
+            f"{len(self.reference)} recordings of the target that are not scored",
         }
 
     def _measure(
@@ -185,11 +215,51 @@ class VoiceBoard:
         if same_sentences:
             hits = content.retrieve([a.bands for a in analyses], [s.bands for s in self.sources])
             pooled["content"] = ratio(hits, np.ones(len(hits)))
-        if same_sentences and self.targets is not None:
-            paths = mcd.align_all(analyses, self.targets)
-            pooled["mcd"] = mcd.pooled(analyses, self.targets, paths)
-            pooled |= f0_error.pooled(analyses, self.targets, paths)
+        if same_sentences and self._targets is not None:
+            paths = mcd.align_all(analyses, self._targets)
+            pooled["mcd"] = mcd.pooled(analyses, self._targets, paths)
+            pooled |= f0_error.pooled(analyses, self._targets, paths)
+        if same_sentences and self.task.texts is not None and NEEDS_TEXT not in self.not_run:
+            pooled |= self._words(waves, self.task.texts)
+        if self._verifier is not None:
+            pooled |= self._verifier.measure(waves)
+        if self._opinions is not None:
+            pooled |= naturalness.pooled(self._opinions.predict_all(waves, self.task.rate))
         return pooled
+
+    def _words(self, waves: Sequence[np.ndarray], texts: Sequence[str]) -> dict[str, Pooled]:
+        heard = self._where_available(
+            NEEDS_TEXT, lambda: transcript.transcribe_all(waves, self.task.rate, self.nj)
+        )
+        return {} if heard is None else transcript.pooled(texts, heard)
+
+    def _where_available(self, measure: str, make: Callable[[], T]) -> T | None:
+        """Make something of an optional package; None, with the reason kept, where it is absent."""
+        try:
+            return make()
+        except MetricUnavailable as error:
+            self.not_run[measure] = str(error)
+            return None
+
+
+class _Verifier:
+    """Tells voices apart: the encoder, both centroids and the target's own scores."""
+
+    def __init__(self, task: VoiceTask) -> None:
+        self.encoder = speaker.SpeakerEncoder()
+        self.rate = task.rate
+        self.target, self.source = (
+            speaker.centroid(self.encoder.embed_all(waves, task.rate))
+            for waves in (task.target_training, task.source_training)
+        )
+        genuine = self.encoder.embed_all(task.target_recordings, task.rate)
+        self.genuine = speaker.cosines(genuine, self.target)
+
+    def measure(self, waves: Sequence[np.ndarray]) -> dict[str, Pooled]:
+        embedded = self.encoder.embed_all(waves, self.rate)
+        scores = speaker.cosines(embedded, self.target)
+        rate = {"eer": speaker.equal_error(scores, self.genuine)}
+        return speaker.pooled(embedded, self.target, self.source) | rate
 
 
 def markdown(scores: Scores) -> str:
