@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from vctool.commands import data
 from vctool.errors import VctoolError
 
 if TYPE_CHECKING:
@@ -31,9 +32,8 @@ app = typer.Typer(
     context_settings={"token_normalize_func": lambda token: token.replace("_", "-")},
 )
 prepare_app = typer.Typer(no_args_is_help=True, help="Prepare your own recordings.")
-data_app = typer.Typer(no_args_is_help=True, help="Check and mend data dirs.")
 app.add_typer(prepare_app, name="prepare")
-app.add_typer(data_app, name="data")
+app.add_typer(data.app, name="data")
 
 Scheduler = Annotated[
     str | None,
@@ -362,26 +362,3 @@ def from_wavs(
             nj=nj,
         )
     print(f"wrote data/{name} and {path}; train with ./run.sh --recipe {name}")
-
-
-@data_app.command()
-def check(folders: Annotated[list[Path], typer.Argument(help="Data dirs.")]) -> None:
-    """Name every problem of data dirs; exit status 1 where there is any."""
-    from vctool.data import datadir
-
-    problems = [f"{folder}/{problem}" for folder in folders for problem in datadir.check(folder)]
-    for problem in problems:
-        print(problem)
-    print(f"{len(problems)} problems in {len(folders)} data dirs")
-    if problems:
-        raise typer.Exit(1)
-
-
-@data_app.command()
-def fix(folders: Annotated[list[Path], typer.Argument(help="Data dirs.")]) -> None:
-    """Sort tables and drop broken entries; the old tables go to .backup/."""
-    from vctool.data import datadir
-
-    for folder in folders:
-        for line in datadir.fix(folder):
-            print(f"{folder}/{line}")
