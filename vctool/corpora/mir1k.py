@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from vctool.corpora.clips import by_singer
-from vctool.corpora.info import CorpusInfo, cannot_fetch, locate
+from vctool.corpora.info import CorpusInfo, locate
 from vctool.corpora.report import SPLITS, Rejected, Report, finish
 from vctool.corpora.survey import seconds, survey
 from vctool.data.datadir import Utterance
@@ -23,21 +23,19 @@ INFO = CorpusInfo(
     homepage="https://sites.google.com/site/unvoicedsoundseparation/mir-1k",
     rate=16000,
     layout="MIR-1K/Wavfile/<singer>_<song>_<clip>.wav",
+    non_commercial=True,
+    consent=(
+        "its makers' own address (http://mirlab.org/dataset/public/MIR-1K.rar) is gone and no "
+        "licence is stated: ask at https://zenodo.org/records/3532216 for access, or judge for "
+        "yourself of the copy at https://figshare.com/articles/dataset/MIR-1K_rar/5802891; unpack "
+        "it with unar"
+    ),
 )
 
 ACCOMPANIMENT, VOICE = 0, 1
 """What the left and the right channel hold."""
 
 _NAME = re.compile(r"(?P<singer>[A-Za-z]+)_(?P<song>\d+)_(?P<clip>\d+)")
-
-
-def download(root: Path) -> Path:
-    """Say that MIR-1K must be brought along.
-
-    Raises:
-        DataError: always.
-    """
-    cannot_fetch(INFO)
 
 
 def find(downloads: Path) -> Path:

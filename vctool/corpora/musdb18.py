@@ -10,20 +10,55 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from vctool.corpora import activity, splits
-from vctool.corpora.info import CorpusInfo, cannot_fetch, locate
+from vctool.corpora.archive import Archive, Subset
+from vctool.corpora.info import CorpusInfo, locate
 from vctool.corpora.report import Rejected, Report, finish
 from vctool.corpora.survey import survey, word
 from vctool.data.datadir import Utterance
 from vctool.errors import DataError
+
+_HQ, _COMPRESSED = "https://zenodo.org/records/3338373", "https://zenodo.org/records/1117372"
 
 INFO = CorpusInfo(
     name="musdb18",
     title="MUSDB18-HQ",
     hours=9.8,
     licence="academic use only; terms differ by song",
-    homepage="https://zenodo.org/records/3338373",
+    homepage=_HQ,
     rate=44100,
     layout="MUSDB18-HQ/{train,test}/<artist> - <title>/{vocals,drums,bass,other}.wav",
+    subsets=(
+        Subset(
+            "hq",
+            (
+                Archive(
+                    f"{_HQ}/files/musdb18hq.zip",
+                    "torchaudio.datasets.musdb_hq; rounded size: zenodo record 3338373",
+                    about_bytes=22_700_000_000,
+                    checksum=(
+                        "sha256:baac80d0483c61d74b2e5f3be75fa557eec52898339e6aa45c1fa48833c5d21d"
+                    ),
+                    into="MUSDB18-HQ",
+                ),
+            ),
+            hours=9.8,
+        ),
+        Subset(
+            "compressed",
+            (
+                Archive(
+                    f"{_COMPRESSED}/files/musdb18.zip",
+                    "zenodo record 1117372",
+                    bytes=4684228845,
+                    checksum="md5:af06762477334799bfc5abf237648207",
+                    into="MUSDB18",
+                ),
+            ),
+            hours=9.8,
+            default=False,
+        ),
+    ),
+    non_commercial=True,
 )
 
 ACCOMPANIMENT = ("drums", "bass", "other")
@@ -31,15 +66,6 @@ ACCOMPANIMENT = ("drums", "bass", "other")
 
 FEW_SONGS = 4
 """Below this many train songs, validation takes ends of songs instead of songs."""
-
-
-def download(root: Path) -> Path:
-    """Say that MUSDB18-HQ must be brought along.
-
-    Raises:
-        DataError: always.
-    """
-    cannot_fetch(INFO)
 
 
 def find(downloads: Path) -> Path:

@@ -10,20 +10,40 @@ import re
 from pathlib import Path
 
 from vctool.corpora import splits
-from vctool.corpora.info import CorpusInfo, cannot_fetch, locate
+from vctool.corpora.archive import Archive
+from vctool.corpora.info import CorpusInfo, locate
 from vctool.corpora.report import SPLITS, Report, finish
 from vctool.corpora.survey import seconds, survey
 from vctool.data.datadir import Utterance
 from vctool.errors import DataError
+
+_RECORD = "https://zenodo.org/records/1188976"
 
 INFO = CorpusInfo(
     name="ravdess",
     title="RAVDESS (speech and song, sound only)",
     hours=2.9,
     licence="CC BY-NC-SA 4.0, non-commercial",
-    homepage="https://zenodo.org/records/1188976",
+    homepage=_RECORD,
     rate=48000,
     layout="RAVDESS/Audio_{Speech,Song}_Actors_01-24/Actor_<number>/03-*.wav",
+    archives=(
+        Archive(
+            f"{_RECORD}/files/Audio_Speech_Actors_01-24.zip",
+            "zenodo record 1188976",
+            bytes=208468073,
+            checksum="md5:bc696df654c87fed845eb13823edef8a",
+            into="Audio_Speech_Actors_01-24",
+        ),
+        Archive(
+            f"{_RECORD}/files/Audio_Song_Actors_01-24.zip",
+            "zenodo record 1188976",
+            bytes=225505317,
+            checksum="md5:5411230427d67a21e18aa4d466e6d1b9",
+            into="Audio_Song_Actors_01-24",
+        ),
+    ),
+    non_commercial=True,
 )
 
 DOMAINS = {"01": "speech", "02": "singing"}
@@ -37,15 +57,6 @@ TRAIN_STATEMENT = "01"
 _NAME = re.compile(
     r"03-(?P<voice>0[12])-(?P<emotion>\d\d)-\d\d-(?P<statement>0[12])-\d\d-(?P<actor>\d\d)"
 )
-
-
-def download(root: Path) -> Path:
-    """Say that RAVDESS must be brought along.
-
-    Raises:
-        DataError: always.
-    """
-    cannot_fetch(INFO)
 
 
 def find(downloads: Path) -> Path:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from vctool.audio import AudioInfo
 from vctool.corpora import splits
-from vctool.corpora.info import CorpusInfo, cannot_fetch, locate
+from vctool.corpora.archive import Archive
+from vctool.corpora.info import CorpusInfo, locate
 from vctool.corpora.report import SPLITS, Rejected, Report, finish
 from vctool.corpora.survey import seconds, survey
 from vctool.data.datadir import Utterance
@@ -28,6 +29,14 @@ INFO = CorpusInfo(
     homepage="https://doi.org/10.7488/ds/1575",
     rate=16000,
     layout="VCC2016/{vcc2016_training,evaluation_all}/<speaker>/<six digits>.wav",
+    archives=tuple(
+        Archive(
+            f"https://datashare.ed.ac.uk/bitstream/handle/10283/2211/{name}.zip",
+            "Edinburgh DataShare 10283/2211, which states no checksum",
+            mirrors=(f"https://datashare.is.ed.ac.uk/bitstream/handle/10283/2211/{name}.zip",),
+        )
+        for name in ("vcc2016_training", "evaluation_all")
+    ),
 )
 
 TRAINING, EVALUATION = "vcc2016_training", "evaluation_all"
@@ -37,15 +46,6 @@ LAST_OF_SOURCES = "100081"
 """Training sentences up to this one are for source speakers, later ones for targets."""
 
 _SENTENCES = {TRAINING: re.compile(r"1\d{5}"), EVALUATION: re.compile(r"2\d{5}")}
-
-
-def download(root: Path) -> Path:
-    """Say that VCC2016 must be brought along.
-
-    Raises:
-        DataError: always.
-    """
-    cannot_fetch(INFO)
 
 
 def find(downloads: Path) -> Path:
