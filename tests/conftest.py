@@ -3,9 +3,10 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -104,3 +105,69 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
         said = project.vctool(stage, *TINY)
         assert said.returncode == 0, said.stderr
     return project
+
+
+class Loopback:
+    """A Dask scheduler and workers that run the code of a folder, each a process of its own."""
+
+    def __init__(self, folder: Path, count: int = 2, code: Path = ROOT) -> None:
+        self.folder = folder
+        self.code = code
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address = f"tcp://127.0.0.1:{self.port}"
+        self.processes: list[subprocess.Popen[bytes]] = []
+        options = ["--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard", "--no-show"]
+        self.scheduler = self._start("dask_scheduler", *options)
+        self.workers = [self._worker() for _ in range(count)]
+
+    def _start(self, name: str, *options: str) -> "subprocess.Popen[bytes]":
+        environment = os.environ | {"PYTHONPATH": str(self.code), "OMP_NUM_THREADS": "1"}
+        environment["PYTHONWARNINGS"] = "ignore"
+        environment["DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES"] = "1"
+        with (self.folder / f"{name}-{len(self.processes)}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", f"distributed.cli.{name}", *options],
+                cwd=self.folder,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.processes.append(process)
+        return process
+
+    def _worker(self) -> "subprocess.Popen[bytes]":
+        options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1"]
+        return self._start("dask_worker", self.address, *options)
+
+    def wait(self) -> None:
+        """Wait until all workers have come."""
+        from distributed import Client
+
+        with Client(self.address, timeout=30, set_as_default=False) as client:
+            client.wait_for_workers(len(self.workers), timeout=60)
+
+    def stop(self) -> None:
+        """End what is still alive."""
+        for process in reversed(self.processes):
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def loopback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Loopback]]:
+    """Starts a `Loopback` and waits for its workers; the arguments are the number and the code."""
+    pytest.importorskip("distributed", reason="pip install -r requirements-cluster.txt")
+    started: list[Loopback] = []
+
+    def start(count: int = 2, code: Path = ROOT) -> Loopback:
+        started.append(Loopback(tmp_path_factory.mktemp("cluster"), count, code))
+        if count:
+            started[-1].wait()
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()

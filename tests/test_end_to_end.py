@@ -1,7 +1,13 @@
 """The recipe `mini`, tiny, through the real command line: made once, skipped, changed."""
 
+import hashlib
 import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 STAGES = ("download", "features", "train", "infer", "synthesize", "evaluate")
 
@@ -44,3 +50,33 @@ def test_a_changed_model_is_refused_with_its_fields_and_the_way_out(
     assert "--fresh" in said.stderr
     assert "Traceback" not in said.stderr
     assert said.stderr.splitlines()[-1].startswith("rerun: vctool train --set ")
+
+
+def test_stages_over_a_cluster_write_the_same_bytes(
+    trained: Any,
+    tiny_settings: tuple[str, ...],
+    loopback: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(trained.folder, folder)
+    monkeypatch.setattr(trained, "folder", folder)
+    made = loopback(code=Path(trained.variables["PYTHONPATH"]))
+
+    def digests() -> dict[str, str]:
+        return {
+            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for place in ("dump", "exp/mini/infer", "exp/mini/wav", "exp/mini/wav_shuffled")
+            for path in sorted((folder / place).rglob("*"))
+            if path.is_file()
+        }
+
+    before = digests()
+    shutil.rmtree(folder / "dump")
+    for stage, fresh in {"features": [], "infer": ["--fresh"], "synthesize": ["--fresh"]}.items():
+        said = trained.vctool(stage, *tiny_settings, *fresh, "--scheduler", made.address)
+        assert said.returncode == 0, said.stderr
+        assert f"{made.address}: 2 tasks at a time" in said.stderr
+    assert digests() == before
+    assert any(name.endswith(".wav") for name in before)

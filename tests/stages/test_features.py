@@ -4,13 +4,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
+from vctool import cluster
 from vctool.data.datadir import DataDir
 from vctool.data.speaker_table import SpeakerTable
 from vctool.data.store import FeatureStore
@@ -242,3 +246,30 @@ def test_killed_and_run_again_it_ends_with_the_same_bytes(corpus: Path) -> None:
     assert not (shard.parent / "feats.scp").exists()
     compute(recipe())
     assert digests(corpus / "dump") == whole
+
+
+def test_a_cluster_gives_the_same_bytes_also_when_a_worker_is_killed_midway(
+    corpus: Path, loopback: Callable[..., Any]
+) -> None:
+    compute(recipe())
+    alone = digests(corpus / "dump")
+    os.rename("dump", "dump1")
+    made = loopback()
+    with cluster.use(made.address):
+        compute(recipe())
+    assert digests(corpus / "dump") == alone
+    os.rename("dump", "dump2")
+
+    def kill_midway() -> None:
+        wide = recipe().dump("tiny", "train", "f0") / "feats-000.ark"
+        while not (wide.is_file() and wide.stat().st_size):
+            time.sleep(0.005)
+        made.workers[0].kill()
+
+    killer = threading.Thread(target=kill_midway, daemon=True)
+    killer.start()
+    with cluster.use(made.address):
+        compute(recipe())
+    killer.join()
+    assert made.workers[0].poll() is not None and made.workers[1].poll() is None
+    assert digests(corpus / "dump") == alone
