@@ -52,7 +52,8 @@ def download(
 
     module = get(name)
     if hasattr(module, "download"):
-        choose(module.INFO, subset, limit_hours)  # refuses parts of what has none
+        if subset is not None or limit_hours is not None:
+            choose(module.INFO, subset, limit_hours)  # refuses them
         built: Path = module.download(root)
         return built
     folder = root / name

@@ -85,6 +85,11 @@ def is_here(archive: Archive, folder: Path) -> bool:
     return _stamp(archive, folder).exists()
 
 
+def fetched(folder: Path) -> list[str]:
+    """Name the files that have been fetched, and unpacked, into a corpus's folder, sorted."""
+    return sorted(path.name.removesuffix(".json") for path in folder.glob(f"{STAMPS}/*.json"))
+
+
 def _stamp(archive: Archive, folder: Path) -> Path:
     return folder / STAMPS / f"{archive.file}.json"
 

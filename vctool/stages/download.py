@@ -80,7 +80,7 @@ def prepare(corpus: str, *, downloads: Path | None = None, nj: int = 1) -> Prepa
     if downloads is not None and hasattr(module, "find"):
         source = module.find(downloads)
     else:
-        source = module.download(DOWNLOADS)
+        source = corpora.download(corpus, DOWNLOADS)
     if before is not None and (before.source, before.seed) == (str(source.resolve()), SEED):
         logger.info("%s: prepared already from %s", folder, before.source)
         return before
