@@ -163,7 +163,7 @@ def _expand(name: str, to: str) -> list[tuple[Path, Path]]:
     """Return the recordings that an argument means, each with the folder it is named from."""
     path = Path(name)
     if path.is_dir():
-        kept = _without_outputs(audio.list_audio(path), to)
+        kept = _without_outputs(audio.list_audio(path), to, name)
         if not kept:
             endings = " ".join(audio.SUFFIXES)
             raise AudioError(f"{path}: a folder without recordings; {endings} are looked for")
@@ -171,16 +171,25 @@ def _expand(name: str, to: str) -> list[tuple[Path, Path]]:
     if path.exists() or not glob.has_magic(name):
         return [(path, path.parent)]
     matches = [Path(match) for match in sorted(glob.glob(name, recursive=True))]
-    kept = _without_outputs([match for match in matches if match.is_file()], to)
-    kept = [match for match in kept if match.suffix.lower() in audio.SUFFIXES]
+    found = [one for one in matches if one.is_file() and one.suffix.lower() in audio.SUFFIXES]
+    kept = _without_outputs(found, to, name)
     if not kept:
         raise AudioError(f"{name}: no recording matches")
     return [(one, one.parent) for one in kept]
 
 
-def _without_outputs(paths: list[Path], to: str) -> list[Path]:
+def _without_outputs(paths: list[Path], to: str, where: str) -> list[Path]:
+    """Leave outputs of earlier conversions to a role out.
+
+    Raises:
+        AudioError: nothing else is there.
+    """
     ours = (f".{to}.wav", f".{to}.mix.wav")
     kept = [path for path in paths if not path.name.endswith(ours)]
     if len(kept) < len(paths):
+        if not kept:
+            raise AudioError(
+                f"{where}: holds only earlier conversions to {to}; name the files to convert them"
+            )
         logger.info("%d outputs of earlier conversions are passed over", len(paths) - len(kept))
     return kept
