@@ -48,6 +48,9 @@ SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aif", ".aiff")
 END_SLACK = 0.05
 """How far beyond the end of a file a segment may reach before it is an error [s]."""
 
+FULL_SCALE = 0.99
+"""Magnitude from which a sample counts as at full scale; 8 bits reach 0.992."""
+
 _CHUNK = 1 << 18  # samples decoded at once: 1 MiB per channel
 
 
@@ -67,6 +70,8 @@ class AudioInfo:
     """Largest magnitude of the mono signal; NaN where only the header was read."""
     level: float = math.nan
     """Active level of the mono signal [dB of full scale]; NaN where only the header was read."""
+    clipped: float = math.nan
+    """Share of the samples at full scale beside another there; NaN as above."""
 
     @property
     def seconds(self) -> float:
@@ -85,7 +90,7 @@ def info(path: Path) -> AudioInfo:
 
 
 def measure(path: Path, *, channel: int | None = None) -> AudioInfo:
-    """Decode a whole file in bounded memory: its true length, peak and active level.
+    """Decode a whole file in bounded memory: its true length, peak, active level and clipping.
 
     Args:
         path: the file.
@@ -95,14 +100,33 @@ def measure(path: Path, *, channel: int | None = None) -> AudioInfo:
         AudioError: as `read`.
     """
     with _open(path) as file:
-        meter, peak, samples = LevelMeter(file.samplerate), 0.0, 0
+        meter, peak, samples, clipped = LevelMeter(file.samplerate), 0.0, 0, 0
         for block in _decode(file, path, channel, 0, None):
             meter.add(block)
-            peak = max(peak, float(np.max(np.abs(block))))
+            size = np.abs(block)
+            peak = max(peak, float(np.max(size)))
             samples += len(block)
+            clipped += _clipped(size)
         return AudioInfo(
-            file.samplerate, file.channels, samples, file.subtype, peak, meter.level_db
+            file.samplerate,
+            file.channels,
+            samples,
+            file.subtype,
+            peak,
+            meter.level_db,
+            clipped / max(1, samples),
         )
+
+
+def _clipped(size: np.ndarray) -> int:
+    """Count the magnitudes, (T,), at full scale that have a neighbour there: peaks cut flat."""
+    at_rail = size >= FULL_SCALE
+    if not at_rail.any():
+        return 0
+    beside = np.zeros(len(size), bool)
+    beside[1:] |= at_rail[:-1]
+    beside[:-1] |= at_rail[1:]
+    return int(np.count_nonzero(at_rail & beside))
 
 
 def read(

@@ -122,6 +122,9 @@ def download(
     downloads: Downloads = None,
     nj: Jobs = CORES,
     scheduler: Scheduler = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Prepare again; only what is new is decoded.")
+    ] = False,
     dry_run: DryRun = False,
 ) -> None:
     """Fetch or build corpora and prepare their data dirs (stage 1)."""
@@ -130,14 +133,14 @@ def download(
 
     if corpus is not None:
         with cluster.use(scheduler):
-            print(stage.prepare(corpus, downloads=downloads, nj=nj).summary)
+            print(stage.prepare(corpus, downloads=downloads, nj=nj, fresh=fresh).summary)
         return
     _stage(
         "download",
         recipe,
         settings,
-        lambda loaded: stage.run(loaded, downloads=downloads, nj=nj),
-        force=downloads is not None,  # it knows itself whether these were used before
+        lambda loaded: stage.run(loaded, downloads=downloads, nj=nj, fresh=fresh),
+        force=fresh or downloads is not None,  # it knows itself whether these were used before
         dry_run=dry_run,
         scheduler=scheduler,
     )

@@ -6,11 +6,15 @@ phrases, so energy is all that is needed; noisy recordings come out as one long 
 then cut by length only.
 """
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from vctool import audio
+from vctool.corpora.memory import over
+from vctool.errors import AudioError
 
 FRAME = 0.02
 """Step of the detector [s]."""
@@ -27,6 +31,29 @@ _PAUSE = 0.6  # pauses up to this length belong to a phrase [s]
 _JOIN = 2.0  # phrases too short to stand alone are joined over pauses up to this length [s]
 _BLIP = 0.3  # activity up to this length is no phrase [s]
 _MARGIN = 0.15  # what is kept around a phrase [s]
+
+
+def segments_of(
+    files: Sequence[Path],
+    *,
+    channel: int | None = None,
+    shortest: float = SHORTEST,
+    longest: float = LONGEST,
+    nj: int = 1,
+) -> dict[Path, list[tuple[float, float]]]:
+    """Cut many recordings, on threads or a cluster; see `segments` and `corpora.memory`.
+
+    Raises:
+        AudioError: a file cannot be used.
+    """
+    work = partial(segments, channel=channel, shortest=shortest, longest=longest)
+    purpose = f"segments channel {channel} {shortest:g} to {longest:g} s"
+    cuts: dict[Path, list[tuple[float, float]]] = {}
+    for file, found in zip(files, over(files, work, purpose, nj), strict=True):
+        if isinstance(found, AudioError):
+            raise found
+        cuts[file] = [(start, end) for start, end in found]
+    return cuts
 
 
 def segments(

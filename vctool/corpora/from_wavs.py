@@ -6,7 +6,6 @@ eight or more and not all of them are to be trained on, otherwise whole recordin
 speaker has ten or more, and otherwise the end or the beginning of what a speaker recorded.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from vctool import audio
@@ -58,8 +57,7 @@ def prepare(
         rejected += unmatched
         usable = {file: one for file, one in usable.items() if file in accomps}
     long = [file for file in usable if usable[file].seconds > LONG]
-    with ThreadPoolExecutor(max(1, nj)) as pool:
-        cuts = dict(zip(long, pool.map(activity.segments, long), strict=True))
+    cuts = activity.segments_of(long, nj=nj)
     segmented = any(cuts.values())
     names = _names(folder, list(usable))
     recordings: dict[str, dict[str, list[Utterance]]] = {}

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from vctool import corpora
 from vctool.config import suggest
+from vctool.corpora.memory import remembered
+from vctool.corpora.obtain import fetched
 from vctool.data.atomic import write_text
 from vctool.errors import ConfigError, DataError
 from vctool.recipe import Recipe
@@ -21,6 +23,9 @@ SEED = 0
 
 DOWNLOADS = Path("data/corpora")
 """Where fetched and built corpora go."""
+
+MEASURED = Path("data/.measured.sqlite")
+"""What is known of recordings, so that preparing again decodes only what is new."""
 
 SPLITS = ("train", "dev", "test")
 
@@ -37,32 +42,55 @@ class Prepared:
     seed: int
     summary: str
     """What was found, in one line."""
+    parts: str = ""
+    """The fetched files that the recordings are from, with commas between them."""
 
 
-def run(recipe: Recipe, *, downloads: Path | None = None, nj: int = 1) -> None:
+def run(recipe: Recipe, *, downloads: Path | None = None, nj: int = 1, fresh: bool = False) -> None:
     """Prepare the data dirs of every corpus that a recipe names.
 
     Args:
         recipe: the experiment.
         downloads: folder with existing copies of corpora; nothing is fetched then.
         nj: number of processes.
+        fresh: prepare again what is prepared; recordings that stayed as they were are not decoded
+            again.
 
     Raises:
         ConfigError: no corpus has this name, or it lacks the speakers that the recipe names.
         DataError: a corpus is not in `downloads`, cannot be fetched, or is unusable.
     """
     for corpus in recipe.corpus.names:
-        prepare(corpus, downloads=downloads, nj=nj)
+        prepare(corpus, downloads=downloads, nj=nj, fresh=fresh)
     speakers.check(recipe)
 
 
-def prepare(corpus: str, *, downloads: Path | None = None, nj: int = 1) -> Prepared:
-    """Prepare `data/<corpus>/` unless that has been done from the same recordings.
+def prepare(
+    corpus: str,
+    *,
+    downloads: Path | None = None,
+    nj: int = 1,
+    fresh: bool = False,
+    subset: str | None = None,
+    limit_hours: float | None = None,
+) -> Prepared:
+    """Prepare `data/<corpus>/` unless that has been done from the same recordings, or if `fresh`.
+
+    Args:
+        corpus: its name.
+        downloads: folder with existing copies of corpora; nothing is fetched then.
+        nj: number of processes.
+        fresh: prepare again what is prepared.
+        subset: parts to fetch besides what is there; see `vctool.corpora.obtain.obtain`.
+        limit_hours: fetch parts that stay within this together [h].
 
     Raises:
-        ConfigError: no corpus has this name.
+        ConfigError: no corpus has this name, or it has no such part.
         DataError: it is not in `downloads`, cannot be fetched, or is unusable.
     """
+    wanted = subset is not None or limit_hours is not None
+    if wanted and downloads is not None:
+        raise ConfigError("--subset, --limit-hours: are for fetching; leave out --downloads")
     folder = Path("data") / corpus
     before = read_stamp(folder)
     if corpus not in corpora.names():
@@ -73,21 +101,24 @@ def prepare(corpus: str, *, downloads: Path | None = None, nj: int = 1) -> Prepa
             )
         return before
     module = corpora.get(corpus)
-    if downloads is None and before is not None:
+    if downloads is None and before is not None and not fresh and not wanted:
         logger.info("%s: prepared already from %s", folder, before.source)
         return before
     # A corpus that is built here has no copies to find.
     if downloads is not None and hasattr(module, "find"):
-        source = module.find(downloads)
+        source, parts = module.find(downloads), ""
     else:
-        source = corpora.download(corpus, DOWNLOADS)
-    if before is not None and (before.source, before.seed) == (str(source.resolve()), SEED):
+        source = corpora.download(corpus, DOWNLOADS, subset, limit_hours)
+        parts = ", ".join(fetched(DOWNLOADS / corpus))
+    made_from = (str(source.resolve()), SEED, parts)
+    if not fresh and before is not None and (before.source, before.seed, before.parts) == made_from:
         logger.info("%s: prepared already from %s", folder, before.source)
         return before
     # Without its stamp the corpus counts as half done, should this process be killed.
     stamp_path(folder).unlink(missing_ok=True)
-    report = module.prepare(source, folder, seed=SEED, nj=nj)
-    return write_stamp(folder, source, str(report))
+    with remembered(MEASURED):
+        report = module.prepare(source, folder, seed=SEED, nj=nj)
+    return write_stamp(folder, source, str(report), parts)
 
 
 def stamp_path(folder: Path) -> Path:
@@ -106,9 +137,9 @@ def read_stamp(folder: Path) -> Prepared | None:
         raise DataError(f"{path}: not readable ({error}); delete it to prepare again") from None
 
 
-def write_stamp(folder: Path, source: Path, summary: str) -> Prepared:
+def write_stamp(folder: Path, source: Path, summary: str, parts: str = "") -> Prepared:
     """Record that the data dirs below a folder are complete."""
-    prepared = Prepared(folder.name, str(source.resolve()), SEED, summary)
+    prepared = Prepared(folder.name, str(source.resolve()), SEED, summary, parts)
     write_text(stamp_path(folder), json.dumps(asdict(prepared), indent=1) + "\n")
     logger.info("%s: %s", folder, summary)
     return prepared

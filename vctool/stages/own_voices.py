@@ -12,10 +12,11 @@ import yaml
 
 from vctool import corpora
 from vctool.config import PROJECT_ROOT, Tree, suggest
+from vctool.corpora.memory import remembered
 from vctool.data.atomic import write_text
 from vctool.errors import ConfigError, DataError
 from vctool.recipe import load, recipes
-from vctool.stages.download import SEED, write_stamp
+from vctool.stages.download import MEASURED, SEED, write_stamp
 from vctool.stages.speakers import require_speakers
 
 OWN_NAME = re.compile(r"\w[\w-]*")
@@ -81,15 +82,16 @@ def prepare_own(
             raise ConfigError(f"--recipe {base}: converts between domains; pass --domain")
         corpus = {domain: name}
         what = f"{domain} from {wavs}"
-    report = corpora.get("from_wavs").prepare(
-        wavs,
-        folder,
-        seed=SEED,
-        domain=domain or "speech",
-        accomp_dir=accomp,
-        every_speaker=between_speakers,
-        nj=nj,
-    )
+    with remembered(MEASURED):
+        report = corpora.get("from_wavs").prepare(
+            wavs,
+            folder,
+            seed=SEED,
+            domain=domain or "speech",
+            accomp_dir=accomp,
+            every_speaker=between_speakers,
+            nj=nj,
+        )
     if between_speakers:
         require_speakers(name, pair)
     write_stamp(folder, wavs, str(report))
