@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -58,8 +57,8 @@ def phrases(
         The segments, named by their recording and where they begin [ms], and the recordings
         without any.
     """
-    with ThreadPoolExecutor(max(1, nj)) as pool:
-        cuts = list(pool.map(activity.segments, [one.wav for one in recordings]))
+    by_file = activity.segments_of([one.wav for one in recordings], nj=nj)
+    cuts = [by_file[one.wav] for one in recordings]
     found = [
         segment(one, start, end)
         for one, cut in zip(recordings, cuts, strict=True)
@@ -88,6 +87,7 @@ def by_speaker(
     purpose: str,
     *,
     sexes: Mapping[str, str] | None = None,
+    others: Iterable[str] = (),
 ) -> tuple[dict[str, str], str]:
     """Hold out whole speakers where there are enough of them, else a block in time of each.
 
@@ -96,11 +96,13 @@ def by_speaker(
         seed: of the draw.
         purpose: name of the corpus.
         sexes: of the speakers, where known; held-out speakers alternate between them.
+        others: speakers who are drawn among although nothing of theirs is here, so that another
+            version of the corpus that has something gets the same splits.
 
     Returns:
         The split of every utterance by its id, and what the splits are disjoint by.
     """
-    speakers = sorted({one.speaker for one in utterances})
+    speakers = sorted({one.speaker for one in utterances} | set(others))
     if len(speakers) >= splits.ENOUGH:
         strata = {speaker: (sexes or {}).get(speaker, "?") for speaker in speakers}
         chosen = splits.by_group(strata, seed, purpose)

@@ -1,0 +1,33 @@
+"""VCTK 0.92 as the second microphone (Sennheiser MKH 800) heard it; see `vctk`.
+
+Speaker p280 was recorded by the first microphone only.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from vctool import corpora
+from vctool.corpora import vctk
+from vctool.corpora.report import Report
+
+INFO = replace(vctk.INFO, name="vctk_mic2", title="VCTK 0.92 (microphone 2)")
+
+find = vctk.find
+
+
+def download(root: Path) -> Path:
+    """Fetch VCTK, whose recordings these are.
+
+    Raises:
+        DataError: it cannot be fetched.
+    """
+    return corpora.download("vctk", root)
+
+
+def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
+    """Write the data dirs, disjoint by the same speakers as those of microphone 1.
+
+    Raises:
+        DataError: there is no usable recording, or too few for three splits.
+    """
+    return vctk.one_microphone(source, out, INFO, microphone="2", seed=seed, nj=nj)
