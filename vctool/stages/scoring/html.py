@@ -80,6 +80,24 @@ class Exhibit(NamedTuple):
     """Its spectrograms, a PNG."""
 
 
+def exhibits(
+    names: Sequence[str], systems: Mapping[str, Sequence[np.ndarray]], plots: Sequence[Path]
+) -> list[Exhibit]:
+    """Choose the utterances that have a plot.
+
+    Args:
+        names: the N utterances.
+        systems: for every row of the table, N waves (T,) in the same order.
+        plots: PNGs, those of utterances called like these.
+    """
+    drawn = {plot.stem: plot for plot in plots}
+    return [
+        Exhibit(name, {row: waves[place] for row, waves in systems.items()}, drawn[name])
+        for place, name in enumerate(names)
+        if name in drawn
+    ]
+
+
 def write(
     folder: Path,
     text: str,

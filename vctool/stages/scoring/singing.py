@@ -1,7 +1,5 @@
 """Scores of a recipe whose roles are domains: speech that was turned into singing."""
 
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -11,16 +9,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vctool import audio, vocoders
+from vctool import vocoders
 from vctool.data.datadir import DataDir, Utterance
 from vctool.errors import DataError
 from vctool.features import mel, world
 from vctool.features.settings import FeatureConfig
-from vctool.metrics.board import Board, Task
+from vctool.metrics.board import REAL, Board, Task
 from vctool.metrics.unavailable import MetricUnavailable
 from vctool.metrics.words import WordRecogniser, chance, read_grammar
 from vctool.recipe import Recipe
-from vctool.stages.scoring import report, singing_anchors, singing_figures, singing_report
+from vctool.stages.scoring import (
+    converted,
+    html,
+    report,
+    singing_anchors,
+    singing_figures,
+    singing_report,
+)
 from vctool.workers import WorkerPool
 
 logger = logging.getLogger(__name__)
@@ -58,7 +63,8 @@ def run(recipe: Recipe, nj: int = 1) -> None:
     held = select(recipe)
     rate, not_run = recipe.features.rate, dict[str, str]()
     sources = [one.load(rate) for one in held.sources]
-    outputs = _outputs(recipe.exp / "wav", held.sources, rate)
+    names = [one.id for one in held.sources]
+    outputs = converted.outputs(recipe.exp / "wav", names, rate)
     half_b = held.singing[1::2]
     accomps = _accompaniments(held.targets, rate)
     if accomps is None:
@@ -92,18 +98,22 @@ def run(recipe: Recipe, nj: int = 1) -> None:
     lengthened = {"F0 snap", "drone"}
     systems[MODEL] = outputs
     if (recipe.exp / "wav_shuffled").is_dir():
-        systems[SHUFFLED] = _outputs(recipe.exp / "wav_shuffled", held.sources, rate)
+        systems[SHUFFLED] = converted.outputs(recipe.exp / "wav_shuffled", names, rate)
     else:
         not_run[SHUFFLED] = f"the family takes no accompaniment ({recipe.exp}/wav_shuffled)"
-    for name, waves in _progress(list(systems.items())):
+    for name, waves in converted.progress(systems.items(), len(systems)):
         follows = name in lengthened or name in (MODEL, SHUFFLED)
         board.add(name, waves, held.time_maps if follows else None)
     scores = board.scores(recipe.evaluate.bootstrap, recipe.train.seed)
-    plots = singing_figures.draw_all(recipe, board, systems, [one.id for one in held.sources])
+    plots = singing_figures.draw_all(recipe, board, systems, names)
     heard = chain(sources, task.real_a, task.real_b, accomps or ())
     digest = data_digest(held, heard)
-    report.write(singing_report.findings(recipe, board, scores, not_run, plots, digest))
-    logger.info("%s written", recipe.exp / "RESULTS.md")
+    found = singing_report.findings(recipe, board, scores, not_run, plots, digest)
+    text = report.write(found)
+    heard_by_row = systems if task.truths is None else systems | {REAL: list(task.truths)}
+    shown = html.exhibits([one.id for one in held.sources], heard_by_row, plots)
+    html.write(recipe.exp, text, shown, rate, found.systems)
+    logger.info("%s and %s written", recipe.exp / "RESULTS.md", html.NAME)
 
 
 def select(recipe: Recipe) -> HeldOut:
@@ -113,20 +123,11 @@ def select(recipe: Recipe) -> HeldOut:
         DataError: nothing was converted, a converted utterance is gone, or fewer than two
             recordings of either role are held out.
     """
-    table = recipe.exp / "infer" / "pairs.tsv"
-    if not table.is_file():
-        raise DataError(f"{table}: not there, so nothing was converted; run stage 4 (infer)")
-    rows = [line.split("\t") for line in table.read_text("utf-8").splitlines()[1:]]
+    rows = converted.pairs(recipe)
     first, last = next(iter(recipe.roles)), list(recipe.roles)[-1]
     speech = DataDir.read(recipe.data(recipe.roles[first], recipe.evaluate.split))
     sung = DataDir.read(recipe.data(recipe.roles[last], recipe.evaluate.split))
-    by_speaker = recipe.corpus.name is not None
-    singing = sung.subset(lambda one: (one.speaker if by_speaker else one.domain) == last)
-    if len(singing) < 2 or len(rows) < 2:
-        raise DataError(
-            f"{sung.path}: {len(singing)} recordings of '{last}' and {len(rows)} converted "
-            "utterances are too few to score; hold out at least 2 of each"
-        )
+    singing = converted.held_out(sung, last, recipe, len(rows))
     limit = 2 * recipe.evaluate.max_utterances
     rng = np.random.default_rng([recipe.train.seed, 6])
     drawn = sorted(rng.permutation(len(singing))[:limit].tolist())
@@ -150,16 +151,6 @@ def _read_map(path: Path) -> np.ndarray:
         return np.loadtxt(path, skiprows=1, ndmin=2)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a time map ({error}); run stage 4 (infer) again") from None
-
-
-def _outputs(folder: Path, sources: Sequence[Utterance], rate: int) -> list[np.ndarray]:
-    missing = [one.id for one in sources if not (folder / f"{one.id}.wav").is_file()]
-    if missing:
-        raise DataError(
-            f"{folder}: {len(missing)} of {len(sources)} outputs are missing, such as "
-            f"{missing[0]}.wav; run stage 5 (synthesize)"
-        )
-    return [audio.read(folder / f"{one.id}.wav", rate)[0] for one in sources]
 
 
 def _accompaniments(owners: Sequence[Utterance | None], rate: int) -> list[np.ndarray] | None:
@@ -226,28 +217,9 @@ def _one_thread() -> None:
 
 
 def data_digest(held: HeldOut, waves: Iterable[np.ndarray]) -> str:
-    """Hash what was scored: 16 hex digits.
-
-    Args:
-        held: which recordings, under which accompaniments.
-        waves: their sound, each (T,), full scale at 1.
-    """
+    """Hash the recordings that were scored, under which accompaniments, and their sound."""
     rows = [
         [one.id, other.id if other else ""]
         for one, other in zip(held.sources, held.targets, strict=True)
     ]
-    digest = hashlib.sha256(json.dumps([rows, [one.id for one in held.singing]]).encode())
-    for wave in waves:  # 16 bits of it: the last bits of a resampler differ between machines
-        digest.update(np.rint(wave * 32767.0).astype("<i4").tobytes())
-    return digest.hexdigest()[:16]
-
-
-def _progress(
-    systems: list[tuple[str, list[np.ndarray]]],
-) -> Iterable[tuple[str, list[np.ndarray]]]:
-    from tqdm import tqdm
-
-    bar: Iterable[tuple[str, list[np.ndarray]]] = tqdm(
-        systems, desc="evaluate", unit="system", disable=None
-    )
-    return bar
+    return converted.digest([rows, [one.id for one in held.singing]], waves)
