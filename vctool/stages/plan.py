@@ -221,9 +221,11 @@ STAGES = (
     Stage(
         6,
         "evaluate",
-        "score beside the anchors, plot, write RESULTS.md",
+        "score beside the anchors, plot, write RESULTS.md and report.html",
         _evaluate_inputs,
-        lambda recipe: [recipe.exp / "RESULTS.md", recipe.exp / "results.json"],
+        lambda recipe: [
+            recipe.exp / name for name in ("RESULTS.md", "results.json", "report.html")
+        ],
         needs=("download", "synthesize"),
     ),
 )

@@ -102,6 +102,9 @@ def test_a_perfect_model_scores_perfectly_beside_every_anchor(paired: Recipe) ->
     for plot in result["plots"]:
         assert (paired.exp / plot).stat().st_size > 1000
     assert len(result["plots"]) == 5
+    page = (paired.exp / "report.html").read_text()
+    # three utterances by seven systems and the truth, each with its spectrograms
+    assert page.count("<audio") == 3 * 8 and page.count("<img") == 5
 
 
 def test_scores_do_not_depend_on_the_run(paired: Recipe) -> None:
