@@ -1,6 +1,7 @@
 """Stage 4: convert held-out utterances, for scoring.
 
-    exp/<name>/infer/pairs.tsv            utt, singing_utt whose accompaniment it is sung to
+    exp/<name>/infer/pairs.tsv            utt, target_utt whose accompaniment it is sung to, or
+                                          in which a target speaker says the same
                      pairs_shuffled.tsv   the same utterances, each with another's accompaniment
                      matched/<kind>/      converted features, a store per kind
                      shuffled/<kind>/
@@ -10,7 +11,9 @@
 
 Roles are those of the recipe: the first is the source (speech), the last the target (singing).
 Where a corpus holds pairs, an utterance is sung to its own pair's accompaniment; elsewhere to
-that of a held-out target utterance drawn with the recipe's seed.
+that of a held-out target utterance drawn with the recipe's seed. Where roles are speakers, an
+utterance is paired with the target's recording of the same sentence (`utt2sentence`); where none
+of its utterances has one, they have no pair.
 """
 
 import hashlib
@@ -104,7 +107,7 @@ def role_utterances(recipe: Recipe, role: str) -> DataDir:
 
 
 def choose(recipe: Recipe, first: str, last: str, needed: bool) -> list[Pair]:
-    """Draw the utterances that are scored, each with whose accompaniment it is sung to.
+    """Draw the utterances that are scored, each with its pair.
 
     Args:
         recipe: the experiment; its seed decides, and `evaluate.max_utterances` bounds.
@@ -123,18 +126,29 @@ def choose(recipe: Recipe, first: str, last: str, needed: bool) -> list[Pair]:
             f"{targets.path}: no utterance has an accompaniment, which converting to {last} "
             "needs; add accomp.scp, or choose a model without one"
         )
-    data = DataDir.read(recipe.data(recipe.roles[first], recipe.evaluate.split))
-    own = {a: b for a, b in data.pairs if a in sources and b in usable}
+    own = _partners(recipe, sources, usable)
     names = sorted(own) if own else list(sources.ids)
     count = min(len(names), recipe.evaluate.max_utterances)
     drawn = sorted(names[index] for index in rng.permutation(len(names))[:count])
     if own:
         return [Pair(sources[name], usable[own[name]]) for name in drawn]
+    if recipe.corpus.name is not None and not needed:
+        return [Pair(sources[name], None) for name in drawn]
     order = rng.permutation(len(usable))
     return [
         Pair(sources[name], usable[usable.ids[order[index % len(order)]]])
         for index, name in enumerate(drawn)
     ]
+
+
+def _partners(recipe: Recipe, sources: DataDir, usable: DataDir) -> dict[str, str]:
+    """Map source utterances to target utterances that say the same, where there are such."""
+    data = DataDir.read(recipe.data(next(iter(recipe.roles.values())), recipe.evaluate.split))
+    own = {a: b for a, b in data.pairs if a in sources and b in usable}
+    if recipe.corpus.name is None or own:
+        return own
+    said = {one.sentence: one.id for one in reversed(usable.utterances) if one.sentence is not None}
+    return {one.id: said[one.sentence] for one in sources if one.sentence in said}
 
 
 def shuffle(pairs: Sequence[Pair]) -> list[Pair]:
@@ -259,7 +273,7 @@ def _write_time_map(path: Path, one: Converted, converter: Converter) -> None:
 
 def _write_pairs(path: Path, pairs: Sequence[Pair]) -> None:
     rows = [f"{pair.source.id}\t{pair.target.id if pair.target else ''}\n" for pair in pairs]
-    write_text(path, "utt\tsinging_utt\n" + "".join(rows))
+    write_text(path, "utt\ttarget_utt\n" + "".join(rows))
 
 
 def _digest(model: str, pairs: Sequence[Pair], request: Request) -> str:
