@@ -1,0 +1,150 @@
+"""From converted recordings to the whole report of a voice conversion.
+
+    exp/<name>/RESULTS.md  results.json  utterances.tsv  report.html  plots/
+
+Stage 6 and `vctool evaluate` on folders both end here.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from vctool.metrics.table import Scores
+from vctool.metrics.voice_board import COPY, REAL, VoiceBoard, VoiceTask
+from vctool.stages.scoring import converted, figures, html, report, utterances, voice_anchors
+from vctool.stages.scoring.report import MODEL, Findings, Losses
+from vctool.stages.scoring.voice_anchors import Formula
+
+logger = logging.getLogger(__name__)
+
+ROWS = {COPY: "source", MODEL: "converted", REAL: "target"}
+"""Systems in a spectrogram plot, and what they are called there."""
+FEW_RECORDINGS = 8
+"""With fewer utterances or recordings of a speaker, intervals and references mean little."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is scored, and what is said of it."""
+
+    folder: Path
+    """Gets every file."""
+    name: str
+    """Of the experiment, or of what else is scored."""
+    utterances: Sequence[str]
+    """Names of the N sources."""
+    task: VoiceTask
+    outputs: Sequence[np.ndarray]
+    """(N,) waves (T,) of the system."""
+    model: str
+    """What the system is, in a few words."""
+    config_hash: str
+    data_hash: str
+    seed: int = 0
+    resamples: int = 1000
+    """Of every interval."""
+    formula: Formula | None = None
+    """The anchors; fitted on the task's training recordings where not given."""
+    others: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)
+    """Waves (N,) of systems that stand in the table besides."""
+    cautions: Sequence[str] = ()
+    losses: Losses = field(default_factory=Losses)
+
+
+def score(job: Job, nj: int = 1) -> Scores:
+    """Measure the system and its anchors, and write the report.
+
+    Args:
+        job: what is scored.
+        nj: processes; the scores do not depend on it.
+
+    Returns:
+        All values, for whoever prints the table.
+    """
+    task = job.task
+    formula = job.formula or voice_anchors.fit(
+        task.source_training, task.target_training, task.rate, nj
+    )
+    systems = voice_anchors.build(task.sources, task.targets, task.rate, formula, nj)
+    systems |= {name: list(waves) for name, waves in job.others.items()}
+    systems[MODEL] = list(job.outputs)
+    board = VoiceBoard(task, nj)
+    for name, waves in converted.progress(systems.items(), len(systems)):
+        board.add(name, waves)
+    scores = board.scores(job.resamples, job.seed)
+    heard = systems if task.targets is None else systems | {REAL: list(task.targets)}
+    plots = _draw(job, board, heard)
+    utterances.write(job.folder / utterances.NAME, job.utterances, board.per_utterance())
+    found = _findings(job, board, scores, plots)
+    text = report.write(found)
+    shown = html.exhibits(job.utterances, heard, plots)
+    html.write(job.folder, text, shown, task.rate, found.systems)
+    logger.info("%s and %s written", job.folder / "RESULTS.md", html.NAME)
+    return scores
+
+
+def _draw(job: Job, board: VoiceBoard, heard: Mapping[str, Sequence[np.ndarray]]) -> list[Path]:
+    rows = {label: name for name, label in ROWS.items() if name in heard}
+    waves = {label: heard[name] for label, name in rows.items()}
+    tracks = {label: [one.f0 for one in board.analyses[name]] for label, name in rows.items()}
+    folder = job.folder / "plots"
+    paths = figures.draw_utterances(folder, job.utterances, waves, tracks, job.task.rate)
+    return [*paths, *figures.draw_journal(job.folder)]
+
+
+def _findings(job: Job, board: VoiceBoard, scores: Scores, plots: Sequence[Path]) -> Findings:
+    task = job.task
+    known = voice_anchors.SYSTEMS | {MODEL: job.model}
+    rows = {name: known.get(name, "given by the caller") for name in board.analyses}
+    parallel = task.targets is not None
+    return Findings(
+        folder=job.folder,
+        name=job.name,
+        scores=scores,
+        layout=board.layout,
+        real_words="the target",
+        pairing="" if parallel else "The target's recordings are of other sentences: not paired.",
+        systems=rows,
+        against=[name for name in rows if name != MODEL],
+        config_hash=job.config_hash,
+        data_hash=job.data_hash,
+        seed=job.seed,
+        counts={
+            "sources": len(task.sources),
+            "recordings of the target, held out": len(task.target_recordings),
+            "recordings of the target, not scored (reference)": len(task.target_training),
+            "recordings of the source, not scored": len(task.source_training),
+        },
+        cautions=[*job.cautions, *_cautions(task)],
+        settings=board.settings()
+        | {
+            "anchors": "fitted on the recordings that are not scored; "
+            f"mel-cepstra of order {voice_anchors.FEATURES.envelope_dim - 1}, alpha "
+            f"{voice_anchors.FEATURES.mcep_alpha:g}, of frames within {voice_anchors.GATE_DB:g} dB "
+            "of the loudest; c0 is not changed",
+            "95 % intervals": f"percentile bootstrap over utterances, {job.resamples} resamples, "
+            "centred on the value; systems share their draws"
+            + ("" if parallel else ", the target is drawn apart"),
+        },
+        losses=job.losses,
+        not_run=board.not_run,
+        plots=plots,
+        intervals=True,
+    )
+
+
+def _cautions(task: VoiceTask) -> list[str]:
+    """Say where there is too little for the numbers to be more than a smoke test."""
+    found = []
+    if len(task.sources) < FEW_RECORDINGS:
+        found.append(
+            f"{len(task.sources)} utterances are scored: the intervals are narrower than they "
+            "should be"
+        )
+    fewest = min(len(task.target_training), len(task.source_training))
+    if fewest < FEW_RECORDINGS:
+        found.append(f"a speaker's voice is known from {fewest} recording(s) alone")
+    return found
