@@ -9,12 +9,24 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vctool.commands import data
-from vctool.errors import VctoolError
+from vctool.commands import data, prepare
+from vctool.commands.options import (
+    CORES,
+    DeviceName,
+    Downloads,
+    DryRun,
+    Fresh,
+    Jobs,
+    RecipeName,
+    RecipeOption,
+    Scheduler,
+    Settings,
+)
+from vctool.errors import ConfigError, VctoolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,29 +43,9 @@ app = typer.Typer(
     # --stop_stage and --stop-stage are the same option, as Kaldi's users expect.
     context_settings={"token_normalize_func": lambda token: token.replace("_", "-")},
 )
-prepare_app = typer.Typer(no_args_is_help=True, help="Prepare your own recordings.")
-app.add_typer(prepare_app, name="prepare")
+app.add_typer(prepare.app, name="prepare")
 app.add_typer(data.app, name="data")
 
-Scheduler = Annotated[
-    str | None,
-    typer.Option("--scheduler", metavar="ADDRESS", help="Of a Dask cluster that does the work."),
-]
-Device = Literal["auto", "cpu", "cuda"]
-Domain = Literal["speech", "singing"]
-RecipeName = Annotated[str, typer.Option("--recipe", help="Name in recipes/, or a YAML file.")]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Any field; repeatable.")
-]
-Jobs = Annotated[int, typer.Option("--nj", min=1, help="Number of processes.")]
-DeviceName = Annotated[Device, typer.Option("--device", help="Where networks run.")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of continuing.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
-Downloads = Annotated[
-    Path | None,
-    typer.Option("--downloads", metavar="DIR", help="Existing copies of corpora; nothing fetched."),
-]
-CORES = os.cpu_count() or 1
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -120,6 +112,12 @@ def download(
     recipe: RecipeName = "mini",
     settings: Settings = None,
     downloads: Downloads = None,
+    subset: Annotated[
+        str | None, typer.Option("--subset", help="Parts of CORPUS, with commas; or all.")
+    ] = None,
+    limit_hours: Annotated[
+        float | None, typer.Option("--limit-hours", help="Only parts of CORPUS within this [h].")
+    ] = None,
     nj: Jobs = CORES,
     scheduler: Scheduler = None,
     fresh: Annotated[
@@ -133,8 +131,18 @@ def download(
 
     if corpus is not None:
         with cluster.use(scheduler):
-            print(stage.prepare(corpus, downloads=downloads, nj=nj, fresh=fresh).summary)
+            prepared = stage.prepare(
+                corpus,
+                downloads=downloads,
+                nj=nj,
+                fresh=fresh,
+                subset=subset,
+                limit_hours=limit_hours,
+            )
+        print(prepared.summary)
         return
+    if subset is not None or limit_hours is not None:
+        raise ConfigError("--subset, --limit-hours: name one corpus, as in vctool download CORPUS")
     _stage(
         "download",
         recipe,
@@ -144,6 +152,16 @@ def download(
         dry_run=dry_run,
         scheduler=scheduler,
     )
+
+
+@app.command()
+def corpora(
+    corpus: Annotated[str | None, typer.Argument(help="One corpus, in full.")] = None,
+) -> None:
+    """List the corpora: hours, size, licence, and what is on this machine."""
+    from vctool.stages import inventory
+
+    print("\n".join(inventory.table() if corpus is None else inventory.details(corpus)))
 
 
 @app.command()
@@ -223,20 +241,44 @@ def synthesize(
 
 @app.command()
 def evaluate(
-    recipe: RecipeName = "mini",
+    folder: Annotated[
+        Path | None, typer.Argument(help="Recordings that any system converted; not a recipe's.")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option("--reference", help="Recordings of the target, for a folder.")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--source", help="What was converted, for a folder.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Results of a folder; FOLDER/evaluation.")
+    ] = None,
+    unpaired: Annotated[
+        bool, typer.Option("--unpaired", help="The reference holds other sentences.")
+    ] = False,
+    recipe: Annotated[str | None, RecipeOption] = None,
     settings: Settings = None,
     nj: Jobs = CORES,
     fresh: Fresh = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Score beside the anchors, plot, write RESULTS.md (stage 6)."""
+    """Score beside the anchors, plot, write RESULTS.md (stage 6, or any folder)."""
 
     def work(loaded: "Recipe") -> None:
         from vctool.stages import evaluate as stage
 
         stage.run(loaded, nj=nj)
 
-    _stage("evaluate", recipe, settings, work, force=fresh, dry_run=dry_run)
+    if folder is None and not (reference or source or out or unpaired):
+        _stage("evaluate", recipe or "mini", settings, work, force=fresh, dry_run=dry_run)
+        return
+    from vctool.stages.scoring import folders
+
+    if folder is None or reference is None or source is None:
+        raise folders.incomplete(folder, reference, source)
+    if recipe or settings or fresh or dry_run:
+        raise folders.mixed(folder)
+    print(folders.run(folder, reference, source, out, unpaired=unpaired, nj=nj))
 
 
 @app.command()
@@ -317,51 +359,3 @@ def convert(
     print("\n".join(summary.lines()))
     if summary.exit_code:
         raise typer.Exit(summary.exit_code)
-
-
-@prepare_app.command("from-wavs")
-def from_wavs(
-    folder: Annotated[Path, typer.Argument(help="Holds <speaker>/**/*.{wav,flac,mp3,ogg}.")],
-    name: Annotated[str, typer.Option("--name", help="Name of the corpus and of its recipe.")],
-    domain: Annotated[
-        Domain | None,
-        typer.Option("--domain", help="To convert them to and from the other domain, say which."),
-    ] = None,
-    source: Annotated[
-        str | None, typer.Option("--source", help="Speaker to convert from; the first.")
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option("--target", help="Speaker to convert to; the next.")
-    ] = None,
-    accomp: Annotated[
-        Path | None, typer.Option("--accomp", help="Accompaniments, matched by file name.")
-    ] = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            "--recipe",
-            help="Recipe to take everything else from; mini with --domain, else "
-            "vcc2016_cyclegan_vc, which converts between the folder's speakers.",
-        ),
-    ] = None,
-    nj: Jobs = CORES,
-    scheduler: Scheduler = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what has this name.")] = False,
-) -> None:
-    """Prepare your own recordings and write recipes/NAME.yaml."""
-    from vctool import cluster
-    from vctool.stages.own_voices import prepare_own
-
-    with cluster.use(scheduler):
-        path = prepare_own(
-            folder,
-            name=name,
-            domain=domain,
-            source=source,
-            target=target,
-            accomp=accomp,
-            base=recipe,
-            force=force,
-            nj=nj,
-        )
-    print(f"wrote data/{name} and {path}; train with ./run.sh --recipe {name}")

@@ -68,6 +68,48 @@ def test_a_killed_preparation_is_done_again(
     assert calls.count("prepare") == 2
 
 
+def test_parts_that_are_asked_for_are_added_to_what_is_there(
+    monkeypatch: pytest.MonkeyPatch, workdir: Path
+) -> None:
+    asked: list[object] = []
+    prepared: list[list[str]] = []
+
+    def obtain(info: object, root: Path, subset: str | None, limit_hours: float | None) -> Path:
+        asked.append((subset, limit_hours))
+        for part in (subset or "usual").split(","):
+            stamp = root / "talks" / ".complete" / f"{part}.zip.json"
+            stamp.parent.mkdir(parents=True, exist_ok=True)
+            stamp.touch()
+        return root / "talks"
+
+    def prepare(source: Path, out: Path, *, seed: int, nj: int) -> str:
+        prepared.append(sorted(path.name for path in (source / ".complete").iterdir()))
+        (out / "train").mkdir(parents=True, exist_ok=True)
+        (out / "train" / "wav.scp").touch()
+        return "2 utterances"
+
+    info = SimpleNamespace(consent=None)
+    module = SimpleNamespace(INFO=info, find=lambda folder: folder, prepare=prepare)
+    monkeypatch.setattr(corpora, "names", lambda: ["talks"])
+    monkeypatch.setattr(corpora, "get", lambda name: module)
+    monkeypatch.setattr("vctool.corpora.obtain.obtain", obtain)
+    first = download.prepare("talks")
+    assert (asked, first.parts) == ([(None, None)], "usual.zip")
+    assert download.prepare("talks") == first
+    assert download.prepare("talks", subset="usual") == first
+    more = download.prepare("talks", subset="odd", limit_hours=2.0)
+    assert more.parts == "odd.zip, usual.zip"
+    assert asked == [(None, None), ("usual", None), ("odd", 2.0)]
+    assert prepared == [["usual.zip.json"], ["odd.zip.json", "usual.zip.json"]]
+    with pytest.raises(ConfigError, match="leave out --downloads"):
+        download.prepare("talks", subset="odd", downloads=Path("copies"))
+
+
+def test_a_corpus_that_is_built_has_no_parts(workdir: Path) -> None:
+    with pytest.raises(ConfigError, match="--subset big: mini comes in one piece"):
+        download.prepare("mini", subset="big")
+
+
 def test_an_unknown_corpus_is_refused_with_the_nearest(calls: list[str]) -> None:
     with pytest.raises(ConfigError, match="did you mean 'talks'"):
         download.prepare("talk")

@@ -6,6 +6,7 @@ without importing it. `from_wavs` prepares a user's own folder and is therefore 
 
 import importlib
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -53,7 +54,7 @@ def download(
     module = get(name)
     if hasattr(module, "download"):
         if subset is not None or limit_hours is not None:
-            choose(module.INFO, subset, limit_hours)  # refuses them
+            choose(replace(module.INFO, subsets=()), subset, limit_hours)  # refuses them
         built: Path = module.download(root)
         return built
     folder = root / name
