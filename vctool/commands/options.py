@@ -1,0 +1,27 @@
+"""Options that several commands take."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Scheduler = Annotated[
+    str | None,
+    typer.Option("--scheduler", metavar="ADDRESS", help="Of a Dask cluster that does the work."),
+]
+Device = Literal["auto", "cpu", "cuda"]
+RecipeOption = typer.Option("--recipe", help="Name in recipes/, or a YAML file.")
+RecipeName = Annotated[str, RecipeOption]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Any field; repeatable.")
+]
+Jobs = Annotated[int, typer.Option("--nj", min=1, help="Number of processes.")]
+DeviceName = Annotated[Device, typer.Option("--device", help="Where networks run.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of continuing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+Downloads = Annotated[
+    Path | None,
+    typer.Option("--downloads", metavar="DIR", help="Existing copies of corpora; nothing fetched."),
+]
+CORES = os.cpu_count() or 1
