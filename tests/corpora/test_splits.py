@@ -59,3 +59,25 @@ def test_one_song_a_singer_is_held_out_and_another_for_dev_where_there_are_four(
         "b": ["test", "train"],
         "c": ["train"],
     }
+
+
+def test_sentences_are_held_out_for_whoever_reads_them() -> None:
+    everything = [f"s{k}" for k in range(40)]
+    read = {"ann": everything, "ben": everything[:20], "cy": [f"t{k}" for k in range(20)]}
+    found = splits.by_sentence(read, 0, "c", test=0.1, dev=0.1)
+    assert set(found) == {sentence for own in read.values() for sentence in own}
+    for own in read.values():
+        held = [found[sentence] for sentence in own]
+        assert held.count("test") >= 2 and held.count("dev") >= 1
+        assert held.count("train") >= len(own) * 0.6
+    without = splits.by_sentence(read, 0, "c", test=0)
+    assert set(without.values()) == {"train", "dev"}
+    assert found != splits.by_sentence(read, 1, "c", test=0.1, dev=0.1)
+
+
+def test_groups_alternate_between_traits_as_long_as_both_last() -> None:
+    strata = {f"f{k}": "F" for k in range(2)} | {f"m{k}": "M" for k in range(5)}
+    order = splits.alternating(strata, 0, "c")
+    assert sorted(order) == sorted(strata)
+    assert {name[0] for name in order[:2]} == {name[0] for name in order[2:4]} == {"f", "m"}
+    assert {name[0] for name in order[4:]} == {"m"}

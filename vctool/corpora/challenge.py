@@ -80,10 +80,11 @@ def prepare(
             for file in files
             if file not in misplaced
         ),
+        info,
         nj=nj,
     )
     rejected += [
-        Rejected(file, f"'{file.stem}' is no sentence of {file.parent.parent.name}")
+        Rejected(file, f"no sentence of {file.parent.parent.name}: '{file.stem}'")
         for file in sorted(misplaced)
     ]
     own: dict[str, list[str]] = {}

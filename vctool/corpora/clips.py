@@ -10,7 +10,7 @@ from typing import NoReturn
 from vctool.corpora import activity, splits
 from vctool.corpora.info import CorpusInfo
 from vctool.corpora.report import SPLITS, Rejected
-from vctool.corpora.survey import seconds, survey
+from vctool.corpora.survey import LONGEST, seconds, survey
 from vctool.data.datadir import Utterance
 from vctool.errors import DataError
 
@@ -36,14 +36,26 @@ def clip(
     )
 
 
-def measured(clips: Iterable[Utterance], *, nj: int = 1) -> tuple[list[Utterance], list[Rejected]]:
+def measured(
+    clips: Iterable[Utterance],
+    info: CorpusInfo,
+    *,
+    longest: float | None = LONGEST,
+    nj: int = 1,
+) -> tuple[list[Utterance], list[Rejected]]:
     """Decode the files of clips: add their lengths, leave out what is unusable.
+
+    Args:
+        clips: what `clip` described.
+        info: the corpus, whose rate they have.
+        longest: see `survey`; None for recordings that are cut into utterances.
+        nj: number of threads.
 
     Returns:
         The usable clips in their order, and the files that `survey` rejects.
     """
     drafts = {one.wav: one for one in clips}
-    usable, rejected = survey(list(drafts), nj=nj)
+    usable, rejected = survey(list(drafts), nj=nj, longest=longest, rate=info.rate)
     found = [replace(drafts[file], duration=seconds(one)) for file, one in usable.items()]
     return found, rejected
 
@@ -57,15 +69,10 @@ def phrases(
         The segments, named by their recording and where they begin [ms], and the recordings
         without any.
     """
-    by_file = activity.segments_of([one.wav for one in recordings], nj=nj)
-    cuts = [by_file[one.wav] for one in recordings]
-    found = [
-        segment(one, start, end)
-        for one, cut in zip(recordings, cuts, strict=True)
-        for start, end in cut
-    ]
-    silent = [one for one, cut in zip(recordings, cuts, strict=True) if not cut]
-    return found, [Rejected(one.wav, "no phrase of the voice found") for one in silent]
+    cuts = activity.segments_of([one.wav for one in recordings], nj=nj)
+    found = [segment(one, start, end) for one in recordings for start, end in cuts[one.wav]]
+    silent = [one.wav for one in recordings if not cuts[one.wav]]
+    return found, [Rejected(file, "no phrase of the voice found") for file in silent]
 
 
 def segment(recording: Utterance, start: float, end: float, text: str | None = None) -> Utterance:

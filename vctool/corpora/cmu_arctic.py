@@ -88,7 +88,7 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
             ]
     if not clips:
         absent(source, INFO)
-    utterances, rejected = measured(clips, nj=nj)
+    utterances, rejected = measured(clips, INFO, nj=nj)
     own: dict[str, list[str]] = {}
     for one in utterances:
         own.setdefault(one.speaker, []).append(str(one.sentence))

@@ -76,6 +76,7 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
             for file in named
             if file not in left_out
         ),
+        INFO,
         nj=nj,
     )
     photos = {one.id: named[one.wav]["photo"] for one in utterances}

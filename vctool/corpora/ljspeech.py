@@ -61,7 +61,7 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
     ]
     if not clips:
         absent(source, INFO)
-    utterances, rejected = measured(clips, nj=nj)
+    utterances, rejected = measured(clips, INFO, nj=nj)
     sections = {section(one) for one in utterances}
     if len(sections) >= splits.ENOUGH:
         drawn = splits.by_group(dict.fromkeys(sections, ""), seed, INFO.name)

@@ -59,7 +59,7 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
     ]
     if not clips:
         absent(source, INFO)
-    recordings, rejected = measured(clips, nj=nj)
+    recordings, rejected = measured(clips, INFO, longest=None, nj=nj)
     utterances, silent = phrases(recordings, nj=nj)
     assigned, disjoint_by = by_singer({one.id: song(one) for one in utterances}, seed, INFO.name)
     found = into_splits(utterances, lambda one: assigned[one.id])

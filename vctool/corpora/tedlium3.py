@@ -61,10 +61,14 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
     if not talks:
         absent(source, INFO)
     rejected = [
-        Rejected(file, f"has no {stm}") for file, (_, stm) in talks.items() if not stm.is_file()
+        Rejected(file, f"has no STM file: {stm}")
+        for file, (_, stm) in talks.items()
+        if not stm.is_file()
     ]
     recordings, unusable = measured(
         (clip(file, *_names(file.stem)) for file, (_, stm) in talks.items() if stm.is_file()),
+        INFO,
+        longest=None,
         nj=nj,
     )
     rejected += unusable
@@ -75,7 +79,7 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
         found[split] += segments
         if outside:
             rejected.append(
-                Rejected(recording.wav, f"{outside} of its segments end after it or are no stretch")
+                Rejected(recording.wav, f"segments beyond its end, or not in order: {outside}")
             )
     return finish(INFO.name, out, found, disjoint_by="talk (the publisher's)", rejected=rejected)
 

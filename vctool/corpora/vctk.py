@@ -95,7 +95,7 @@ def utterances_of(
         clips.append(
             clip(file, match["speaker"], match["number"], text=text, sentence=spoken(text))
         )
-    return measured(clips, nj=nj)
+    return measured(clips, info, nj=nj)
 
 
 def _named(source: Path, microphone: str) -> dict[Path, re.Match[str]]:

@@ -71,7 +71,7 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
         name = "_".join(map(word, (context, technique, file.stem)))
         domain = "speech" if technique == SPOKEN else "singing"
         clips.append(clip(file, singer, name, domain=domain))
-    utterances, rejected = measured(clips, nj=nj)
+    utterances, rejected = measured(clips, INFO, nj=nj)
     assigned, disjoint_by = _assign(utterances, source, seed)
     found = into_splits(utterances, lambda one: assigned[one.id])
     return finish(INFO.name, out, found, disjoint_by=disjoint_by, rejected=rejected)

@@ -65,8 +65,8 @@ def test_vcc2018_rejects_a_scored_sentence_among_the_training_ones(
     put(corpus18 / "VCC2018" / "vcc2018_reference" / "VCC2TF1" / "10002.wav", 22050)
     found = prepared(vcc2018, corpus18)
     assert found.rejected == {
-        "30002.wav": "'30002' is no sentence of vcc2018_training",
-        "10002.wav": "'10002' is no sentence of vcc2018_reference",
+        "30002.wav": "no sentence of vcc2018_training: '30002'",
+        "10002.wav": "no sentence of vcc2018_reference: '10002'",
     }
     assert found.apart(lambda one: one.sentence)
 
