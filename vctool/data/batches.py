@@ -58,6 +58,7 @@ class UnpairedClips:
         frames: clip length [frames].
         batch_size: clips of each role in a global batch.
         seed: seed of everything drawn.
+        setup_clips: least number of clips of each role that `setup_batch` draws.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class UnpairedClips:
         frames: int,
         batch_size: int,
         seed: int,
+        setup_clips: int = 128,
     ) -> None:
         for role, source in roles.items():
             if not source.utterances.ids:
@@ -76,6 +78,7 @@ class UnpairedClips:
         self.frames = frames
         self.batch_size = batch_size
         self.seed = seed
+        self.setup_clips = setup_clips
         self._voice = _Memo(voice)
         self._condition = _Memo(condition) if condition is not None else None
 
@@ -86,7 +89,7 @@ class UnpairedClips:
 
     def setup_batch(self) -> dict[str, Clips]:
         """Return a larger batch, from which data-dependent buffers are initialised."""
-        return self._draw(-1, range(max(128, self.batch_size)))
+        return self._draw(-1, range(max(self.setup_clips, self.batch_size)))
 
     def names(self, step: int) -> list[str]:
         """Return the ids of the utterances in the global batch of a step."""

@@ -1,0 +1,159 @@
+"""The generators of CycleGAN-VC and CycleGAN-VC2, for any length.
+
+Kaneko and Kameoka, 2018 (arXiv 1711.11293) and Kaneko et al., 2019 (arXiv 1904.04631). Both halve
+the frame rate twice, so lengths are extended to a multiple of 4 and cut back.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vctool.models.cyclegan_vc import alignment
+from vctool.models.cyclegan_vc.layers import Gated1d, Gated2d, Residual1d
+
+DOWN = 4
+"""Frames of input per frame of the innermost layers."""
+
+
+class Generator(nn.Module):
+    """Normalised features of one speaker to those of the other: (B, D, F) -> (B, D, F).
+
+    Args:
+        features: D.
+        residual: whether the output is added to a linear map of the input, the identity until
+            `linear` is set; the last layer then begins at zero.
+        masked: whether a mask is a channel of the input.
+    """
+
+    def __init__(self, features: int, residual: bool, masked: bool) -> None:
+        super().__init__()
+        self.features = features
+        self.residual = residual
+        self.masked = masked
+        if residual:
+            self.register_buffer("linear", alignment.identity(features))
+
+    linear: Tensor
+
+    def body(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Convert a length that divides by `DOWN`."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Convert.
+
+        Args:
+            x: (B, D, F).
+            mask: (B, 1, F), 0 where frames are hidden and 1 elsewhere; all ones where None.
+        """
+        frames = x.shape[-1]
+        if self.masked:
+            mask = torch.ones_like(x[:, :1]) if mask is None else mask
+            x = x * mask
+        spare = -frames % DOWN
+        if spare:
+            x = F.pad(x, (0, spare), mode="replicate")
+            mask = F.pad(mask, (0, spare), value=1.0) if mask is not None else None
+        made = self.body(x, mask)
+        if self.residual:
+            made = made + alignment.apply(x.float(), self.linear)
+        return made[..., :frames]
+
+    def _finish(self, last: nn.Conv1d | nn.Conv2d) -> None:
+        """Begin a residual generator as the identity."""
+        if self.residual:
+            nn.init.zeros_(last.weight)
+            assert last.bias is not None
+            nn.init.zeros_(last.bias)
+
+
+class Generator1d(Generator):
+    """One-dimensional gated convolutions over frames, features as channels (CycleGAN-VC).
+
+    Args:
+        features: D.
+        width: channels after the first layer: 64 as published; then 2 and 8 times as many.
+        blocks: residual blocks.
+        residual: see `Generator`.
+        masked: see `Generator`.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        width: int = 64,
+        blocks: int = 6,
+        residual: bool = False,
+        masked: bool = False,
+    ) -> None:
+        super().__init__(features, residual, masked)
+        inner = 8 * width
+        self.first = Gated1d(features + masked, width, 15, norm=False)
+        self.down = nn.Sequential(
+            Gated1d(width, 2 * width, 5, stride=2), Gated1d(2 * width, inner, 5, stride=2)
+        )
+        self.blocks = nn.Sequential(*(Residual1d(inner, inner) for _ in range(blocks)))
+        self.up = nn.Sequential(
+            Gated1d(inner, 4 * width, 5, up=2), Gated1d(4 * width, 2 * width, 5, up=2)
+        )
+        self.last = nn.Conv1d(2 * width, features, 15, padding=7)
+        self._finish(self.last)
+
+    def body(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Convert a length that divides by `DOWN`."""
+        x = x if mask is None else torch.cat([x, mask], dim=1)
+        made: Tensor = self.last(self.up(self.blocks(self.down(self.first(x)))))
+        return made
+
+
+class Generator212d(Generator):
+    """Two-dimensional at both ends, one-dimensional inside (CycleGAN-VC2, MaskCycleGAN-VC).
+
+    Args:
+        features: D; extended to a multiple of 4 inside.
+        width: channels after the first layer: 64 as published; then 2 and 4 times as many.
+        blocks: residual blocks.
+        residual: see `Generator`.
+        masked: see `Generator`.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        width: int = 64,
+        blocks: int = 6,
+        residual: bool = False,
+        masked: bool = False,
+    ) -> None:
+        super().__init__(features, residual, masked)
+        inner = 4 * width
+        self.rows = -(-features // DOWN)  # of the innermost layers
+        self.first = Gated2d(1 + masked, width, (5, 15), norm=False)
+        self.down = nn.Sequential(
+            Gated2d(width, 2 * width, (5, 5), stride=(2, 2)),
+            Gated2d(2 * width, inner, (5, 5), stride=(2, 2)),
+        )
+        self.flatten = nn.Sequential(
+            nn.Conv1d(inner * self.rows, inner, 1), nn.GroupNorm(inner, inner)
+        )
+        self.blocks = nn.Sequential(*(Residual1d(inner, 2 * inner) for _ in range(blocks)))
+        self.spread = nn.Sequential(
+            nn.Conv1d(inner, inner * self.rows, 1),
+            nn.GroupNorm(inner * self.rows, inner * self.rows),
+        )
+        self.up = nn.Sequential(
+            Gated2d(inner, 2 * width, (5, 5), up=2), Gated2d(2 * width, width, (5, 5), up=2)
+        )
+        self.last = nn.Conv2d(width, 1, (5, 15), padding=(2, 7))
+        self._finish(self.last)
+
+    def body(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Convert a length that divides by `DOWN`."""
+        x = F.pad(x, (0, 0, 0, DOWN * self.rows - self.features))[:, None]
+        if mask is not None:
+            x = torch.cat([x, mask[:, None].expand(-1, -1, x.shape[2], -1)], dim=1)
+        x = self.down(self.first(x))
+        shape = x.shape
+        x = self.spread(self.blocks(self.flatten(x.flatten(1, 2)))).view(shape)
+        made: Tensor = self.last(self.up(x))
+        return made[:, 0, : self.features]

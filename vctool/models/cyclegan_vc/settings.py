@@ -1,0 +1,53 @@
+"""Hyper-parameters of cyclegan_vc."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from vctool.config import Config
+
+
+class CycleGanVcConfig(Config):
+    """Hyper-parameters; the variants' own choices are in `conf/cyclegan_vc/`."""
+
+    voice: Literal["mcep", "mel"] = "mcep"
+    """What is converted: mel-cepstra, with F0 moved by a formula and aperiodicity kept (WORLD), or
+    log-mel, in which everything is converted."""
+    generator: Literal["1d", "2-1-2d"] = "1d"
+    """`1d` of CycleGAN-VC, or `2-1-2d` of CycleGAN-VC2 and MaskCycleGAN-VC."""
+    discriminator: Literal["full", "patch"] = "full"
+    """`full`: one score of the whole segment (CycleGAN-VC); `patch`: PatchGAN (CycleGAN-VC2)."""
+    segment_frames: int = Field(128, ge=16)
+    """Length of a training segment [frames]; shorter utterances are extended by reflection."""
+    generator_width: int = Field(64, ge=4)
+    """Channels after the generator's first layer; inner layers have 2 and 4 times as many (1d: 2
+    and 8), as published for 64."""
+    residual_blocks: int = Field(6, ge=1)
+    """Residual blocks at a quarter of the frame rate."""
+    discriminator_width: int = Field(64, ge=4)
+    """Channels after the discriminator's first layer; they double three times."""
+    start: Literal["random", "identity", "alignment"] = "random"
+    """What the generator begins as: `random`, as published; `identity`: it adds to its input, so
+    it begins as the mean-variance transform; `alignment`: it adds to a linear map that is fitted
+    before training by pairing nearest frames of the two speakers (`alignment`)."""
+    two_step: bool = False
+    """Judge the cycle's reconstruction too, by discriminators of its own (CycleGAN-VC2)."""
+    identity_steps: int | None = Field(10000, ge=0)
+    """Steps after which the identity loss ends; None keeps it to the end."""
+    identity_warp: float = Field(0.0, ge=0, le=0.3)
+    """Largest all-pass constant by which the frequency axis of the identity's input is warped, one
+    at random for each segment (vocal tract length perturbation): the generator then learns to
+    bring other vocal tracts to its own speaker's; 0 warps nothing, as published."""
+    identity_jitter: float = Field(0.0, ge=0)
+    """Deviation of the noise on the identity's input, in the speaker's own deviations."""
+    mask_frames: int = Field(0, ge=0)
+    """Longest stretch of frames that is hidden from the generator and to be filled in
+    (MaskCycleGAN-VC); 0 hides nothing, and the generator takes no mask."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "CycleGanVcConfig":
+        if self.segment_frames % 4:
+            raise ValueError(f"segment_frames {self.segment_frames} must be a multiple of 4")
+        if self.mask_frames and self.mask_frames >= self.segment_frames:
+            raise ValueError(f"mask_frames {self.mask_frames} must be less than segment_frames")
+        return self

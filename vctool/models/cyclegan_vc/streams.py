@@ -1,0 +1,86 @@
+"""Between features on disk and the channels of a generator."""
+
+from typing import Literal
+
+import numpy as np
+from torch import Tensor
+
+from vctool.features import mcep, world
+from vctool.features.settings import FeatureConfig
+from vctool.features.stats import SpeakerStats
+
+LOUD_PERCENTILE = 95.0
+"""The level of an utterance is this percentile of its frames' levels."""
+ACTIVE_DB = 40.0
+"""Frames further than this below the level of their utterance are silence [dB]."""
+WARPS = 21
+"""Steps from the strongest warp one way to the strongest the other way."""
+
+
+def spectrum(
+    features: np.ndarray, voice: Literal["mcep", "mel"], config: FeatureConfig
+) -> np.ndarray:
+    """Take what is converted out of `world` or `mel` features: (F, D) float32.
+
+    Mel-cepstra c_0 .. c_M, or log-mel bands [dB].
+    """
+    return world.split(features, config)[1] if voice == "mcep" else features
+
+
+def level(values: np.ndarray, voice: Literal["mcep", "mel"]) -> float:
+    """Return an utterance's level in the unit of `values` (F, D): c_0, or dB."""
+    loudness = values[:, 0] if voice == "mcep" else values.max(axis=1)
+    return float(np.percentile(loudness, LOUD_PERCENTILE))
+
+
+def active(values: Tensor, voice: Literal["mcep", "mel"]) -> Tensor:
+    """Tell where somebody speaks, in segments (B, D, F) relative to their level: (B, F) bool."""
+    if voice == "mcep":
+        return values[:, 0] > -ACTIVE_DB * np.log(10.0) / 20.0
+    return values.amax(dim=1) > -ACTIVE_DB
+
+
+def shift_level(values: np.ndarray, voice: Literal["mcep", "mel"], offset: float) -> np.ndarray:
+    """Raise the level of (F, D) by an offset: of c_0 alone, or of all bands."""
+    if voice == "mel":
+        return (values + offset).astype(np.float32)
+    moved = values.astype(np.float32, copy=True)
+    moved[:, 0] += offset
+    return moved
+
+
+def move_f0(f0: np.ndarray, source: SpeakerStats, target: SpeakerStats) -> np.ndarray:
+    """Give F0 (F,) [Hz] the target's mean and deviation of log-F0; unvoiced frames stay 0.
+
+    The logarithm Gaussian normalised transformation (Liu et al., 2007).
+    """
+    voiced = f0 > 0
+    log_f0 = np.log(np.where(voiced, f0, 1.0))
+    scale = target.log_f0_std / source.log_f0_std
+    moved = np.exp((log_f0 - source.log_f0_mean) * scale + target.log_f0_mean)
+    return np.where(voiced, moved, 0.0).astype(np.float32)
+
+
+def warp_matrices(largest: float, voice: Literal["mcep", "mel"], size: int) -> np.ndarray:
+    """Return linear maps that warp the frequency axis by all-pass constants -largest .. largest.
+
+    Args:
+        largest: largest constant; vocal tracts 20 % longer or shorter are at 0.1.
+        voice: what is warped; both stand on a mel-like axis.
+        size: D, channels.
+
+    Returns:
+        (WARPS, D, D) float32; the middle one is the identity.
+    """
+    axis = np.linspace(0.0, np.pi, 8 * size + 1)
+    maps = []
+    for alpha in np.linspace(-largest, largest, WARPS):
+        moved = mcep.warp(axis, alpha)
+        if voice == "mcep":
+            series = np.cos(np.arange(size)[:, None] * moved)  # of each c_m, read elsewhere
+            maps.append(mcep.encode(np.exp(2.0 * series), size - 1, 0.0).T)
+        else:
+            centres = (np.arange(size) + 0.5) * np.pi / size
+            at = np.interp(mcep.warp(centres, alpha) * size / np.pi - 0.5, range(size), range(size))
+            maps.append(np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(size))))
+    return np.stack(maps).astype(np.float32)

@@ -1,0 +1,253 @@
+"""One speaker's voice to another's and back, from recordings of different sentences.
+
+After CycleGAN-VC (Kaneko and Kameoka, 2018), CycleGAN-VC2 (Kaneko et al., 2019) and
+MaskCycleGAN-VC (Kaneko et al., 2021): two generators and their discriminators, with least-squares
+adversarial, cycle-consistency and identity losses on per-speaker normalised mel-cepstra or log-mel.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vctool.data.batches import Clips, Role, UnpairedClips
+from vctool.data.feature_set import FeatureSet
+from vctool.data.sampling import keyed_normal, keyed_uniform
+from vctool.errors import ConfigError
+from vctool.features import world
+from vctool.models import base
+from vctool.models.base import Context, Features, Terms
+from vctool.models.cyclegan_vc import alignment, streams
+from vctool.models.cyclegan_vc.discriminators import FullDiscriminator, PatchDiscriminator
+from vctool.models.cyclegan_vc.generators import Generator, Generator1d, Generator212d
+from vctool.models.cyclegan_vc.settings import CycleGanVcConfig
+
+SOURCE, TARGET = "source", "target"
+"""The two sides, whatever the speakers are called: the first and the last role."""
+
+SETUP_CLIPS = 512
+"""Segments of each speaker that its mean and deviation are measured on."""
+
+Losses = dict[str, Tensor]
+
+
+class System(base.System):
+    """Two generators and two or four discriminators."""
+
+    Config = CycleGanVcConfig
+    config: CycleGanVcConfig
+    warps: Tensor
+
+    def __init__(self, config: CycleGanVcConfig, context: Context) -> None:
+        super().__init__(config, context)
+        if len(context.roles) != 2:
+            raise ConfigError(
+                f"cyclegan_vc: converts between two speakers, not {len(context.roles)} "
+                f"({', '.join(context.roles)}); set corpus.source and corpus.target"
+            )
+        size = context.features.envelope_dim if config.voice == "mcep" else context.features.n_mels
+        self.sides = dict(zip(context.roles, (SOURCE, TARGET), strict=True))
+        for side in (SOURCE, TARGET):
+            self.register_buffer(f"{side}_mean", torch.zeros(size, 1))
+            self.register_buffer(f"{side}_std", torch.ones(size, 1))
+        warps = streams.warp_matrices(config.identity_warp, config.voice, size)
+        self.register_buffer("warps", torch.from_numpy(warps), persistent=False)
+        make = Generator1d if config.generator == "1d" else Generator212d
+        self.generators = nn.ModuleDict(
+            {  # by the side that they turn into
+                side: make(
+                    size,
+                    config.generator_width,
+                    config.residual_blocks,
+                    config.start != "random",
+                    config.mask_frames > 0,
+                )
+                for side in (SOURCE, TARGET)
+            }
+        )
+        judges = [*(SOURCE, TARGET)]
+        if config.two_step:
+            judges += [f"second_{side}" for side in (SOURCE, TARGET)]
+        self.discriminators = nn.ModuleDict({name: self._discriminator(size) for name in judges})
+
+    def _discriminator(self, size: int) -> nn.Module:
+        config = self.config
+        if config.discriminator == "patch":
+            return PatchDiscriminator(config.discriminator_width)
+        return FullDiscriminator(size, config.segment_frames, config.discriminator_width)
+
+    @classmethod
+    def features(cls, config: CycleGanVcConfig) -> tuple[str, ...]:
+        """Name the kind it reads."""
+        return ("world",) if config.voice == "mcep" else ("mel",)
+
+    @classmethod
+    def dataset(
+        cls,
+        config: CycleGanVcConfig,
+        context: Context,
+        sets: Mapping[str, FeatureSet],
+        batch_size: int,
+        seed: int,
+    ) -> UnpairedClips:
+        """Draw segments of both speakers, each independently of the other."""
+        kind = cls.features(config)[0]
+
+        def voice(utterances: FeatureSet, name: str) -> np.ndarray:
+            values = streams.spectrum(utterances.load(name, kind), config.voice, context.features)
+            return streams.shift_level(values, config.voice, -streams.level(values, config.voice))
+
+        roles = {role: Role(sets[role]) for role in context.roles}
+        return UnpairedClips(
+            roles, voice, None, config.segment_frames, batch_size, seed, setup_clips=SETUP_CLIPS
+        )
+
+    def groups(self) -> dict[str, Iterable[nn.Parameter]]:
+        """Both generators are one group, and so are all discriminators."""
+        return {
+            "generator": list(self.generators.parameters()),
+            "discriminator": list(self.discriminators.parameters()),
+        }
+
+    @torch.no_grad()
+    def setup(self, batch: Mapping[str, Clips]) -> None:
+        """Measure both speakers' mean and deviation where they speak, and align their frames."""
+        frames = {}
+        for role, side in self.sides.items():
+            values = batch[role].voice
+            active = streams.active(values, self.config.voice)
+            spoken = values.transpose(1, 2)[active]
+            mean, std = self._statistics(side)
+            mean.copy_(spoken.mean(dim=0)[:, None])
+            std.copy_(spoken.std(dim=0)[:, None].clamp_min(1e-3))
+            frames[side] = alignment.choose(self._normalise(values, side), active)
+        if self.config.start == "alignment":
+            for side, other in ((TARGET, SOURCE), (SOURCE, TARGET)):
+                self._generator(side).linear.copy_(alignment.fit(frames[other], frames[side]))
+
+    def objectives(self, batch: Mapping[str, Clips], step: int) -> Iterator[tuple[str, Terms]]:
+        """Step the discriminators on real segments and fakes, then the generators through them."""
+        config = self.config
+        clips = {side: batch[role] for role, side in self.sides.items()}
+        real = {side: self._normalise(one.voice, side) for side, one in clips.items()}
+        masks = {side: self._mask(one) for side, one in clips.items()}
+        with_identity = config.identity_steps is None or step < config.identity_steps
+        fake, same, again = {}, {}, {}
+        own = {side: self._perturb(real[side], clips[side].key, side) for side in real}
+        for side, other in ((TARGET, SOURCE), (SOURCE, TARGET)):
+            shown = own[side] if with_identity else None
+            fake[side], same[side] = self._generate(side, real[other], masks[other], shown)
+        for side, other in ((TARGET, SOURCE), (SOURCE, TARGET)):
+            again[other] = self._generator(other)(fake[side])
+
+        judged = {f"adversarial_{side}": (side, real[side], fake[side]) for side in fake}
+        if config.two_step:
+            judged |= {
+                f"second_{side}": (f"second_{side}", real[side], again[side]) for side in again
+            }
+        yield (
+            "discriminator",
+            {
+                name: self._judge_loss(judge, true, made.detach())
+                for name, (judge, true, made) in judged.items()
+            },
+        )
+        terms: Terms = {}
+        for name, (judge, _, made) in judged.items():
+            terms[name] = (1.0 - self.discriminators[judge](made)).float().square().mean()
+        for side in (SOURCE, TARGET):
+            terms[f"cycle_{side}"] = (again[side] - real[side]).abs().mean()
+            one = same[side]
+            terms[f"identity_{side}"] = (
+                torch.zeros(()) if one is None else (one - real[side]).abs().mean()
+            )
+        yield "generator", terms
+
+    def convert(self, source: Features, condition: Features | None, to: str) -> Features:
+        """Convert one utterance; see `base.System.convert`."""
+        config, features = self.config, self.context.features
+        kind = type(self).features(config)[0]
+        raw = source[kind]
+        side = self.sides[to]
+        origin = SOURCE if side == TARGET else TARGET
+        values = streams.spectrum(raw, config.voice, features)
+        offset = streams.level(values, config.voice)
+        values = streams.shift_level(values, config.voice, -offset)
+        # Normalisation over an instance wants as many frames as it was trained with.
+        short = max(0, config.segment_frames - len(values))
+        padded = np.pad(values, ((0, short), (0, 0)), mode="symmetric")
+        with torch.inference_mode():
+            x = torch.from_numpy(np.ascontiguousarray(padded.T))[None].to(self.device)
+            made = self._generator(side)(self._normalise(x, origin))
+            mean, std = self._statistics(side)
+            made = (made * std + mean)[0].float().cpu().numpy().T
+        made = streams.shift_level(made[: len(values)], config.voice, offset)
+        if config.voice == "mel":
+            return {kind: np.maximum(made, made.max() - np.float32(features.top_db))}
+        f0, _, aperiodicity = world.split(raw, features)
+        roles = {side: role for role, side in self.sides.items()}
+        moved = streams.move_f0(
+            f0, self.context.domains[roles[origin]], self.context.domains[roles[side]]
+        )
+        return {kind: world.join(moved, made, aperiodicity)}
+
+    # Generators.
+
+    def _generator(self, side: str) -> Generator:
+        generator = self.generators[side]
+        assert isinstance(generator, Generator)
+        return generator
+
+    def _statistics(self, side: str) -> tuple[Tensor, Tensor]:
+        return getattr(self, f"{side}_mean"), getattr(self, f"{side}_std")
+
+    def _normalise(self, values: Tensor, side: str) -> Tensor:
+        mean, std = self._statistics(side)
+        return (values - mean) / std
+
+    def _generate(
+        self, side: str, other: Tensor, mask: Tensor | None, own: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Convert the other side's segments, and one's own where identity counts, in one pass."""
+        generator = self._generator(side)
+        if own is None:
+            return generator(other, mask), None
+        if mask is not None:  # nothing is hidden from the identity
+            mask = torch.cat([mask, torch.ones_like(mask)])
+        fake, same = generator(torch.cat([other, own]), mask).split([len(other), len(own)])
+        return fake, same
+
+    def _perturb(self, segments: Tensor, keys: Tensor, side: str) -> Tensor:
+        """Warp the frequency axis of normalised segments, and add noise, each drawn by its key."""
+        config = self.config
+        if config.identity_warp:
+            drawn = keyed_uniform(keys, (1,), 2)[:, 0]
+            warps = self.warps[(drawn * len(self.warps)).long()]
+            _, std = self._statistics(side)
+            segments = torch.bmm(warps, segments * std) / std
+        if config.identity_jitter:
+            noise = keyed_normal(keys, tuple(segments.shape[1:]), 3)
+            segments = segments + config.identity_jitter * noise
+        return segments
+
+    def _mask(self, clips: Clips) -> Tensor | None:
+        """Hide a stretch of up to `mask_frames` frames of each segment: (B, 1, F) of 0 and 1."""
+        longest = self.config.mask_frames
+        if not longest:
+            return None
+        drawn = keyed_uniform(clips.key, (2,), 1)
+        frames = clips.voice.shape[-1]
+        length = torch.floor(drawn[:, 0] * (longest + 1))
+        start = torch.floor(drawn[:, 1] * (frames - length + 1))
+        place = torch.arange(frames, device=drawn.device)
+        hidden = (place >= start[:, None]) & (place < (start + length)[:, None])
+        return (~hidden)[:, None].float()
+
+    # Discriminators.
+
+    def _judge_loss(self, judge: str, real: Tensor, fake: Tensor) -> Tensor:
+        """Least squares: real to 1, fakes to 0; one pass over both."""
+        scores = self.discriminators[judge](torch.cat([real, fake])).float()
+        true, false = scores.split([len(real), len(fake)])
+        return 0.5 * ((1.0 - true).square().mean() + false.square().mean())
