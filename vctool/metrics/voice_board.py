@@ -13,6 +13,7 @@ compared with the target's training recordings, so that row has its own distance
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TypeVar
 
 import numpy as np
@@ -35,6 +36,10 @@ from vctool.metrics.voice_analysis import VoiceAnalysis, analyse_all
 __all__ = ["COPY", "MEASURES", "REAL", "Scores", "VoiceBoard", "VoiceTask", "markdown"]
 
 T = TypeVar("T")
+Ask = Callable[[Sequence[np.ndarray], int], np.ndarray]
+"""A slow judge: maps N waves and their rate to (N, D)."""
+Recall = Callable[[str, Sequence[np.ndarray], int, Ask], np.ndarray]
+"""Asks a judge, known by a text on which its answers depend, or remembers what it said."""
 
 REAL = "target"
 """The row of the target's own recordings."""
@@ -122,6 +127,11 @@ class VoiceTask:
     """The words of every source, where they are known."""
 
 
+def ask_anew(judge: str, waves: Sequence[np.ndarray], rate: int, ask: Ask) -> np.ndarray:
+    """Ask a judge about every wave; what a board does that remembers nothing."""
+    return ask(waves, rate)
+
+
 class VoiceBoard:
     """Measures systems one by one, and sets them beside each other.
 
@@ -129,9 +139,16 @@ class VoiceBoard:
     row, so a script can score one model after another beside anchors that were measured once.
     """
 
-    def __init__(self, task: VoiceTask, nj: int = 1) -> None:
-        """Analyse sources and references on `nj` processes."""
+    def __init__(self, task: VoiceTask, nj: int = 1, recall: Recall = ask_anew) -> None:
+        """Analyse sources and references on `nj` processes.
+
+        Args:
+            task: what systems are measured against.
+            nj: processes; no value depends on it.
+            recall: asks the networks that judge voices, or remembers what they said.
+        """
         self.task = task
+        self._recall = recall
         self.nj = nj
         self.not_run: dict[str, str] = {}
         """Measures that could not be taken, each with the reason."""
@@ -140,7 +157,7 @@ class VoiceBoard:
         """Of every system's waves."""
         self.sources = analyse_all(task.sources, task.rate, nj)
         self.reference = analyse_all(task.target_training, task.rate, nj)
-        self._verifier = self._where_available("speaker", lambda: _Verifier(task))
+        self._verifier = self._where_available("speaker", lambda: _Verifier(task, recall))
         self._opinions = self._where_available("DNSMOS", naturalness.OpinionPredictor)
         if task.texts is None:
             self.not_run[NEEDS_TEXT] = "no text of the sources is known"
@@ -224,7 +241,9 @@ class VoiceBoard:
         if self._verifier is not None:
             pooled |= self._verifier.measure(waves)
         if self._opinions is not None:
-            pooled |= naturalness.pooled(self._opinions.predict_all(waves, self.task.rate))
+            judge = f"naturalness, speechmos {version('speechmos')}: {naturalness.SETTINGS}"
+            ask = self._opinions.predict_all
+            pooled |= naturalness.pooled(self._recall(judge, waves, self.task.rate, ask))
         return pooled
 
     def _words(self, waves: Sequence[np.ndarray], texts: Sequence[str]) -> dict[str, Pooled]:
@@ -245,21 +264,23 @@ class VoiceBoard:
 class _Verifier:
     """Tells voices apart: the encoder, both centroids and the target's own scores."""
 
-    def __init__(self, task: VoiceTask) -> None:
+    def __init__(self, task: VoiceTask, recall: Recall) -> None:
         self.encoder = speaker.SpeakerEncoder()
         self.rate = task.rate
-        self.target, self.source = (
-            speaker.centroid(self.encoder.embed_all(waves, task.rate))
-            for waves in (task.target_training, task.source_training)
-        )
-        genuine = self.encoder.embed_all(task.target_recordings, task.rate)
-        self.genuine = speaker.cosines(genuine, self.target)
+        self.recall = recall
+        self.judge = f"speaker, Resemblyzer {version('resemblyzer')}: {speaker.SETTINGS}"
+        self.target = speaker.centroid(self._embed(task.target_training))
+        self.source = speaker.centroid(self._embed(task.source_training))
+        self.genuine = speaker.cosines(self._embed(task.target_recordings), self.target)
 
     def measure(self, waves: Sequence[np.ndarray]) -> dict[str, Pooled]:
-        embedded = self.encoder.embed_all(waves, self.rate)
+        embedded = self._embed(waves)
         scores = speaker.cosines(embedded, self.target)
         rate = {"eer": speaker.equal_error(scores, self.genuine)}
         return speaker.pooled(embedded, self.target, self.source) | rate
+
+    def _embed(self, waves: Sequence[np.ndarray]) -> np.ndarray:
+        return self.recall(self.judge, waves, self.rate, self.encoder.embed_all)
 
 
 def markdown(scores: Scores) -> str:

@@ -70,6 +70,8 @@ class Findings:
     """Measures that could not be taken, each with the reason."""
     plots: Sequence[Path]
     losses: Losses = Losses()
+    notes: Sequence[str] = ()
+    """What else a reader must know."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """What results.json holds besides."""
     intervals: bool = False
@@ -146,6 +148,8 @@ def page(found: Findings, machine: Mapping[str, str]) -> str:
     lines = [f"# {found.name}: scores on held-out recordings", ""]
     for caution in found.cautions:
         lines += [f"**A smoke test, not a result:** {caution}.", ""]
+    for note in found.notes:
+        lines += [f"{note}.", ""]
     lines += [markdown(scores, measures), ""]
     lines += [f"- *{name}*: {what}" for name, what in found.systems.items()] + [""]
     lines += [f"- {_legend(name, found)}" for name in scores]

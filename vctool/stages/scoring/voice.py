@@ -62,6 +62,7 @@ def run(recipe: Recipe, nj: int = 1) -> None:
             resamples=recipe.evaluate.bootstrap,
             formula=stored_formula(recipe, held),
             losses=held_out_losses(recipe.exp),
+            memory=Path("dump") / next(iter(recipe.roles.values())) / "judged",
         ),
         nj,
     )

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from vctool.metrics.table import Scores
-from vctool.metrics.voice_board import COPY, REAL, VoiceBoard, VoiceTask
+from vctool.metrics.voice_board import COPY, REAL, VoiceBoard, VoiceTask, ask_anew
 from vctool.stages.scoring import converted, figures, html, report, utterances, voice_anchors
+from vctool.stages.scoring.memory import Memory
 from vctool.stages.scoring.report import MODEL, Findings, Losses
 from vctool.stages.scoring.voice_anchors import Formula
 
@@ -51,7 +52,12 @@ class Job:
     others: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)
     """Waves (N,) of systems that stand in the table besides."""
     cautions: Sequence[str] = ()
+    """Why it is less than a result."""
+    notes: Sequence[str] = ()
+    """What else a reader must know."""
     losses: Losses = field(default_factory=Losses)
+    memory: Path | None = None
+    """Folder in which it is remembered what networks said of recordings."""
 
 
 def score(job: Job, nj: int = 1) -> Scores:
@@ -71,7 +77,7 @@ def score(job: Job, nj: int = 1) -> Scores:
     systems = voice_anchors.build(task.sources, task.targets, task.rate, formula, nj)
     systems |= {name: list(waves) for name, waves in job.others.items()}
     systems[MODEL] = list(job.outputs)
-    board = VoiceBoard(task, nj)
+    board = VoiceBoard(task, nj, ask_anew if job.memory is None else Memory(job.memory))
     for name, waves in converted.progress(systems.items(), len(systems)):
         board.add(name, waves)
     scores = board.scores(job.resamples, job.seed)
@@ -115,13 +121,14 @@ def _findings(job: Job, board: VoiceBoard, scores: Scores, plots: Sequence[Path]
         counts={
             "sources": len(task.sources),
             "recordings of the target, held out": len(task.target_recordings),
-            "recordings of the target, not scored (reference)": len(task.target_training),
-            "recordings of the source, not scored": len(task.source_training),
+            "recordings that the target's voice is known from": len(task.target_training),
+            "recordings that the source's voice is known from": len(task.source_training),
         },
-        cautions=[*job.cautions, *_cautions(task)],
+        cautions=[*job.cautions, *_cautions(task, scores)],
+        notes=job.notes,
         settings=board.settings()
         | {
-            "anchors": "fitted on the recordings that are not scored; "
+            "anchors": "fitted on the recordings that speakers' voices are known from; "
             f"mel-cepstra of order {voice_anchors.FEATURES.envelope_dim - 1}, alpha "
             f"{voice_anchors.FEATURES.mcep_alpha:g}, of frames within {voice_anchors.GATE_DB:g} dB "
             "of the loudest; c0 is not changed",
@@ -136,7 +143,7 @@ def _findings(job: Job, board: VoiceBoard, scores: Scores, plots: Sequence[Path]
     )
 
 
-def _cautions(task: VoiceTask) -> list[str]:
+def _cautions(task: VoiceTask, scores: Scores) -> list[str]:
     """Say where there is too little for the numbers to be more than a smoke test."""
     found = []
     if len(task.sources) < FEW_RECORDINGS:
@@ -147,4 +154,11 @@ def _cautions(task: VoiceTask) -> list[str]:
     fewest = min(len(task.target_training), len(task.source_training))
     if fewest < FEW_RECORDINGS:
         found.append(f"a speaker's voice is known from {fewest} recording(s) alone")
+    chance = 1.0 / len(task.sources)
+    if task.targets is not None and scores["content"][REAL].value < 2.0 * chance:
+        found.append(
+            "the target's recordings hardly find the sources whose sentences they should hold "
+            f"(content kept {scores['content'][REAL].value:.2f}, by chance {chance:.2f}): are they "
+            "other sentences?"
+        )
     return found
