@@ -289,6 +289,31 @@ def test_fix_keeps_the_sentences_of_utterances_that_it_renames(folder: Path) -> 
     assert rows(folder / "utt2sentence") == ["a-2 s7", "ben-b-3 s7"]
 
 
+def test_speakers_sort_as_their_utterances_do(tmp_path: Path) -> None:
+    wav = write_tone(tmp_path / "x.wav")
+    speakers = ("a", "a+b", "a-c", "ab", "c")
+    DataDir(
+        tmp_path / "d", tuple(Utterance(f"{one}-1", one, "speech", wav, 1.0) for one in speakers)
+    ).write()
+    (problem,) = check(tmp_path / "d")
+    assert str(problem).startswith("utt2spk:2: 'a-1' follows 'a+b-1', but speaker 'a' does not")
+    assert DataDir.read(tmp_path / "d").speakers == speakers  # reading copes with it
+    fix(tmp_path / "d")
+    assert check(tmp_path / "d") == []
+    assert DataDir.read(tmp_path / "d").ids == ("a-1", "a_b-1", "a_c-1", "ab-1", "c-1")
+
+
+def test_speakers_that_would_become_one_are_left_to_the_user(tmp_path: Path) -> None:
+    wav = write_tone(tmp_path / "x.wav")
+    speakers = ("a", "a+b", "a-b")
+    DataDir(
+        tmp_path / "d", tuple(Utterance(f"{one}-1", one, "speech", wav, 1.0) for one in speakers)
+    ).write()
+    with pytest.raises(DataError, match="speakers differ only in signs"):
+        fix(tmp_path / "d")
+    assert not (tmp_path / "d" / ".backup").exists()
+
+
 def test_fix_leaves_a_data_dir_with_nothing_usable_as_it_was(folder: Path) -> None:
     shutil.rmtree(folder.parent.parent.parent / "wav")
     before = {file.name: file.read_bytes() for file in folder.iterdir()}

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from vctool import audio
@@ -55,6 +56,7 @@ def assemble(folder: Path, *, files: bool, measure: bool = False) -> Assembly:
     result.pairs = builder.pairs(known)
     result.time_maps = builder.time_maps(known)
     _check_speakers(tables["spk2utt"], result.utterances)
+    _check_order(tables["utt2spk"], result.utterances)
     for table in (*tables.values(), *(read_table(folder, name) for name in result.others)):
         result.problems += table.problems
     return result
@@ -227,6 +229,29 @@ def _check_speakers(table: Table, utterances: list[Utterance]) -> None:
     listed = {speaker: value.split() for speaker, value in table.rows.items()}
     if table.exists and listed != by_speaker(utterances):
         table.complain(None, "does not agree with utt2spk", harmless=True)
+
+
+def _check_order(table: Table, utterances: list[Utterance]) -> None:
+    found = disorder(utterances)
+    if found is not None:
+        one, other = found
+        message = (
+            f"'{other.id}' follows '{one.id}', but speaker '{other.speaker}' does not follow "
+            f"'{one.speaker}'; rename one"
+        )
+        table.complain(other.id, message, harmless=True)
+
+
+def disorder(utterances: Iterable[Utterance]) -> tuple[Utterance, Utterance] | None:
+    """Find where utterances in order are not speakers in order, as Kaldi's tools take for granted.
+
+    Ids that begin with their speaker are not enough: `a+b-1` sorts before `a-1`, but `a` before
+    `a+b`.
+    """
+    for one, other in pairwise(sorted(utterances, key=lambda utterance: utterance.id)):
+        if other.speaker < one.speaker:
+            return one, other
+    return None
 
 
 def by_speaker(utterances: Iterable[Utterance]) -> dict[str, list[str]]:

@@ -13,14 +13,25 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         DataError: the folder cannot be written to, or the text cannot be encoded.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(text.encode("utf-8"))
-        os.replace(beside, path)
+        content = text.encode("utf-8")
     except UnicodeEncodeError as error:
         bad = error.object[error.start : error.end]
         raise DataError(f"{path}: {bad!r} cannot be written as UTF-8; rename the file") from None
+    write_bytes(path, content)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically, with its folder.
+
+    Raises:
+        DataError: the folder cannot be written to.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(content)
+        os.replace(beside, path)
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror}") from None
     finally:

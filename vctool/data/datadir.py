@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vctool.data.assembly import OPTIONAL, REQUIRED, assemble, by_speaker
+from vctool.data.assembly import OPTIONAL, REQUIRED, assemble, by_speaker, disorder
 from vctool.data.atomic import write_text
 from vctool.data.tables import Problem, is_pipe, read_table
 from vctool.data.utterance import Utterance
@@ -203,7 +203,8 @@ def fix(path: Path) -> list[str]:
     """Repair a data dir: sort it, rebuild what follows, leave out what cannot be used.
 
     The tables are kept in `.backup/` first (`.backup-1/`... where that exists). Duplicates keep
-    their first row; ids that do not begin with their speaker get it in front.
+    their first row; ids that do not begin with their speaker get it in front, and speakers that
+    would not sort as their utterances do get `_` for `+`, `-` and the like.
 
     Returns:
         What was wrong, a line each; nothing where nothing was.
@@ -218,22 +219,45 @@ def fix(path: Path) -> list[str]:
     found = assemble(path, files=True, measure=True)
     if not found.utterances:
         raise DataError(f"{path}: {found.problems[0]}; no usable utterance would be left")
+    renamed = _renamed(found.utterances, path)
     others = [read_table(path, name) for name in found.others]
     _back_up(path, (*REQUIRED, *OPTIONAL, *found.others))
     for table in others:  # such as feats.scp: only its unusable rows go
         if table.problems:
             write_text(path / table.name, _text(table.rows))
-    names = {
-        one.id: one.id if one.id.startswith(f"{one.speaker}-") else f"{one.speaker}-{one.id}"
-        for one in found.utterances
-    }
     DataDir(
         path,
-        tuple(replace(one, id=names[one.id]) for one in found.utterances),
-        tuple((names[a], names[b]) for a, b in found.pairs),
-        {names[key]: file for key, file in found.time_maps.items()},
+        tuple(renamed.values()),
+        tuple((renamed[a].id, renamed[b].id) for a, b in found.pairs),
+        {renamed[key].id: file for key, file in found.time_maps.items()},
     ).write()
     return [str(problem) for problem in problems]
+
+
+def _renamed(utterances: Iterable[Utterance], path: Path) -> dict[str, Utterance]:
+    """Put speakers in front of ids, and rename those that then do not sort as their utterances.
+
+    Returns:
+        The utterances by the ids that they had.
+    """
+    found = {
+        one.id: replace(one, id=f"{one.speaker}-{one.id.removeprefix(f'{one.speaker}-')}")
+        for one in utterances
+    }
+    if disorder(found.values()) is None:
+        return found
+    speakers = sorted({one.speaker for one in found.values()})
+    clean = {name: "".join(sign if sign > "-" else "_" for sign in name) for name in speakers}
+    if len(set(clean.values())) < len(clean):
+        raise DataError(f"{path}: speakers differ only in signs such as + and -; rename some")
+    return {
+        key: replace(
+            one,
+            id=f"{clean[one.speaker]}-{one.id.removeprefix(f'{one.speaker}-')}",
+            speaker=clean[one.speaker],
+        )
+        for key, one in found.items()
+    }
 
 
 def _text(rows: Mapping[str, str]) -> str:
