@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vctool.corpora.midi import soundfonts
+from vctool.corpora.midi import melodies, soundfonts
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +22,9 @@ def small_font() -> Path:
     if path is None:
         pytest.skip(f"no sound font TimGM6mb: {soundfonts.TIMGM.remedy}")
     return path
+
+
+@pytest.fixture
+def small_melodies(fluidsynth: str, small_font: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Melodies are played with the small sound font, which more machines have."""
+    monkeypatch.setattr(melodies, "FONT", soundfonts.TIMGM)

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from vctool import audio
+from vctool.corpora.archive import human
 from vctool.corpora.midi import score
 from vctool.corpora.midi.score import Track
 from vctool.errors import DataError
@@ -36,6 +37,10 @@ SILENT = 1e-4
 
 _VERSION = 1
 """Raised whenever the same job gives other samples."""
+
+
+class NoSound(DataError):
+    """A sound font has no sound of the notes asked for."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,8 @@ def render(job: Job) -> np.ndarray:
         where it was above.
 
     Raises:
-        DataError: FluidSynth is not installed or fails, or the font makes no sound of the notes.
+        NoSound: the font makes no sound of the notes.
+        DataError: FluidSynth is not installed or fails, or the font is damaged.
     """
     with tempfile.TemporaryDirectory(prefix="vctool-midi-") as temporary:
         midi, wav = Path(temporary) / "score.mid", Path(temporary) / "score.wav"
@@ -114,7 +120,7 @@ def render(job: Job) -> np.ndarray:
     wave = np.pad(wave[:samples], (0, max(0, samples - len(wave))))
     peak = float(np.abs(wave).max(initial=0.0))
     if peak < SILENT:
-        raise DataError(f"{job.font}: {PROGRAM} made no sound of the notes with it; {reason}")
+        raise NoSound(f"{job.font.name}: {PROGRAM} made no sound of the notes with it; {reason}")
     return wave / max(1.0, peak)
 
 
@@ -146,8 +152,8 @@ def room_for(folder: Path, seconds: float, rate: int) -> None:
     needed, free = 2 * rate * seconds, shutil.disk_usage(there).free
     if needed > free:
         raise DataError(
-            f"{folder}: rendering needs {needed / 1e9:.1f} GB of disk, {free / 1e9:.1f} GB are "
-            f"free; make room there"
+            f"{folder}: rendering needs {human(needed)} of disk, {human(free)} are free; make room "
+            f"there"
         )
 
 

@@ -6,6 +6,7 @@ names does not end up in two splits.
 """
 
 import hashlib
+import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,8 @@ from vctool.errors import DataError
 
 LONGEST = 3600.0
 """Files that claim to last longer are damaged [s]."""
+
+_ONE_AT_A_TIME = threading.Lock()  # which warnings are shown is told to all threads at once
 
 
 class Note(NamedTuple):
@@ -95,7 +98,7 @@ def read(path: Path) -> tuple[Track, ...]:
     import pretty_midi
 
     try:
-        with warnings.catch_warnings():
+        with _ONE_AT_A_TIME, warnings.catch_warnings():
             # files with tempo changes on other tracks than the first are common, and read well
             warnings.simplefilter("ignore", RuntimeWarning)
             song = pretty_midi.PrettyMIDI(str(path))
