@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Check and mend data dirs.")
+from vctool.commands.options import CORES, Jobs
+
+app = typer.Typer(no_args_is_help=True, help="Check, mend, show and exchange data dirs.")
 
 
 @app.command()
@@ -29,3 +31,61 @@ def fix(folders: Annotated[list[Path], typer.Argument(help="Data dirs.")]) -> No
     for folder in folders:
         for line in datadir.fix(folder):
             print(f"{folder}/{line}")
+
+
+@app.command()
+def show(
+    folder: Annotated[Path, typer.Argument(help="A data dir.")],
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="PNG to write; by default summary.png in it.")
+    ] = None,
+    nj: Jobs = CORES,
+) -> None:
+    """Print and plot how much of whom there is, how long, how loud and how high."""
+    from vctool.data.datadir import DataDir
+    from vctool.stages import summary
+
+    data = DataDir.read(folder)
+    voices = summary.summarise(data, nj=nj)
+    print("\n".join(summary.lines(data, voices)))
+    place = plot or folder / "summary.png"
+    summary.draw(voices, place)
+    print(f"plotted in {place}")
+
+
+@app.command("export-lhotse")
+def export_lhotse(
+    folder: Annotated[Path, typer.Argument(help="A data dir.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the manifests.")],
+) -> None:
+    """Write lhotse's manifests of recordings and supervisions."""
+    from vctool.data import lhotse_manifests
+    from vctool.data.datadir import DataDir
+
+    written = lhotse_manifests.export(DataDir.read(folder), out)
+    print(f"wrote {written.recordings} and {written.supervisions.name}")
+
+
+@app.command("import-lhotse")
+def import_lhotse(
+    recordings: Annotated[Path, typer.Argument(help="Recordings, .jsonl.gz or .jsonl.")],
+    supervisions: Annotated[Path, typer.Argument(help="Supervisions, the same.")],
+    folder: Annotated[Path, typer.Argument(help="Data dir to write.")],
+    speaker: Annotated[
+        str | None, typer.Option("--speaker", help="Who speaks where none is named.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing data dir.")] = False,
+) -> None:
+    """Make a data dir of lhotse's manifests; exit status 1 where it has problems."""
+    from vctool.data import lhotse_manifests
+    from vctool.data.datadir import check as check_folder
+    from vctool.errors import DataError
+
+    if (folder / "wav.scp").exists() and not force:
+        raise DataError(f"{folder}: exists already; add --force or name another")
+    data = lhotse_manifests.read(recordings, supervisions, folder, speaker=speaker)
+    data.write()
+    problems = check_folder(folder)
+    print("\n".join([f"wrote {folder}: {len(data)} utterances", *map(str, problems)]))
+    if problems:
+        raise typer.Exit(1)
