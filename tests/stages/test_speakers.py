@@ -10,7 +10,7 @@ from vctool import recipe as recipes
 from vctool.data.datadir import DataDir, Utterance
 from vctool.errors import ConfigError, DataError
 from vctool.recipe import Recipe, resolve
-from vctool.stages import features, speakers
+from vctool.stages import download, features, speakers
 
 TREE = {
     "name": "x_{corpus.source}_{corpus.target}",
@@ -31,12 +31,13 @@ def corpus(workdir: Path) -> None:
     for split, names in {"train": "ann bob cid", "dev": "ann bob", "test": "ann bob"}.items():
         found = [Utterance(f"{n}-1", n, "speech", Path("/x.wav"), 1.0) for n in names.split()]
         DataDir(Path("data/talks") / split, tuple(found)).write()
+    download.write_stamp(Path("data/talks"), Path("talks"), "prepared from nowhere")
 
 
 Run = Callable[[Recipe], None]
 
 
-@pytest.mark.parametrize("run", [speakers.check, features.run])
+@pytest.mark.parametrize("run", [speakers.check, download.run, features.run])
 def test_an_unknown_speaker_is_one_line_that_names_those_there_are(corpus: None, run: Run) -> None:
     with pytest.raises(ConfigError, match="talks: has no speaker 'anne'; there are: ann, bob, cid"):
         run(recipe(name="talks", source="anne", target="bob"))
