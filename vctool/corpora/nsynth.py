@@ -60,7 +60,7 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
             drafts.append(clip(file, instrument, name, domain=entry["instrument_family_str"]))
             origin[note] = split
     missing = set(_missing(drafts))
-    usable, rejected = measured([one for one in drafts if one.wav not in missing], nj=nj)
+    usable, rejected = measured([one for one in drafts if one.wav not in missing], INFO, nj=nj)
     rejected += [Rejected(file, "is in examples.json but not there") for file in sorted(missing)]
     if set(notes) == set(FOLDERS):
         found = into_splits(usable, lambda one: origin[one.id])

@@ -75,7 +75,8 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
         for file in files
         if file not in named
     ]
-    usable, unusable = measured([_part(file, name) for file, name in named.items()], nj=nj)
+    drafts = [_part(file, name) for file, name in named.items()]
+    usable, unusable = measured(drafts, INFO, longest=None, nj=nj)
     pieces: dict[Path, list[Path]] = {}
     for one in usable:
         pieces.setdefault(one.wav.parent, []).append(one.wav)

@@ -66,8 +66,11 @@ class Played:
     voices: Mapping[str, Path]
     """By instrument."""
     accomp: Path | None
-    cuts: tuple[tuple[float, float], ...]
-    """Where its phrases begin and end [s]; the same for all instruments."""
+
+    @property
+    def lead(self) -> Path:
+        """The recording whose phrases are everybody's."""
+        return next(iter(self.voices.values()))
 
 
 def prepare(
@@ -106,13 +109,16 @@ def prepare(
     task = partial(_play, arrange=arrange, font=font, folder=out / RENDERED)
     with workers.threads(nj) as pool:
         results = list(pool.map(task, tunes, [voices[one.name] for one in tunes]))
-    found: list[Utterance] = []
-    for tune, played in zip(tunes, results, strict=True):
-        if isinstance(played, Rejected):
-            rejected.append(played)
-        else:
-            found += _utterances(tune, played)
-    usable, unusable = _sounding(found, nj)
+    played = {
+        tune: one for tune, one in zip(tunes, results, strict=True) if not isinstance(one, Rejected)
+    }
+    rejected += [one for one in results if isinstance(one, Rejected)]
+    # phrases of one instrument are everybody's, so that all have the same segments
+    cuts = activity.segments_of([one.lead for one in played.values()], nj=nj)
+    found = [
+        phrase for tune, one in played.items() for phrase in _phrases(tune, one, cuts[one.lead])
+    ]
+    usable, unusable = _sounding(found, info, nj)
     tune_of = {one.id: one.sentence.rsplit("_", 1)[0] for one in usable if one.sentence}
     return finish(
         info.name,
@@ -181,8 +187,7 @@ def _play(
         accomp = render("accompaniment", *parts) if parts else None
     except NoSound as error:
         return Rejected(tune.file, str(error))
-    cuts = activity.segments(found[voices[0]])
-    return Played(found, accomp, tuple(cuts))
+    return Played(found, accomp)
 
 
 def octaves(melody: Track) -> int:
@@ -195,7 +200,7 @@ def octaves(melody: Track) -> int:
     return min((12 * octave for octave in range(-5, 6)), key=lambda s: (outside(s), abs(s), s))
 
 
-def _utterances(tune: Tune, played: Played) -> list[Utterance]:
+def _phrases(tune: Tune, played: Played, cuts: Sequence[tuple[float, float]]) -> list[Utterance]:
     """Describe the phrases of a tune, by all who play it."""
     found = []
     for voice, file in played.voices.items():
@@ -203,15 +208,17 @@ def _utterances(tune: Tune, played: Played) -> list[Utterance]:
             clip(file, voice, tune.name, domain=voice),
             accomp=() if played.accomp is None else (played.accomp,),
         )
-        for start, end in played.cuts:
+        for start, end in cuts:
             name = f"{tune.name}_{round(1000 * start):07d}"
             found.append(replace(segment(recording, start, end), sentence=name))
     return found
 
 
-def _sounding(found: Sequence[Utterance], nj: int) -> tuple[list[Utterance], list[Rejected]]:
+def _sounding(
+    found: Sequence[Utterance], info: CorpusInfo, nj: int
+) -> tuple[list[Utterance], list[Rejected]]:
     """Leave out recordings that cannot be used."""
     recordings = {one.wav: one for one in found}
-    usable, rejected = measured(recordings.values(), nj=nj)
+    usable, rejected = measured(recordings.values(), info, longest=None, nj=nj)
     kept = {one.wav for one in usable}
     return [one for one in found if one.wav in kept], rejected
