@@ -9,22 +9,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from vctool import audio
-from vctool.errors import DataError
+from vctool.errors import ConfigError, DataError
+from vctool.metrics.pitch import RATE
+from vctool.metrics.voice_board import VoiceTask, markdown
+from vctool.stages.scoring import converted as scored
+from vctool.stages.scoring import voice_report
 from vctool.stages.scoring.matching import match
 
 FOLDER = "evaluation"
 """Where results go, below the recordings, unless `--out` says otherwise."""
 LEAST = 2
 """Fewest recordings that are scored."""
-FEW = 10
-"""With fewer, the intervals mean little."""
-ENOUGH = 8
+ENOUGH = voice_report.FEW_RECORDINGS
 """Recordings of a speaker that are enough to fit the anchors on without those that are scored."""
 MOST = 100
 """Recordings that the anchors are fitted on at most; more would not change them."""
 NAMED = 5
 """Recordings that are named where more have no partner."""
+SEED, RESAMPLES = 0, 1000
+"""Of the intervals."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,91 @@ class Gathered:
     """Of the source, for its voice."""
     target_training: list[Path]
     """Of the target, for its voice and for the anchors."""
+    notes: list[str]
+    """Recordings that are left out."""
     cautions: list[str]
-    """What a reader must know: recordings left out, anchors fitted on what is scored."""
+    """Speakers whose anchors are fitted on what is scored."""
+
+
+def run(
+    converted: Path,
+    reference: Path,
+    source: Path,
+    out: Path | None = None,
+    *,
+    unpaired: bool = False,
+    nj: int = 1,
+) -> str:
+    """Score recordings and write RESULTS.md, results.json, utterances.tsv and report.html.
+
+    Args:
+        converted: recordings of a system.
+        reference: recordings of the target.
+        source: recordings that were converted.
+        out: folder that gets the results; `converted/evaluation` where not given.
+        unpaired: the reference holds other sentences, whatever its files are called.
+        nj: processes; the scores do not depend on it.
+
+    Returns:
+        The table, with what must be known of it.
+
+    Raises:
+        DataError: see `gather`.
+        AudioError: a recording cannot be used.
+    """
+    out = converted / FOLDER if out is None else out
+    found = gather(converted, reference, source, out, unpaired=unpaired)
+    targets = None if found.targets is None else _read(found.targets)
+    task = VoiceTask(
+        RATE,
+        _read(found.sources),
+        targets,
+        _read(found.target_recordings) if targets is None else targets,
+        _read(found.target_training),
+        _read(found.source_training),
+    )
+    groups = (found.sources, found.target_recordings, found.source_training, found.target_training)
+    ids = [[path.stem for path in group] for group in groups]
+    scores = voice_report.score(
+        voice_report.Job(
+            folder=out,
+            name=str(converted),
+            utterances=found.names,
+            task=task,
+            outputs=_read(found.outputs),
+            model=f"the recordings in {converted}",
+            config_hash=scored.digest([RATE, SEED, RESAMPLES, unpaired], ()),
+            data_hash=scored.digest(ids, [*task.sources, *task.target_recordings]),
+            seed=SEED,
+            resamples=RESAMPLES,
+            cautions=found.cautions,
+            notes=found.notes,
+        ),
+        nj,
+    )
+    return "\n".join([markdown(scores), *found.notes, *found.cautions])
+
+
+def incomplete(folder: Path | None, reference: Path | None, source: Path | None) -> ConfigError:
+    """Say which of the three folders is not named."""
+    named = {"FOLDER": folder, "--reference": reference, "--source": source}
+    lacking = " and ".join(name for name, path in named.items() if path is None)
+    return ConfigError(
+        f"{lacking}: not given; vctool evaluate FOLDER --reference DIR --source DIR scores "
+        "recordings, vctool evaluate --recipe NAME an experiment"
+    )
+
+
+def mixed(folder: Path) -> ConfigError:
+    """Say that a folder of recordings has no recipe."""
+    return ConfigError(
+        f"{folder}: --recipe, --set, --fresh and --dry-run are for experiments; leave them out, "
+        "or leave out the folder"
+    )
+
+
+def _read(paths: Sequence[Path]) -> list[np.ndarray]:
+    return [audio.read(path, RATE)[0] for path in paths]
 
 
 def gather(
@@ -68,10 +157,11 @@ def gather(
     outputs = _recordings(converted, "conversions", (out, reference, source))
     sources = _recordings(source, "sources", (out, converted, reference))
     references = _recordings(reference, "references", (out, converted, source))
-    cautions = []
+    notes: list[str] = []
+    cautions: list[str] = []
     owners = match(list(outputs), list(sources), "source")
     if lost := [name for name in outputs if name not in owners]:
-        cautions.append(f"{len(lost)} conversion(s) without a source are left out: {_few(lost)}")
+        notes.append(f"{len(lost)} conversion(s) without a source are left out: {_few(lost)}")
     if len(owners) < LEAST:
         raise DataError(
             f"{converted}: {len(owners)} of {len(outputs)} recordings have a source in {source} "
@@ -81,24 +171,23 @@ def gather(
     partners = {} if unpaired else match(list(owners.values()), list(references), "reference")
     if len(partners) >= LEAST:
         if lost := [name for name in owners.values() if name not in partners]:
-            cautions.append(f"{len(lost)} source(s) without a reference are left out: {_few(lost)}")
-        owners = {name: own for name, own in owners.items() if own in partners}
+            notes.append(f"{len(lost)} source(s) without a reference are left out: {_few(lost)}")
+        owners = {name: one for name, one in owners.items() if one in partners}
     else:
         partners = {}
-    if len(owners) < FEW:
-        cautions.append(f"{len(owners)} conversions are scored: the intervals mean little")
-    scored = list(owners.values())
-    source_training = _training(sources, scored, f"the source in {source}", cautions)
+    own = list(owners.values())
+    source_training = _training(sources, own, f"the source in {source}", cautions)
     held = list(partners.values()) if partners else list(references)[1::2] or list(references)
     target_training = _training(references, held, f"the target in {reference}", cautions)
     return Gathered(
-        _names(scored),
+        _names(own),
         [outputs[name] for name in owners],
-        [sources[name] for name in scored],
-        [references[partners[name]] for name in scored] if partners else None,
+        [sources[name] for name in own],
+        [references[partners[name]] for name in own] if partners else None,
         [references[name] for name in held],
         source_training,
         target_training,
+        notes,
         cautions,
     )
 
