@@ -16,16 +16,16 @@ import numpy as np
 
 from vctool.metrics.bootstrap import Pooled, ratio
 from vctool.metrics.pitch import HOP, RATE
-from vctool.metrics.voice_analysis import ALPHA, GATE_DB, ORDER, VoiceAnalysis
+from vctool.metrics.voice_analysis import ALPHA, EDGE_HZ, GATE_DB, ORDER, VoiceAnalysis
 
 DB = 10.0 / np.log(10.0) * np.sqrt(2.0)
 """Turns the Euclidean distance of two mel-cepstra into a distortion [dB]."""
 
 SETTINGS = (
     f"mel-cepstra of order {ORDER}, alpha {ALPHA}, of WORLD's CheapTrick at {RATE / 1000:g} kHz "
-    f"every {1000 * HOP / RATE:g} ms; c0 left out; frames more than {GATE_DB:g} dB below the "
-    "utterance's strongest left out; dynamic time warping of c1..c24, steps of weight 1; mean over "
-    "the path, then over utterances"
+    f"every {1000 * HOP / RATE:g} ms, constant above {EDGE_HZ / 1000:g} kHz; c0 left out; frames "
+    f"more than {GATE_DB:g} dB below the utterance's strongest left out; dynamic time warping of "
+    f"c1..c{ORDER}, steps of weight 1; mean over the path, then over utterances"
 )
 """What an MCD depends on, for the line under its table."""
 
