@@ -35,7 +35,7 @@ GAIN = 0.5
 SILENT = 1e-4
 """A peak below this, -80 dB of full scale, is none of a sounding note."""
 
-_VERSION = 1
+VERSION = 1
 """Raised whenever the same job gives other samples."""
 
 
@@ -61,7 +61,7 @@ class Job:
         """Eight hexadecimal digits that change whenever the samples do."""
         font = (self.font.name, self.font.stat().st_size)
         notes = [asdict(track) for track in self.tracks]
-        text = json.dumps([_VERSION, GAIN, font, self.rate, self.seconds, notes])
+        text = json.dumps([VERSION, GAIN, font, self.rate, self.seconds, notes])
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
