@@ -72,7 +72,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         return {}
     try:
-        with np.load(path, allow_pickle=False) as found:
+        # opened here, since np.load leaves a file that it cannot read open
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             return dict(zip(found["keys"].tolist(), found["values"], strict=True))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         logger.warning("%s: cannot be read (%s); everything is judged again", path, error)
