@@ -70,6 +70,8 @@ def test_sentences_are_held_out_for_whoever_reads_them() -> None:
         held = [found[sentence] for sentence in own]
         assert held.count("test") >= 2 and held.count("dev") >= 1
         assert held.count("train") >= len(own) * 0.6
+    same = list(splits.by_sentence({"ann": everything, "ben": everything}, 0, "c").values())
+    assert (same.count("test"), same.count("dev")) == (4, 4)
     without = splits.by_sentence(read, 0, "c", test=0)
     assert set(without.values()) == {"train", "dev"}
     assert found != splits.by_sentence(read, 1, "c", test=0.1, dev=0.1)

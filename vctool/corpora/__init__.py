@@ -57,7 +57,7 @@ def download(
             choose(replace(module.INFO, subsets=()), subset, limit_hours)  # refuses them
         built: Path = module.download(root)
         return built
-    folder = root / name
+    folder = root / module.INFO.folder
     if module.INFO.consent is None or not folder.is_dir():
         obtain(module.INFO, root, subset, limit_hours)
     found: Path = module.find(folder)

@@ -37,6 +37,13 @@ class CorpusInfo:
     """Whether the licence, or the lack of one, rules out commercial use."""
     consent: str | None = None
     """Where to ask for it and what for, where it lies behind a form or a person's consent."""
+    shares: str | None = None
+    """Name of another corpus whose recordings these are, so that they are fetched once."""
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder among what is fetched."""
+        return self.shares or self.name
 
 
 class Corpus(Protocol):
@@ -66,7 +73,7 @@ def cannot_fetch(info: CorpusInfo, root: Path = Path("data/corpora")) -> NoRetur
     """
     how = info.consent or f"its publisher offers no file to fetch; get it from {info.homepage}"
     raise DataError(
-        f"corpus {info.name}: {how.rstrip('.')}; then put it into {root / info.name}, or pass "
+        f"corpus {info.name}: {how.rstrip('.')}; then put it into {root / info.folder}, or pass "
         f"--downloads DIR, with {info.layout}"
     )
 

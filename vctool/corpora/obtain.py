@@ -44,7 +44,7 @@ def obtain(
 
     Args:
         info: the corpus.
-        root: folder of all corpora; this one goes to `root/<name>`.
+        root: folder of all corpora; this one goes to `root/<folder>`.
         subset: names of parts with commas between them, or `all`; the usual parts where not given.
         limit_hours: take the corpus's parts in their order as long as they stay within this [h].
         patience: how long servers are borne with.
@@ -60,7 +60,7 @@ def obtain(
     chosen = choose(info, subset, limit_hours)
     if info.consent is not None or not chosen:
         cannot_fetch(info, root)
-    folder = root / info.name
+    folder = root / info.folder
     missing = [one for one in chosen if not is_here(one, folder)]
     if not missing:
         return folder
@@ -165,10 +165,10 @@ def check_room(info: CorpusInfo, archives: Sequence[Archive], folder: Path) -> N
         unpacked += one.unpacked_bytes or size * (GROWTH if one.packed else 1)
     needed = unpacked + largest - _arrived(archives, folder)
     free = shutil.disk_usage(folder).free
-    size = total_size(archives)
+    total = total_size(archives)
     logger.info(
         "fetching %s in %d files, %s on the disk",
-        "an unstated size" if size is None else human(size),
+        "an unstated size" if total is None else human(total),
         len(archives),
         human(unpacked),
     )

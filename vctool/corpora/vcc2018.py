@@ -15,13 +15,13 @@ from vctool.corpora.info import CorpusInfo, locate
 from vctool.corpora.report import Report
 
 _ADDRESS = "https://datashare.ed.ac.uk/bitstream/handle/10283/3061/"
-_SOURCE = "crank's and MaskCycleGAN-VC's recipes; the publisher's checksums were not found"
+_SOURCE = "the recipes of crank and MaskCycleGAN-VC; no checksums were found"
 
 INFO = CorpusInfo(
     name="vcc2018",
     title="VCC2018 (Voice Conversion Challenge 2018)",
     hours=1.4,
-    licence="CC BY 4.0",
+    licence="CC BY 4.0 (the publisher's readme, which says that it is based on DAPS)",
     homepage="https://datashare.ed.ac.uk/handle/10283/3061",
     rate=22050,
     layout="VCC2018/vcc2018_{training,evaluation,reference}/VCC2<speaker>/<five digits>.wav",

@@ -6,22 +6,12 @@ Speaker p280 was recorded by the first microphone only.
 from dataclasses import replace
 from pathlib import Path
 
-from vctool import corpora
 from vctool.corpora import vctk
 from vctool.corpora.report import Report
 
-INFO = replace(vctk.INFO, name="vctk_mic2", title="VCTK 0.92 (microphone 2)")
+INFO = replace(vctk.INFO, shares="vctk", name="vctk_mic2", title="VCTK 0.92 (microphone 2)")
 
 find = vctk.find
-
-
-def download(root: Path) -> Path:
-    """Fetch VCTK, whose recordings these are.
-
-    Raises:
-        DataError: it cannot be fetched.
-    """
-    return corpora.download("vctk", root)
 
 
 def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:

@@ -10,23 +10,15 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from vctool import corpora
 from vctool.corpora import splits, vctk
 from vctool.corpora.clips import into_splits
 from vctool.corpora.report import Rejected, Report, finish
 
-INFO = replace(vctk.INFO, name="vctk_parallel", title="VCTK 0.92 (disjoint by sentence)")
+INFO = replace(
+    vctk.INFO, shares="vctk", name="vctk_parallel", title="VCTK 0.92 (disjoint by sentence)"
+)
 
 find = vctk.find
-
-
-def download(root: Path) -> Path:
-    """Fetch VCTK, whose recordings these are.
-
-    Raises:
-        DataError: it cannot be fetched.
-    """
-    return corpora.download("vctk", root)
 
 
 def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:

@@ -36,12 +36,12 @@ def details(name: str) -> list[str]:
     lines.append(f"layout: {info.layout}")
     if info.consent is not None:
         lines.append(f"to get it: {info.consent}")
-    lines += [_source(one, DOWNLOADS / name) for one in info.archives]
+    lines += [_source(one, DOWNLOADS / info.folder) for one in info.archives]
     for part in info.subsets:
         hours = "" if part.hours is None else f", {part.hours:g} h"
         usual = ", taken unless others are chosen" if part.default else ""
         lines.append(f"--subset {part.name}{hours}{usual}")
-        lines += [_source(one, DOWNLOADS / name) for one in part.archives]
+        lines += [_source(one, DOWNLOADS / info.folder) for one in part.archives]
     if info.subsets:
         lines.append(f"--subset {ALL}")
     return lines
@@ -51,7 +51,7 @@ def state(name: str) -> str:
     """Tell in a few words what of a corpus is on this machine."""
     module = corpora.get(name)
     info: CorpusInfo = module.INFO
-    folder = DOWNLOADS / name
+    folder = DOWNLOADS / info.folder
     if read_stamp(Path("data") / name) is not None:
         return "prepared"
     if done := len(fetched(folder)):
