@@ -3,7 +3,8 @@
 Sources `VCC2S*1`, `VCC2S*2` and the four targets `VCC2T*` read the same 81 training sentences (the
 hub task, parallel); sources `VCC2S*3` and `VCC2S*4` read 81 others (the spoke task, not parallel).
 35 evaluation sentences are parallel over all, those of the targets in `vcc2018_reference`: they are
-for scoring and never trained on. Sentences for validation come out of the training ones.
+for scoring and never trained on. Sentences for validation come out of the training ones. The
+publisher's readme states the licence, and that the corpus is based on another one, DAPS.
 """
 
 from pathlib import Path
@@ -21,7 +22,7 @@ INFO = CorpusInfo(
     name="vcc2018",
     title="VCC2018 (Voice Conversion Challenge 2018)",
     hours=1.4,
-    licence="CC BY 4.0 (the publisher's readme, which says that it is based on DAPS)",
+    licence="CC BY 4.0",
     homepage="https://datashare.ed.ac.uk/handle/10283/3061",
     rate=22050,
     layout="VCC2018/vcc2018_{training,evaluation,reference}/VCC2<speaker>/<five digits>.wav",
