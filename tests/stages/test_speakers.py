@@ -80,4 +80,4 @@ def test_numbers_are_names_and_other_things_are_not() -> None:
     with pytest.raises(ConfigError, match=r"corpus\.source = True"):
         recipe(name="c", source=True, target="b")
     with pytest.raises(ValidationError):
-        recipes.CorpusConfig(name=["c"])  # type: ignore[arg-type]
+        recipes.CorpusConfig(name=["c"])
