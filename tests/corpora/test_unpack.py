@@ -269,6 +269,13 @@ def test_archives_share_a_folder(tmp_path: Path) -> None:
     assert contents(tmp_path / "out") == {"C/readme": b"2", "C/s1/x": b"x", "C/s2/x": b"x"}
 
 
+def test_what_a_killed_unpack_left_is_not_taken_over(tmp_path: Path) -> None:
+    half = tmp_path / "out" / ".unpacking-good.zip" / "corpus" / "half.wav"
+    half.parent.mkdir(parents=True)
+    half.touch()
+    assert contents(unpack(good(tmp_path, "zip"), tmp_path / "out", BOUND)) == GOOD
+
+
 CHILD = """
 import sys
 from pathlib import Path

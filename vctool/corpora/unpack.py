@@ -22,7 +22,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Literal
+from typing import IO, Literal, Protocol
 
 from vctool.corpora.archive import human
 from vctool.data.atomic import write_text
@@ -38,11 +38,6 @@ _CHUNK = 1 << 20
 _LONGEST_HEADER = 1 << 24
 _LINK_HOPS = 40
 _DRIVE = re.compile(r"[A-Za-z]:")
-_OPENERS: dict[str, Callable[..., IO[bytes]]] = {
-    "gz": gzip.open,
-    "bz2": bz2.open,
-    "xz": lzma.open,
-}  # type: ignore[dict-item]
 _MAGIC = {b"\x1f\x8b": "gz", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz"}
 
 logger = logging.getLogger(__name__)
@@ -138,8 +133,6 @@ def _write(path: Path, staging: Path, bound: int) -> tuple[int, int]:
             target = _place(member.target, f"{member.name} -> {member.target}")
             links[inside] = target or PurePosixPath(member.target)
             continue
-        if written + member.size > bound:
-            raise _Hostile(f"it grows past {human(bound)} at '{member.name}'")
         place.parent.mkdir(parents=True, exist_ok=True)
         source = member.open()
         assert source is not None, member.name
@@ -207,8 +200,16 @@ def _members(path: Path, bound: int) -> Iterator[_Member]:
             yield from _zip_members(file)
             return
         kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
-        plain = file if kind is None else _OPENERS[kind](file)
-        yield from _tar_members(_Forward(plain, bound))
+        yield from _tar_members(_Forward(_plain(file, kind), bound))
+
+
+def _plain(file: IO[bytes], kind: str | None) -> "_Readable":
+    """Put the decompressor before a file that it needs, or none."""
+    if kind == "gz":
+        return gzip.GzipFile(fileobj=file)
+    if kind == "bz2":
+        return bz2.BZ2File(file)
+    return file if kind is None else lzma.LZMAFile(file)
 
 
 def _zip_members(file: IO[bytes]) -> Iterator[_Member]:
@@ -235,7 +236,7 @@ def _zip_members(file: IO[bytes]) -> Iterator[_Member]:
 
 def _tar_members(file: "_Forward") -> Iterator[_Member]:
     # "r:": no transparent decompression, no seeking back; see _Forward
-    with tarfile.open(fileobj=file, mode="r:") as archive:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=file, mode="r:") as archive:
         while (info := archive.next()) is not None:
             kind: Literal["file", "folder", "link"]
             kind = "folder" if info.isdir() else "file"
@@ -250,7 +251,8 @@ def _tar_members(file: "_Forward") -> Iterator[_Member]:
                 return archive.extractfile(info)
 
             yield _Member(info.name, kind, info.size, target, read)
-            archive.members.clear()  # kept for going back, a gigabyte for a million files
+            # kept for going back: a gigabyte for a million files
+            archive.members.clear()  # type: ignore[attr-defined]
     # tarfile takes a damaged or missing header for the end
     if file.last != bytes(tarfile.BLOCKSIZE):
         raise tarfile.ReadError("it ends before its end mark")
@@ -265,6 +267,12 @@ def _beside(link: str, target: str) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(link), target))
 
 
+class _Readable(Protocol):
+    """What has bytes to read."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
 class _Forward(io.RawIOBase):
     """A stream that is only read onward, and no further than a bound.
 
@@ -272,7 +280,7 @@ class _Forward(io.RawIOBase):
     header may be so long that reading it takes the memory.
     """
 
-    def __init__(self, file: IO[bytes], bound: int) -> None:
+    def __init__(self, file: _Readable, bound: int) -> None:
         self._file = file
         # headers and padding take 1 kB a file and more: bounded by the number of members
         self._left = bound + 4 * tarfile.BLOCKSIZE * MOST_MEMBERS
