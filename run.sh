@@ -24,6 +24,7 @@ Options (dashes or underscores):
   --stage N             first stage (default: 0)
   --stop-stage N        last stage (default: 6)
   --nj N                number of processes (default: the number of cores)
+  --scheduler ADDRESS   of a Dask cluster that does the work of stages 1, 2, 4 and 5
   --downloads DIR       existing copies of the corpora; nothing is fetched. Stage 1 reads it, and
                         is run (or found done) before stage 2 even with --stage 2
   --device D            auto, cpu or cuda (default: auto)
@@ -34,9 +35,9 @@ Options (dashes or underscores):
 END
 }
 
-recipe=mini stage=0 stop_stage=6 nj='' downloads='' device=auto fresh=false dry_run=false
+recipe=mini stage=0 stop_stage=6 nj='' scheduler='' downloads='' device=auto fresh=false dry_run=false
 set=()
-parse_options "recipe stage stop_stage nj downloads device set fresh dry_run" "$@"
+parse_options "recipe stage stop_stage nj scheduler downloads device set fresh dry_run" "$@"
 
 names=(setup download features train infer synthesize evaluate)
 
@@ -64,12 +65,14 @@ common=(--recipe "$recipe")
 for setting in "${set[@]}"; do common+=(--set "$setting"); done
 again=("$0" "${common[@]}")
 [ -z "$nj" ] || again+=(--nj "$nj")
+[ -z "$scheduler" ] || again+=(--scheduler "$scheduler")
 [ -z "$downloads" ] || again+=(--downloads "$downloads")
 [ "$device" = auto ] || again+=(--device "$device")
 [ "$stop_given" = 6 ] || again+=(--stop-stage "$stop_given")
 
-jobs=() from=() flags=()
+jobs=() there=() from=() flags=()
 [ -z "$nj" ] || jobs=(--nj "$nj")
+[ -z "$scheduler" ] || there=(--scheduler "$scheduler")
 [ -z "$downloads" ] || from=(--downloads "$downloads")
 [ "$fresh" = false ] || flags=(--fresh)
 [ "$dry_run" = false ] || common+=(--dry-run)
@@ -130,9 +133,9 @@ fi
 ready=true
 activate || ready=false
 
-run 1 "${jobs[@]}" "${from[@]}"
-run 2 "${jobs[@]}"
+run 1 "${jobs[@]}" "${there[@]}" "${from[@]}"
+run 2 "${jobs[@]}" "${there[@]}"
 run 3 --device "$device" "${flags[@]}"
-run 4 --device "$device" "${jobs[@]}" "${flags[@]}"
-run 5 "${jobs[@]}" "${flags[@]}"
+run 4 --device "$device" "${jobs[@]}" "${there[@]}" "${flags[@]}"
+run 5 "${jobs[@]}" "${there[@]}" "${flags[@]}"
 run 6 "${jobs[@]}" "${flags[@]}"

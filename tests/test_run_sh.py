@@ -154,16 +154,17 @@ def test_stages_are_chosen_by_number_or_name(
 def test_options_reach_the_stages_that_know_them(project: Project) -> None:
     project.run(
         *("--recipe", "x", "--nj", "4", "--device", "cpu", "--fresh", "--downloads", "."),
+        *("--scheduler", "tcp://h:1"),
         *("--set", "a=1", "--set", "b=two words"),
     )
     calls = [call for call in project.calls if call != "pip"]
     common = "--recipe x --set a=1 --set b=two words"
     assert calls == [
-        f"download {common} --nj 4 --downloads .",
-        f"features {common} --nj 4",
+        f"download {common} --nj 4 --scheduler tcp://h:1 --downloads .",
+        f"features {common} --nj 4 --scheduler tcp://h:1",
         f"train {common} --device cpu --fresh",
-        f"infer {common} --device cpu --nj 4 --fresh",
-        f"synthesize {common} --nj 4 --fresh",
+        f"infer {common} --device cpu --nj 4 --scheduler tcp://h:1 --fresh",
+        f"synthesize {common} --nj 4 --scheduler tcp://h:1 --fresh",
         f"evaluate {common} --nj 4 --fresh",
     ]
 

@@ -1,6 +1,8 @@
 """What is left out and why, what is remembered of files, and the report of both."""
 
+import os
 import shutil
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +151,24 @@ def test_a_spoilt_memory_is_one_line(tmp_path: Path) -> None:
         memory.remembered(tmp_path / "m.sqlite"),
     ):
         pass
+
+
+def test_memory_grows_no_faster_than_the_number_of_recordings(tmp_path: Path) -> None:
+    """`tests/bench/test_many_recordings.py` does this with a hundred thousand."""
+    source = put(tmp_path / "source.wav", noise(0.4))
+    peaks = []
+    for count in (40, 160):
+        folder = tmp_path / str(count)
+        for number in range(count):
+            place = folder / f"s{number % 10}" / f"{number}.wav"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.link(source, place)
+        for _ in range(2):  # the second time all is remembered
+            tracemalloc.start()
+            prepared(folder, tmp_path / f"out{count}")
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert peaks[2] < 4 * peaks[0] and peaks[3] < 4 * peaks[1]
 
 
 def test_the_report_counts_files_hours_rates_and_reasons(tmp_path: Path) -> None:

@@ -171,6 +171,8 @@ def draw(voices: Sequence[Voice], path: Path) -> None:
             showfliers=False,
         )
     high.set(ylabel="F0 [Hz]", yscale="log", xlim=loud.get_xlim())
+    high.yaxis.set_major_formatter("{x:.0f}")
+    high.yaxis.set_minor_formatter("{x:.0f}")
     high.set_xticks(list(places), [voice.name for voice in shown], rotation=60, ha="right")
     if len(shown) < len(voices):
         loud.set_title(f"{len(shown)} of {len(voices)} voices, those with most sound")
