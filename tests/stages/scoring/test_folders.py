@@ -1,12 +1,18 @@
 """Scoring folders of recordings that any system made."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from vctool import audio
-from vctool.errors import DataError
+from vctool import audio, cli
+from vctool.errors import ConfigError, DataError
+from vctool.metrics.voice_board import NEEDS_PARALLEL, VoiceTask
+from vctool.stages.scoring import voice_anchors
+from vctool.stages.scoring.compare import compare
 from vctool.stages.scoring.folders import ENOUGH, MOST, gather
 
 RATE = 16000
@@ -105,3 +111,93 @@ def test_folders_that_do_not_fit_are_one_line(tmp_path: Path) -> None:
         fill(tmp_path / "both", [clash])
     with pytest.raises(DataError, match="another source has the same name"):
         gather(tmp_path / "both", tmp_path / "both", tmp_path / "both", tmp_path / "out")
+
+
+SCORED = 3
+Say = Callable[..., np.ndarray]
+
+
+@pytest.fixture
+def voices(tmp_path: Path, say: Say, no_judges: None) -> Path:
+    """Folders `source` and `target` of eleven sentences; `good` has three of the target's as
+    somebody's conversions, `bad` the source's own."""
+    for number in range(SCORED + ENOUGH):
+        for folder, who in (("source", "low"), ("target", "high")):
+            audio.write(tmp_path / folder / f"s{number}.wav", say(number, who, 0.7), RATE)
+    for number in range(SCORED):
+        audio.write(tmp_path / "good" / f"s{number}_converted.wav", say(number, "high", 0.7), RATE)
+        audio.write(tmp_path / "bad" / f"s{number}.high.wav", say(number, "low", 0.7), RATE)
+    return tmp_path
+
+
+def evaluate(made: Path, *options: str) -> str:
+    folder = made.parent
+    arguments = [str(made), "--reference", str(folder / "target"), "--source"]
+    said = CliRunner().invoke(
+        cli.app, ["evaluate", *arguments, str(folder / "source"), "--nj", "1", *options]
+    )
+    assert said.exit_code == 0, said.exception
+    return said.stdout
+
+
+def test_any_systems_recordings_get_the_table_of_stage_6(voices: Path, tmp_path: Path) -> None:
+    told = evaluate(voices / "good")
+    out = voices / "good" / "evaluation"
+    result = json.loads((out / "results.json").read_text())
+    assert set(result["measures"]["mcd"]) == {*voice_anchors.SYSTEMS, "model"}
+    assert result["measures"]["mcd"]["model"]["value"] == 0.0  # they are the target's own
+    # the anchors are those of a board that was told by hand what belongs together
+    read = {
+        name: [audio.read(voices / name / f"s{n}.wav")[0] for n in range(SCORED + ENOUGH)]
+        for name in ("source", "target")
+    }
+    scored, spare = slice(0, SCORED), slice(SCORED, None)
+    real = read["target"][scored]
+    order = np.argsort([f"s{n}" for n in range(SCORED, SCORED + ENOUGH)])
+    training = [[read[name][spare][k] for k in order] for name in ("target", "source")]
+    board = voice_anchors.anchored_board(
+        VoiceTask(RATE, read["source"][scored], real, real, *training)
+    )
+    for measure, row in board.scores(resamples=100).items():
+        for name, score in row.items():
+            value = result["measures"][measure][name]["value"]
+            known = None if np.isnan(score.value) else pytest.approx(score.value)
+            assert value == known, (measure, name)
+    assert told.startswith("| system | content kept |") and "\n| mean-variance |" in told
+    page = (out / "report.html").read_text()
+    assert page.count("<audio") == SCORED * len(result["systems"])
+    # and two systems' folders are compared, by the sources' names
+    evaluate(voices / "bad", "--out", str(tmp_path / "elsewhere"))
+    difference = compare(out, tmp_path / "elsewhere").differences["mcd"]
+    assert (difference.first, difference.count) == (0.0, SCORED) and difference.high < 0
+
+
+def test_a_reference_of_other_sentences_leaves_measures_out(voices: Path) -> None:
+    evaluate(voices / "good", "--unpaired")
+    result = json.loads((voices / "good" / "evaluation" / "results.json").read_text())
+    assert NEEDS_PARALLEL in result["not_run"] and "mcd" not in result["measures"]
+    assert "gv_ratio" in result["measures"] and "f0_distribution" in result["measures"]
+    assert "other sentences" not in " ".join(result["cautions"])
+
+
+def test_a_reference_that_only_looks_paired_is_suspected(voices: Path, say: Say) -> None:
+    for number in range(SCORED):
+        audio.write(voices / "target" / f"s{number}.wav", say(number + 50, "high", 0.7), RATE)
+    evaluate(voices / "good")
+    text = (voices / "good" / "evaluation" / "RESULTS.md").read_text()
+    assert "are they other sentences?" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["made"], "--reference and --source: not given"),
+        (["--reference", "x"], "FOLDER and --source: not given"),
+        (["--unpaired"], "FOLDER and --reference and --source: not given"),
+        (["m", "--reference", "x", "--source", "y", "--set", "a=1"], "m: --recipe, --set"),
+        (["m", "--reference", "x", "--source", "y", "--recipe", "mini"], "m: --recipe, --set"),
+    ],
+)
+def test_half_a_request_is_one_line(arguments: list[str], message: str) -> None:
+    said = CliRunner().invoke(cli.app, ["evaluate", *arguments])
+    assert isinstance(said.exception, ConfigError) and str(said.exception).startswith(message)
