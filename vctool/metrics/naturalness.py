@@ -2,8 +2,10 @@
 
 DNSMOS P.835 (Reddy, Gopal and Cutler, 2022: overall, signal, background) and DNSMOS P.808 (2021) on
 a scale of 1 to 5, from the package speechmos, in which the networks ship. They were trained on
-noise suppression, not on conversion: they hear buzz and noise, not a wrong voice. Waves shorter
-than the networks' 9.01 s are looped; longer ones are the mean of windows every second.
+noise suppression, not on conversion: they hear buzz and noise, not a wrong voice. Longer
+waves than the networks' 9.01 s are the mean of windows every second. Shorter ones are looped to one
+window; the package doubles them until they are longer and takes windows of that, which is up to
+nine times the work for the same sound and values within 0.02.
 """
 
 from collections.abc import Sequence
@@ -20,7 +22,12 @@ from vctool.metrics.unavailable import MetricUnavailable
 COLUMNS = ("dnsmos_overall", "dnsmos_signal", "dnsmos_background", "dnsmos_p808")
 """What is predicted, in order."""
 
-SETTINGS = f"DNSMOS P.835 and P.808 of speechmos, 16 kHz, active level {LEVEL_DB:g} dB, looped"
+SAMPLES = int(9.01 * RATE)
+"""What the networks hear at once [samples]."""
+
+SETTINGS = (
+    f"DNSMOS P.835 and P.808 of speechmos, 16 kHz, active level {LEVEL_DB:g} dB, looped to 9.01 s"
+)
 """What these values depend on, for the line under their table."""
 
 
@@ -58,7 +65,8 @@ class OpinionPredictor:
         Returns:
             (4,) in the order of `COLUMNS`, about 1 (bad) to 5 (excellent).
         """
-        found = self._model(levelled(wave, rate), RATE, False)
+        wave = levelled(wave, rate)
+        found = self._model(np.resize(wave, max(SAMPLES, len(wave))), RATE, False)
         return np.array([found[name] for name in ("ovrl_mos", "sig_mos", "bak_mos", "p808_mos")])
 
     def predict_all(self, waves: Sequence[np.ndarray], rate: int) -> np.ndarray:
