@@ -279,6 +279,7 @@ def _tables(data: DataDir, base: Path) -> dict[str, dict[str, str]]:
     """Lay the utterances out as rows of every table."""
     tables: dict[str, dict[str, str]] = {name: {} for name in (*REQUIRED, *OPTIONAL)}
     segmented = any(utterance.start is not None for utterance in data)
+    folders: dict[str, str] = {}
     for one in data:
         key = _word(one.id)
         source = _word(one.recording or one.id) if segmented else key
@@ -286,9 +287,10 @@ def _tables(data: DataDir, base: Path) -> dict[str, dict[str, str]]:
             start = one.start or 0.0
             end = one.end if one.end is not None else start + one.duration
             tables["segments"][key] = f"{source} {start!r} {end!r}"
-        _put(tables["wav.scp"], source, _name(one.wav, base))
+        _put(tables["wav.scp"], source, _name(one.wav, base, folders))
         if one.accomp:
-            _put(tables["accomp.scp"], source, "\t".join(_name(part, base) for part in one.accomp))
+            names = (_name(part, base, folders) for part in one.accomp)
+            _put(tables["accomp.scp"], source, "\t".join(names))
         tables["utt2spk"][key] = _word(one.speaker)
         tables["utt2domain"][key] = _word(one.domain)
         tables["utt2dur"][key] = repr(float(one.duration))
@@ -304,7 +306,9 @@ def _tables(data: DataDir, base: Path) -> dict[str, dict[str, str]]:
         speaker: " ".join(ids) for speaker, ids in by_speaker(data.utterances).items()
     }
     tables["pairs"] = dict(data.pairs)
-    tables["time_map.scp"] = {key: _name(file, base) for key, file in data.time_maps.items()}
+    tables["time_map.scp"] = {
+        key: _name(file, base, folders) for key, file in data.time_maps.items()
+    }
     return tables
 
 
@@ -319,12 +323,15 @@ def _word(name: str, what: str = "an id") -> str:
     return name
 
 
-def _name(file: Path, base: Path) -> str:
-    """Name a file for a table of the data dir at `base`."""
-    folder = Path(file).parent.resolve()  # not of the file: it may be a link into a store
-    full, root = folder / Path(file).name, base.parent.parent
-    inside = root != Path(root.anchor) and full.is_relative_to(root)
-    value = os.path.relpath(full, base) if inside else str(full)
+def _name(file: Path, base: Path, folders: dict[str, str]) -> str:
+    """Name a file for a table of the data dir at `base`; `folders` keeps how theirs are named."""
+    parent, leaf = os.path.split(file)
+    if parent not in folders:
+        folder = Path(parent).resolve()  # not of the file: it may be a link into a store
+        root = base.parent.parent
+        inside = root != Path(root.anchor) and folder.is_relative_to(root)
+        folders[parent] = os.path.relpath(folder, base) if inside else str(folder)
+    value = os.path.normpath(os.path.join(folders[parent], leaf))
     if value != value.strip() or any(sign in value for sign in "\t\r\n") or is_pipe(value):
         raise DataError(f"'{value}': such a name cannot stand in a data dir; rename the file")
     return value
