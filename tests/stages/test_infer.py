@@ -239,3 +239,43 @@ def test_another_stretch_starts_the_features_over(
     infer.run(shorter, "cpu")
     again = FeatureStore(store)
     assert again.config["source"] != source and len(again) == len(NOTES)
+
+
+def between_speakers(sentences: dict[str, str | None], folder: Path) -> Recipe:
+    """A recipe from ann to ben, with a corpus of these utterances."""
+    wav = folder / "any.wav"
+    soundfile.write(wav, np.zeros(16000), 16000)
+    utterances = tuple(
+        Utterance(name, name.split("-")[0], "speech", wav, 1.0, sentence=sentence)
+        for name, sentence in sentences.items()
+    )
+    DataDir(folder / "data" / "toy" / "test", utterances).write()
+    return Recipe(
+        name="toy",
+        family="toy",
+        corpus=CorpusConfig(name="toy", source="ann", target="ben"),
+        features=FeatureConfig(),
+        train=TrainConfig(),
+        vocoder="world",
+    )
+
+
+def test_speakers_are_paired_by_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(infer, "_stores", lambda recipe, role: {})  # all have features
+    named = {"ann-1": "hello", "ann-2": "goodbye", "ann-3": "yes", "ann-4": None}
+    named |= {"ben-7": "goodbye", "ben-8": "hello", "ben-9": "hello", "cat-3": "yes", "ben-5": None}
+    chosen = between_speakers(named, tmp_path)
+    pairs = infer.choose(chosen, "ann", "ben", needed=False)
+    ids = [(pair.source.id, pair.target.id if pair.target else None) for pair in pairs]
+    assert ids == [("ann-1", "ben-8"), ("ann-2", "ben-7")]  # cat is not asked
+
+
+def test_speakers_without_common_sentences_have_no_pairs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(infer, "_stores", lambda recipe, role: {})
+    chosen = between_speakers({"ann-1": "a", "ann-2": None, "ben-1": "b", "ben-2": None}, tmp_path)
+    pairs = infer.choose(chosen, "ann", "ben", needed=False)
+    assert [(pair.source.id, pair.target) for pair in pairs] == [("ann-1", None), ("ann-2", None)]

@@ -214,7 +214,7 @@ class VoiceBoard:
             "speaker": speaker.SETTINGS,
             "DNSMOS": naturalness.SETTINGS,
             "references": f"F0 distribution, modulation and GV ratio against "
-            f"{len(self.reference)} recordings of the target that are not scored",
+            f"{len(self.reference)} recordings that the target's voice is known from",
         }
 
     def _measure(

@@ -73,6 +73,8 @@ def test_a_perfect_model_beside_every_anchor(spoken: Recipe) -> None:
     text = (spoken.exp / "RESULTS.md").read_text()
     for expected in (*rows, "alpha 0.42", "Not run", "95 % intervals", "seed 0", "pyworld"):
         assert expected in text
+    assert "- corpus.source: low" in text and result["config"]["features.mcep_alpha"] == 0.42
+    assert "- resemblyzer " in text
     assert f"target's voice is known from: {TRAINING}" in text
     with (spoken.exp / "utterances.tsv").open() as file:
         table = list(csv.DictReader(file, delimiter="\t"))

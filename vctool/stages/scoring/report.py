@@ -72,6 +72,10 @@ class Findings:
     losses: Losses = Losses()
     notes: Sequence[str] = ()
     """What else a reader must know."""
+    packages: Sequence[str] = ()
+    """Packages whose versions decide the numbers, besides those that always do."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """Every setting of the experiment, by its dotted name."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """What results.json holds besides."""
     intervals: bool = False
@@ -90,7 +94,7 @@ def write(found: Findings) -> str:
         "data_hash": found.data_hash,
         "systems": dict(found.systems),
         "seed": found.seed,
-        "environment": environment(),
+        "environment": environment(found.packages),
         "counts": dict(found.counts),
         "cautions": list(found.cautions),
         "settings": dict(found.settings),
@@ -101,6 +105,7 @@ def write(found: Findings) -> str:
     }
     result = facts | {
         "measures": values,
+        **({"config": dict(found.config)} if found.config else {}),
         **found.details,
         "held_out_losses": {name: dict(one) for name, one in found.losses.values.items()},
         "not_run": dict(found.not_run),
@@ -131,10 +136,10 @@ def _plain(score: Score) -> dict[str, Any]:
     return plain
 
 
-def environment() -> dict[str, str]:
-    """Name the machine and the versions that the numbers come from."""
+def environment(more: Sequence[str] = ()) -> dict[str, str]:
+    """Name the machine and the versions that the numbers come from, of `more` packages too."""
     found = {"python": sys.version.split()[0], "machine": platform.platform()}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *more):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -172,6 +177,9 @@ def page(found: Findings, machine: Mapping[str, str]) -> str:
     lines += [f"- {name}: {count}" for name, count in found.counts.items()]
     lines.append(f"- config {found.config_hash}, data {found.data_hash}, seed {found.seed}")
     lines += [f"- {name} {value}" for name, value in machine.items()]
+    if found.config:
+        lines += ["", "## Config", ""]
+        lines += [f"- {name}: {value}" for name, value in found.config.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -11,6 +11,7 @@ from vctool.data.speaker_table import SpeakerTable
 from vctool.data.store import FeatureStore
 from vctool.metrics.voice_board import VoiceTask
 from vctool.recipe import Recipe
+from vctool.stages.plan import flatten
 from vctool.stages.scoring import converted, voice_anchors, voice_report
 from vctool.stages.scoring.figures import read_journal
 from vctool.stages.scoring.report import Losses, config_hash
@@ -62,10 +63,17 @@ def run(recipe: Recipe, nj: int = 1) -> None:
             resamples=recipe.evaluate.bootstrap,
             formula=stored_formula(recipe, held),
             losses=held_out_losses(recipe.exp),
+            config=settings(recipe),
             memory=Path("dump") / next(iter(recipe.roles.values())) / "judged",
         ),
         nj,
     )
+
+
+def settings(recipe: Recipe) -> dict[str, object]:
+    """Name every setting of a recipe, such as `train.steps`."""
+    tree = recipe.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"name"})
+    return {name: leaf for key, value in tree.items() for name, leaf in flatten(value, key).items()}
 
 
 def select(recipe: Recipe) -> HeldOut:

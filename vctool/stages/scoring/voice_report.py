@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 ROWS = {COPY: "source", MODEL: "converted", REAL: "target"}
 """Systems in a spectrogram plot, and what they are called there."""
+JUDGES = ("resemblyzer", "speechmos", "onnxruntime")
+"""Packages of the networks that judge voices."""
 FEW_RECORDINGS = 8
 """With fewer utterances or recordings of a speaker, intervals and references mean little."""
 
@@ -56,6 +59,8 @@ class Job:
     notes: Sequence[str] = ()
     """What else a reader must know."""
     losses: Losses = field(default_factory=Losses)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """Every setting of the experiment, by its dotted name."""
     memory: Path | None = None
     """Folder in which it is remembered what networks said of recordings."""
 
@@ -126,6 +131,8 @@ def _findings(job: Job, board: VoiceBoard, scores: Scores, plots: Sequence[Path]
         },
         cautions=[*job.cautions, *_cautions(task, scores)],
         notes=job.notes,
+        packages=JUDGES,
+        config=job.config,
         settings=board.settings()
         | {
             "anchors": "fitted on the recordings that speakers' voices are known from; "
