@@ -88,7 +88,7 @@ def test_parts_that_are_asked_for_are_added_to_what_is_there(
         (out / "train" / "wav.scp").touch()
         return "2 utterances"
 
-    info = SimpleNamespace(consent=None)
+    info = SimpleNamespace(consent=None, folder="talks")
     module = SimpleNamespace(INFO=info, find=lambda folder: folder, prepare=prepare)
     monkeypatch.setattr(corpora, "names", lambda: ["talks"])
     monkeypatch.setattr(corpora, "get", lambda name: module)

@@ -50,8 +50,6 @@ class _Member:
     name: str
     """As the archive spells it."""
     kind: Literal["file", "folder", "link"]
-    size: int
-    """Stated size [bytes]; a link has none."""
     target: str
     """What a link points to, from the archive's top."""
     open: Callable[[], IO[bytes] | None]
@@ -137,16 +135,11 @@ def _write(path: Path, staging: Path, bound: int) -> tuple[int, int]:
         source = member.open()
         assert source is not None, member.name
         with source, place.open("wb") as out:
-            left = bound - written
-            size = 0
             while chunk := source.read(_CHUNK):
-                size += len(chunk)
-                if size > left:
+                written += len(chunk)
+                if written > bound:  # whatever the archive states
                     raise _Hostile(f"it grows past {human(bound)} at '{member.name}'")
                 out.write(chunk)
-        if size != member.size:
-            raise EOFError(f"'{member.name}' holds {size} of {member.size} bytes")
-        written += size
     _resolve(links, staging)
     return written, count
 
@@ -231,7 +224,7 @@ def _zip_members(file: IO[bytes]) -> Iterator[_Member]:
             def read(info: zipfile.ZipInfo = info) -> IO[bytes]:
                 return archive.open(info)
 
-            yield _Member(info.filename, kind, info.file_size, target, read)
+            yield _Member(info.filename, kind, target, read)
 
 
 def _tar_members(file: "_Forward") -> Iterator[_Member]:
@@ -250,7 +243,7 @@ def _tar_members(file: "_Forward") -> Iterator[_Member]:
             def read(info: tarfile.TarInfo = info) -> IO[bytes] | None:
                 return archive.extractfile(info)
 
-            yield _Member(info.name, kind, info.size, target, read)
+            yield _Member(info.name, kind, target, read)
             # kept for going back: a gigabyte for a million files
             archive.members.clear()  # type: ignore[attr-defined]
     # tarfile takes a damaged or missing header for the end

@@ -109,7 +109,8 @@ def prepare(
         source, parts = module.find(downloads), ""
     else:
         source = corpora.download(corpus, DOWNLOADS, subset, limit_hours)
-        parts = ", ".join(fetched(DOWNLOADS / corpus))
+        built = hasattr(module, "download")
+        parts = "" if built else ", ".join(fetched(DOWNLOADS / module.INFO.folder))
     made_from = (str(source.resolve()), SEED, parts)
     if not fresh and before is not None and (before.source, before.seed, before.parts) == made_from:
         logger.info("%s: prepared already from %s", folder, before.source)
