@@ -123,13 +123,6 @@ def test_musdb18_pairs_each_phrase_with_the_other_three_stems(
     assert audio.level_db(one.load(44100), 44100) > -40
 
 
-def test_musdb18_in_the_compressed_edition_is_told_apart(tmp_path: Path) -> None:
-    (tmp_path / "train").mkdir()
-    (tmp_path / "train" / "A - B.stem.mp4").touch()
-    with pytest.raises(DataError, match="compressed MUSDB18; expected MUSDB18-HQ"):
-        corpora.get("musdb18").find(tmp_path)
-
-
 def test_the_survey_names_what_cannot_be_used(tmp_path: Path) -> None:
     from vctool import audio
 

@@ -81,7 +81,7 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
     rendering.program()
     fonts, notes = _fonts()
     assigned, rejected = _assign(files, seed, nj)
-    rendering.room_for(out, 2 * excerpts.STRETCH * len(assigned), INFO.rate)
+    rendering.check_room(out, 2 * excerpts.STRETCH * len(assigned), INFO.rate)
     found: list[Utterance] = []
     for split in SPLITS:
         own = [file for file in files if assigned.get(file) == split]

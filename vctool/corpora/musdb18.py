@@ -1,16 +1,19 @@
-"""MUSDB18-HQ (Rafii et al. 2019): 150 songs as stems, 44.1 kHz stereo WAV.
+"""MUSDB18 (Rafii et al. 2017, 2019): 150 songs as stems, 44.1 kHz stereo, in two editions.
 
-The voice is `vocals.wav`, its accompaniment the sum of the other three stems, both mixed down.
+MUSDB18-HQ holds a folder of WAV files for every song; the compressed edition, one `.stem.mp4` file,
+is decoded into the same layout beside the data dirs (see `vctool.corpora.stems`), which needs
+ffmpeg. The voice is `vocals.wav`, its accompaniment the sum of the other three stems, both mixed
+down.
 Songs are cut into segments where the voice sounds. The publisher's train and test songs stay
 apart; validation takes some train songs, or the ends of songs where there are fewer than four.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from vctool.corpora import activity, splits
+from vctool.corpora import activity, splits, stems
 from vctool.corpora.archive import Archive, Subset
+from vctool.corpora.clips import absent
 from vctool.corpora.info import CorpusInfo, locate
 from vctool.corpora.report import Rejected, Report, finish
 from vctool.corpora.survey import survey, word
@@ -21,12 +24,15 @@ _HQ, _COMPRESSED = "https://zenodo.org/records/3338373", "https://zenodo.org/rec
 
 INFO = CorpusInfo(
     name="musdb18",
-    title="MUSDB18-HQ",
+    title="MUSDB18 or MUSDB18-HQ",
     hours=9.8,
     licence="academic use only; terms differ by song",
     homepage=_HQ,
     rate=44100,
-    layout="MUSDB18-HQ/{train,test}/<artist> - <title>/{vocals,drums,bass,other}.wav",
+    layout=(
+        "MUSDB18-HQ/{train,test}/<artist> - <title>/{vocals,drums,bass,other}.wav, or "
+        "MUSDB18/{train,test}/<artist> - <title>.stem.mp4"
+    ),
     subsets=(
         Subset(
             "hq",
@@ -64,38 +70,45 @@ INFO = CorpusInfo(
 ACCOMPANIMENT = ("drums", "bass", "other")
 """The stems that are summed."""
 
+DECODED = "decoded"
+"""Folder of the songs of the compressed edition, beside the data dirs."""
+
+_SPLITS = ("train", "test")
+
 FEW_SONGS = 4
 """Below this many train songs, validation takes ends of songs instead of songs."""
 
 
 def find(downloads: Path) -> Path:
-    """Return the folder that holds `train` and `test`.
+    """Return the folder that holds `train` and `test`, of MUSDB18-HQ where both are there.
 
     Raises:
-        DataError: there is none, or only the compressed edition, which is in another format.
+        DataError: there is none.
     """
     try:
-        return locate(downloads, INFO, ("train/*/vocals.wav", "test/*/vocals.wav"))
+        return locate(downloads, INFO, (f"{split}/*/vocals.wav" for split in _SPLITS))
     except DataError:
-        compressed = next(downloads.glob("**/*.stem.mp4"), None)
-        if compressed is None:
-            raise
-        raise DataError(
-            f"{compressed}: is of the compressed MUSDB18; expected MUSDB18-HQ, {INFO.layout}"
-        ) from None
+        return locate(downloads, INFO, (f"{split}/*{stems.SUFFIX}" for split in _SPLITS))
 
 
 def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
-    """Write the data dirs of vocal segments.
+    """Write the data dirs of vocal segments; decode the songs first where they are compressed.
 
     Raises:
-        DataError: there is no usable song, or too few for three splits.
+        DataError: there is no usable song, or too few for three splits, or the songs are
+            compressed and ffmpeg is not installed.
     """
-    tracks = sorted(source.glob("t*/*/vocals.wav"))
-    tracks = [track for track in tracks if track.parent.parent.name in ("train", "test")]
+    tracks = [file for split in _SPLITS for file in sorted(source.glob(f"{split}/*/vocals.wav"))]
+    damaged: list[Rejected] = []
     if not tracks:
-        raise DataError(f"{source}: no MUSDB18-HQ there; expected {INFO.layout}")
+        pattern = f"*{stems.SUFFIX}"
+        files = [file for split in _SPLITS for file in sorted(source.glob(f"{split}/{pattern}"))]
+        if not files:
+            absent(source, INFO)
+        folders, damaged = stems.decode(files, source, out / DECODED, nj=nj)
+        tracks = [folder / "vocals.wav" for folder in folders]
     usable, rejected = survey(tracks, nj=nj)
+    rejected += damaged
     complete = [track for track in usable if not (missing := _missing(track))]
     rejected += [
         Rejected(track, f"its song lacks {missing}")
@@ -105,9 +118,7 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
     few = sum(track.parent.parent.name == "train" for track in complete) < FEW_SONGS
     # few songs are cut finely, so that the end of one can be held out
     longest = 2 * activity.SHORTEST if few else activity.LONGEST
-    with ThreadPoolExecutor(max(1, nj)) as pool:
-        found = pool.map(lambda track: activity.segments(track, longest=longest), complete)
-        cuts = dict(zip(complete, found, strict=True))
+    cuts = activity.segments_of(complete, longest=longest, nj=nj)
     rejected += [
         Rejected(track, "no phrase of the voice found") for track in cuts if not cuts[track]
     ]
@@ -133,8 +144,8 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
 
 def _missing(track: Path) -> str:
     """Name the stems of a song that are not there."""
-    stems = [f"{stem}.wav" for stem in ACCOMPANIMENT]
-    return " and ".join(stem for stem in stems if not track.with_name(stem).is_file())
+    names = [f"{stem}.wav" for stem in ACCOMPANIMENT]
+    return " and ".join(name for name in names if not track.with_name(name).is_file())
 
 
 def _segments(track: Path, cut: Sequence[tuple[float, float]]) -> list[Utterance]:

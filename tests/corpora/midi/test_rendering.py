@@ -91,9 +91,9 @@ def test_notes_that_a_font_has_no_sound_for_are_an_error(fluidsynth: str, small_
 
 
 def test_room_on_the_disk_is_asked_for_first(tmp_path: Path) -> None:
-    rendering.room_for(tmp_path / "not" / "yet", 10.0, RATE)
+    rendering.check_room(tmp_path / "not" / "yet", 10.0, RATE)
     with pytest.raises(DataError, match=r"rendering needs .* GB of disk"):
-        rendering.room_for(tmp_path / "not" / "yet", 1e12, RATE)
+        rendering.check_room(tmp_path / "not" / "yet", 1e12, RATE)
 
 
 def test_sound_fonts_are_found_by_name_and_missed_with_a_remedy(

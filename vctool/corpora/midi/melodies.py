@@ -105,7 +105,7 @@ def prepare(
     assigned = _assign(info, tunes, seed)
     voices = _deal(tunes, assigned, seed, info.name)
     total = sum(one.seconds * (len(voices[one.name]) + one.accompanied) for one in tunes)
-    rendering.room_for(out / RENDERED, total, RATE)
+    rendering.check_room(out / RENDERED, total, RATE)
     task = partial(_play, arrange=arrange, font=font, folder=out / RENDERED)
     with workers.threads(nj) as pool:
         results = list(pool.map(task, tunes, [voices[one.name] for one in tunes]))

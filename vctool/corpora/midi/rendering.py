@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from vctool import audio
-from vctool.corpora.archive import human
 from vctool.corpora.midi import score
 from vctool.corpora.midi.score import Track
+from vctool.corpora.room import room_for
 from vctool.errors import DataError
 
 PROGRAM = "fluidsynth"
@@ -140,21 +140,13 @@ def render_to(job: Job, folder: Path, name: str) -> Path:
     return path
 
 
-def room_for(folder: Path, seconds: float, rate: int) -> None:
+def check_room(folder: Path, seconds: float, rate: int) -> None:
     """See that recordings of a total length fit on the disk, as PCM 16.
 
     Raises:
         DataError: they do not.
     """
-    there = folder
-    while not there.exists():
-        there = there.parent
-    needed, free = 2 * rate * seconds, shutil.disk_usage(there).free
-    if needed > free:
-        raise DataError(
-            f"{folder}: rendering needs {human(needed)} of disk, {human(free)} are free; make room "
-            f"there"
-        )
+    room_for(folder, 2 * rate * seconds, "rendering")
 
 
 def length(tracks: Sequence[Track]) -> float:
