@@ -25,17 +25,31 @@ REAL = "real singing"
 
 MEASURES: dict[str, Measure] = {
     "content": Measure("content kept", "share", "higher", "own source nearest among all sources"),
-    "distance": Measure("distance", "", "lower", "squared Frechet distance to real singing"),
-    "distance_envelope": Measure("of envelope", "", "lower", "the same, of the cepstra alone"),
-    "distance_melody": Measure("of melody", "", "lower", "the same, of the F0 features alone"),
+    "distance": Measure(
+        "distance", "", "lower", "squared Frechet distance to real singing", of_set=True
+    ),
+    "distance_envelope": Measure(
+        "of envelope", "", "lower", "the same, of the cepstra alone", of_set=True
+    ),
+    "distance_melody": Measure(
+        "of melody", "", "lower", "the same, of the F0 features alone", of_set=True
+    ),
     "note_stability": Measure(
         "note stability", "share", "real", "voiced frames in notes held 100 ms or longer"
     ),
     "note_lengths": Measure(
-        "note lengths off", "ms", "lower", "earth mover's distance of note lengths to real singing"
+        "note lengths off",
+        "ms",
+        "lower",
+        "earth mover's distance of note lengths to real singing",
+        of_set=True,
     ),
     "intervals": Measure(
-        "intervals off", "st", "lower", "earth mover's distance of intervals to real singing"
+        "intervals off",
+        "st",
+        "lower",
+        "earth mover's distance of intervals to real singing",
+        of_set=True,
     ),
     "chroma": Measure("chroma", "share", "real", "accompaniment's chroma at the sung pitch class"),
     "chroma_shuffled": Measure(
@@ -141,6 +155,13 @@ class Board:
     def scores(self, resamples: int = 1000, seed: int = 0) -> Scores:
         """Set all systems beside each other, with intervals from paired resamples."""
         return table.tabulate(self.pooled, self.layout, resamples, seed)
+
+    def per_utterance(self) -> dict[str, dict[str, np.ndarray]]:
+        """Return the values (N,) of every source's conversion, `[measure][system]`.
+
+        Distances to real singing are of a whole set and have no such values.
+        """
+        return table.per_utterance(self.pooled, self.layout)
 
     @property
     def layout(self) -> Layout:

@@ -2,7 +2,8 @@
 
     exp/<name>/RESULTS.md       tables: values, gaps closed, paired differences; settings
                results.json     the same, for programs
-               utterances.tsv   every value of every utterance (recipes whose roles are speakers)
+               utterances.tsv   every value of every utterance, for `vctool compare`
+               report.html      RESULTS.md with players, in one file
                plots/           spectrograms with F0, loss curves
 
 What is scored are the files that stage 5 wrote, read back as anyone would hear them. Recipes whose

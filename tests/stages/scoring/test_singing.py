@@ -14,7 +14,7 @@ from vctool.data.datadir import DataDir, Utterance
 from vctool.errors import DataError
 from vctool.recipe import Recipe
 from vctool.stages import evaluate
-from vctool.stages.scoring import singing
+from vctool.stages.scoring import singing, utterances
 
 RATE, COUNT = 16000, 6
 NOTES = (57.0, 60.0, 64.0)
@@ -103,6 +103,10 @@ def test_a_perfect_model_scores_perfectly_beside_every_anchor(paired: Recipe) ->
         assert (paired.exp / plot).stat().st_size > 1000
     assert len(result["plots"]) == 5
     page = (paired.exp / "report.html").read_text()
+    table = utterances.read(paired.exp / "utterances.tsv")
+    assert {"content", "chroma_gain", "f0_error"} <= set(table) and "distance" not in table
+    assert len(table["f0_error"]["model"]) == COUNT
+    assert max(table["f0_error"]["model"].values()) < min(table["f0_error"]["copy"].values())
     # three utterances by seven systems and the truth, each with its spectrograms
     assert page.count("<audio") == 3 * 8 and page.count("<img") == 5
 

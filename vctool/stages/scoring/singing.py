@@ -25,6 +25,7 @@ from vctool.stages.scoring import (
     singing_anchors,
     singing_figures,
     singing_report,
+    utterances,
 )
 from vctool.workers import WorkerPool
 
@@ -106,12 +107,13 @@ def run(recipe: Recipe, nj: int = 1) -> None:
         board.add(name, waves, held.time_maps if follows else None)
     scores = board.scores(recipe.evaluate.bootstrap, recipe.train.seed)
     plots = singing_figures.draw_all(recipe, board, systems, names)
+    utterances.write(recipe.exp / utterances.NAME, names, board.per_utterance())
     heard = chain(sources, task.real_a, task.real_b, accomps or ())
     digest = data_digest(held, heard)
     found = singing_report.findings(recipe, board, scores, not_run, plots, digest)
     text = report.write(found)
     heard_by_row = systems if task.truths is None else systems | {REAL: list(task.truths)}
-    shown = html.exhibits([one.id for one in held.sources], heard_by_row, plots)
+    shown = html.exhibits(names, heard_by_row, plots)
     html.write(recipe.exp, text, shown, rate, found.systems)
     logger.info("%s and %s written", recipe.exp / "RESULTS.md", html.NAME)
 
