@@ -43,11 +43,14 @@ def project(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     examples = dict.fromkeys(("talks/one.wav", "in.wav", "sung.wav"), wavs[0])
     for speaker in ("anna", "ben"):
         examples |= {f"recordings/{speaker}/{index}.wav": wav for index, wav in enumerate(wavs)}
+    for index, wav in enumerate(wavs[:3]):
+        examples |= {f"{name}/{index}.wav": wav for name in ("source", "target", "converted")}
     for name, wav in examples.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(wav, folder / name)
     shutil.copy(accompaniment, folder / "inst.wav")
-    shutil.copytree(folder / "exp" / "mini", folder / "exp" / "librispeech_mir1k")
+    for name in ("librispeech_mir1k", "longer"):
+        shutil.copytree(folder / "exp" / "mini", folder / "exp" / name)
     return trained
 
 
