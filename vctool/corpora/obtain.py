@@ -122,10 +122,8 @@ def _named(info: CorpusInfo, subset: str | None) -> list[Subset]:
     wanted = [name.strip() for name in subset.split(",")]
     for name in wanted:
         if name not in known:
-            names = [*known, ALL]
-            raise ConfigError(
-                f"--subset {name}: {info.name} has {', '.join(names)}{suggest(name, names)}"
-            )
+            names = suggest(name, [*known, ALL])
+            raise ConfigError(f"--subset {name}: {info.name} has no such part{names}")
     return [known[name] for name in dict.fromkeys(wanted)]
 
 
