@@ -41,6 +41,8 @@ def corpus(tmp_path: Path) -> Path:
         folder.mkdir(parents=True)
         waves = [tone(200.0 + 50 * part) for part in range(len(instruments))]
         for part, (instrument, wave) in enumerate(zip(instruments, waves, strict=True), 1):
+            if piece.startswith("15_Surprise"):
+                instrument = "tpt"  # as the corpus calls its trombone there
             name = f"{part}_{instrument}_{number}_{title}"
             soundfile.write(folder / f"AuSep_{name}.wav", wave, RATE, subtype="PCM_24")
             (folder / f"F0s_{name}.txt").write_text("0.023\t0\n")
@@ -71,6 +73,7 @@ def test_a_part_is_an_instrument_and_the_other_parts_accompany_it(
     spectrum = np.abs(np.fft.rfft(one.load_accomp(RATE)[RATE:]))
     peak = np.argmax(spectrum) * RATE / (len(one.load_accomp(RATE)) - RATE)
     assert peak == pytest.approx(200, abs=1)
+    assert everything["trombone-15_Surprise_3_0001850"].wav.name == "AuSep_3_tpt_15_Surprise.wav"
     trio = everything["cello-12_Spring_3_0001850"]
     assert len(trio.accomp) == 2
     assert all(check(found.path) == [] for found in data.values())

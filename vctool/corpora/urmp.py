@@ -2,10 +2,11 @@
 
 A piece is a folder, `<number>_<title>_<instrument>_<instrument>.../`, with one recording for each
 part, `AuSep_<part>_<instrument>_<number>_<title>.wav`, in time with the others; the other parts of
-its piece are a part's accompaniment. The instrument is both speaker and domain: who played is not
-told. Parts are cut into segments where they sound. There are no official splits, and some titles
-are there in several arrangements, so that splits are drawn by title; a title is held out only while
-all its instruments are left in training.
+its piece are a part's accompaniment. The instrument is both speaker and domain, since who played is
+not told; it is taken from the folder's name, because the trombone of 15_Surprise is a `tpt` in its
+file's. Parts are cut into segments where they sound. There are no official splits, and some titles
+are there in several arrangements that share recordings, so that splits are drawn by title; a title
+is held out only while all its instruments are left in training.
 """
 
 import re
@@ -14,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vctool.corpora import splits
+from vctool.corpora.archive import Archive
 from vctool.corpora.clips import absent, clip, into_splits, measured, phrases
 from vctool.corpora.info import CorpusInfo, locate
 from vctool.corpora.report import Rejected, Report, finish
@@ -24,10 +26,19 @@ INFO = CorpusInfo(
     name="urmp",
     title="URMP (University of Rochester Multi-Modal Music Performance)",
     hours=4.0,
-    licence="for research; no licence is stated",
-    homepage="https://labsites.rochester.edu/air/projects/URMP.html",
+    licence="CC0 1.0",
+    homepage="https://doi.org/10.5061/dryad.ng3r749",
     rate=48000,
     layout="URMP/Dataset/<number>_<title>_<instruments>/AuSep_<part>_<instrument>_*.wav",
+    archives=(
+        Archive(
+            "https://datadryad.org/stash/downloads/file_stream/99348",
+            source="timbre-trap's loader (address); rounded size as users of the Dryad item give it",
+            about_bytes=12_000_000_000,
+            name="Dataset.tar.gz",
+            into="URMP",
+        ),
+    ),
 )
 
 INSTRUMENTS = {
@@ -69,7 +80,7 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
     if not files:
         absent(source, INFO)
     named = {file: match for file in files if (match := _NAME.fullmatch(file.stem))}
-    named = {file: match for file, match in named.items() if match["instrument"] in INSTRUMENTS}
+    named = {file: match for file, match in named.items() if _instrument(file, match) is not None}
     rejected = [
         Rejected(file, f"not named AuSep_<part>_<{'|'.join(INSTRUMENTS)}>_<number>_<title>.wav")
         for file in files
@@ -96,9 +107,18 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
     )
 
 
+def _instrument(file: Path, name: re.Match[str]) -> str | None:
+    """Return what plays a part: what its folder says, or its file where the folder does not."""
+    parts = file.parent.name.removeprefix(f"{name['number']}_{name['title']}_").split("_")
+    position = int(name["part"]) - 1
+    told = parts[position] if 0 <= position < len(parts) else ""
+    return INSTRUMENTS.get(told, INSTRUMENTS.get(name["instrument"]))
+
+
 def _part(file: Path, name: re.Match[str]) -> Utterance:
     """Describe the recording of one part."""
-    instrument = INSTRUMENTS[name["instrument"]]
+    instrument = _instrument(file, name)
+    assert instrument is not None, file
     own = f"{name['number']}_{word(name['title'])}_{name['part']}"
     return clip(file, instrument, own, domain=instrument)
 
