@@ -13,7 +13,7 @@ TONE = np.full(4000, 0.1, "f4")
 
 def put(path: Path, wave: np.ndarray = TONE) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, wave, 8000)
+    soundfile.write(path, np.repeat(wave, 2, axis=0), 16000)
 
 
 def speakers(out: Path) -> dict[str, set[str]]:

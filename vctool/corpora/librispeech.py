@@ -11,7 +11,7 @@ from vctool.corpora.archive import Archive, Subset
 from vctool.corpora.clips import by_speaker
 from vctool.corpora.info import CorpusInfo, locate
 from vctool.corpora.report import SPLITS, Report, finish
-from vctool.corpora.survey import seconds, survey
+from vctool.corpora.survey import LONGEST, seconds, survey
 from vctool.data.datadir import Utterance
 from vctool.errors import DataError
 
@@ -125,7 +125,7 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
     files = list({file.stem: file for file in reversed(found)}.values())
     if not files:
         raise DataError(f"{source}: no LibriSpeech there; expected {INFO.layout}")
-    usable, rejected = survey(files, nj=nj)
+    usable, rejected = survey(files, nj=nj, longest=LONGEST, rate=INFO.rate)
     texts = _texts(source)
     utterances = [
         Utterance(

@@ -11,7 +11,7 @@ from pathlib import Path
 from vctool.corpora.clips import by_singer
 from vctool.corpora.info import CorpusInfo, locate
 from vctool.corpora.report import SPLITS, Rejected, Report, finish
-from vctool.corpora.survey import seconds, survey
+from vctool.corpora.survey import LONGEST, seconds, survey
 from vctool.data.datadir import Utterance
 from vctool.errors import DataError
 
@@ -63,7 +63,7 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
         if file not in named
     ]
     # a mono file lacks the channel of the voice, and is rejected by that
-    usable, unusable = survey(list(named), channel=VOICE, nj=nj)
+    usable, unusable = survey(list(named), channel=VOICE, nj=nj, longest=LONGEST, rate=INFO.rate)
     utterances = [
         Utterance(
             id=f"{named[file]['singer']}-{named[file]['song']}_{named[file]['clip']}",

@@ -13,7 +13,7 @@ from vctool.corpora import splits
 from vctool.corpora.archive import Archive
 from vctool.corpora.info import CorpusInfo, locate
 from vctool.corpora.report import SPLITS, Report, finish
-from vctool.corpora.survey import seconds, survey
+from vctool.corpora.survey import LONGEST, seconds, survey
 from vctool.data.datadir import Utterance
 from vctool.errors import DataError
 
@@ -81,7 +81,7 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
     }
     if not named:
         raise DataError(f"{source}: no RAVDESS there; expected {INFO.layout}")
-    usable, rejected = survey(list(named), nj=nj)
+    usable, rejected = survey(list(named), nj=nj, longest=LONGEST, rate=INFO.rate)
     dev = _dev_emotion({(m["voice"], m["emotion"]) for m in map(named.__getitem__, usable)}, seed)
     found: dict[str, list[Utterance]] = {split: [] for split in SPLITS}
     for file, measured in usable.items():

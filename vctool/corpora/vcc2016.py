@@ -17,7 +17,7 @@ from vctool.corpora import splits
 from vctool.corpora.archive import Archive
 from vctool.corpora.info import CorpusInfo, locate
 from vctool.corpora.report import SPLITS, Rejected, Report, finish
-from vctool.corpora.survey import seconds, survey
+from vctool.corpora.survey import LONGEST, seconds, survey
 from vctool.data.datadir import Utterance
 from vctool.errors import DataError
 
@@ -72,7 +72,9 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
     ]
     parallel = [file for file in files if file not in set(misplaced) and not _kept(file)]
     skipped = {*misplaced, *parallel}
-    usable, unusable = survey([file for file in files if file not in skipped], nj=nj)
+    usable, unusable = survey(
+        [file for file in files if file not in skipped], nj=nj, longest=LONGEST, rate=INFO.rate
+    )
     held = _held_out(list(usable), seed)
     found: dict[str, list[Utterance]] = {split: [] for split in SPLITS}
     for file, measured in usable.items():
