@@ -120,11 +120,11 @@ def compare(first: Path, second: Path, seed: int = 0) -> Comparison:
         tuple(name for name in names[0] if name not in common),
         tuple(name for name in names[1] if name not in common),
     )
-    values = [one.values for one in results]
+    own, others = (one.values for one in results)
     whole = {
-        measure: (values[0][measure], values[1][measure])
-        for measure in values[0]
-        if measure in values[1] and measure not in differences and measure not in left_out
+        measure: (value, others[measure])
+        for measure, value in own.items()
+        if measure in others and measure not in differences and measure not in left_out
     }
     return Comparison(differences, only, whole, left_out)
 

@@ -59,8 +59,8 @@ for (const head of document.querySelectorAll("th"))
     const key = (row) => parseFloat(row.cells[place].textContent);
     const compare = (a, b) => {
       const [x, y] = [key(a), key(b)];
-      if (isNaN(x) && isNaN(y))
-        return a.cells[place].textContent.localeCompare(b.cells[place].textContent);
+      const [s, t] = [a, b].map((row) => row.cells[place].textContent);
+      if (isNaN(x) && isNaN(y)) return down ? s.localeCompare(t) : t.localeCompare(s);
       return isNaN(x) ? 1 : isNaN(y) ? -1 : down ? y - x : x - y;
     };
     const body = table.tBodies[0];
