@@ -18,7 +18,7 @@ SPACING = 4
 """Frames between taps."""
 MOST_FRAMES = 8192
 """Frames of either speaker that are aligned, evenly spaced; more change little."""
-ITERATIONS = 8
+ITERATIONS = 16
 """Rounds of pairing and fitting; the distance falls by under 1 % a round after these."""
 RIDGE = 0.3
 """Penalty on the map's distance from the identity, over the mean power of a tap."""
@@ -49,9 +49,18 @@ class Frames(NamedTuple):
 
     def at(self, x: Tensor) -> Tensor:
         """Gather the taps of every place from (N, D, F): (P, D, TAPS)."""
-        offsets = SPACING * (torch.arange(TAPS, device=x.device) - TAPS // 2)
-        frames = (self.places[:, 1:] + offsets).clamp(0, x.shape[2] - 1)
-        return x[self.places[:, :1], :, frames].transpose(1, 2)
+        return taps(x, self.places)
+
+
+def taps(x: Tensor, places: Tensor) -> Tensor:
+    """Gather frames and their neighbours from (N, D, F) at (P, 2) segments and frames.
+
+    Returns:
+        (P, D, TAPS).
+    """
+    offsets = SPACING * (torch.arange(TAPS, device=x.device) - TAPS // 2)
+    frames = (places[:, 1:] + offsets).clamp(0, x.shape[2] - 1)
+    return x[places[:, :1], :, frames].transpose(1, 2)
 
 
 def choose(segments: Tensor, active: Tensor) -> Frames:
@@ -77,9 +86,9 @@ def fit(source: Frames, target: Frames) -> Tensor:
     weight = start
     for _ in range(ITERATIONS):
         moved = source.at(apply(source.segments, weight * _gain(seen, weight)))
-        nearest, other = _nearest(moved, wanted), _nearest(wanted, moved)
-        x = torch.cat([seen, seen[other]])
-        y = torch.cat([wanted[nearest], wanted])[..., TAPS // 2]
+        here, there = nearest(moved, wanted), nearest(wanted, moved)
+        x = torch.cat([seen, seen[there]])
+        y = torch.cat([wanted[here], wanted])[..., TAPS // 2]
         weight = start + _ridge(x, y - x[..., TAPS // 2])
     return weight * _gain(seen, weight)
 
@@ -91,7 +100,7 @@ def _gain(seen: Tensor, weight: Tensor) -> Tensor:
     return gain[:, None, None]
 
 
-def _nearest(queries: Tensor, bank: Tensor) -> Tensor:
+def nearest(queries: Tensor, bank: Tensor) -> Tensor:
     """Return the index of the nearest place of the bank, taps and all, for every query."""
     queries, bank = queries.flatten(1), bank.flatten(1)
     power = bank.square().sum(dim=1)

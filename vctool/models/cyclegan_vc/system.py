@@ -51,6 +51,9 @@ class System(base.System):
         for side in (SOURCE, TARGET):
             self.register_buffer(f"{side}_mean", torch.zeros(size, 1))
             self.register_buffer(f"{side}_std", torch.ones(size, 1))
+            if config.neighbours:
+                bank = torch.zeros(config.neighbours, size, alignment.TAPS)
+                self.register_buffer(f"{side}_bank", bank)
         warps = streams.warp_matrices(config.identity_warp, config.voice, size)
         self.register_buffer("warps", torch.from_numpy(warps), persistent=False)
         make = Generator1d if config.generator == "1d" else Generator212d
@@ -122,6 +125,10 @@ class System(base.System):
             mean.copy_(spoken.mean(dim=0)[:, None])
             std.copy_(spoken.std(dim=0)[:, None].clamp_min(1e-3))
             frames[side] = alignment.choose(self._normalise(values, side), active)
+            if self.config.neighbours:
+                bank = frames[side].at(frames[side].segments)
+                drawn = torch.linspace(0, len(bank) - 1, self.config.neighbours).long()
+                getattr(self, f"{side}_bank").copy_(bank[drawn])
         if self.config.start == "alignment":
             for side, other in ((TARGET, SOURCE), (SOURCE, TARGET)):
                 self._generator(side).linear.copy_(alignment.fit(frames[other], frames[side]))
@@ -159,9 +166,14 @@ class System(base.System):
         for side in (SOURCE, TARGET):
             terms[f"cycle_{side}"] = (again[side] - real[side]).abs().mean()
             one = same[side]
-            terms[f"identity_{side}"] = (
-                torch.zeros(()) if one is None else (one - real[side]).abs().mean()
-            )
+            if one is not None:
+                terms[f"identity_{side}"] = (one - real[side]).abs().mean()
+            elif config.identity_steps:  # over: its weight stays in the recipe
+                terms[f"identity_{side}"] = real[side].new_zeros(())
+        if config.neighbours:
+            for side, other in ((TARGET, SOURCE), (SOURCE, TARGET)):
+                spoken = streams.active(clips[other].voice, config.voice)
+                terms[f"neighbour_{side}"] = self._to_neighbours(fake[side], spoken, side)
         yield "generator", terms
 
     def convert(self, source: Features, condition: Features | None, to: str) -> Features:
@@ -230,6 +242,18 @@ class System(base.System):
             noise = keyed_normal(keys, tuple(segments.shape[1:]), 3)
             segments = segments + config.identity_jitter * noise
         return segments
+
+    def _to_neighbours(self, fake: Tensor, spoken: Tensor, side: str) -> Tensor:
+        """L1 distance of fakes (B, D, F) to the speaker's most similar frames, where spoken."""
+        bank = getattr(self, f"{side}_bank")
+        batch, frames = spoken.shape
+        steps = torch.arange(0, frames, alignment.SPACING, device=fake.device)
+        grid = torch.cartesian_prod(torch.arange(batch, device=fake.device), steps)
+        made = alignment.taps(fake.float(), grid)
+        with torch.no_grad():
+            found = bank[alignment.nearest(made, bank)][..., alignment.TAPS // 2]
+        distance = (made[..., alignment.TAPS // 2] - found).abs().mean(dim=1)
+        return (distance * spoken[grid[:, 0], grid[:, 1]]).mean()
 
     def _mask(self, clips: Clips) -> Tensor | None:
         """Hide a stretch of up to `mask_frames` frames of each segment: (B, 1, F) of 0 and 1."""
