@@ -1,4 +1,6 @@
-"""What benchmarks share: sound of the embedded corpus, and systems set up on it, untrained.
+"""What benchmarks share: sound to work on, and systems set up on it, untrained.
+
+Singers' systems are set up on the embedded corpus; speakers' on VCC2016, where it is there.
 
 Nothing here asserts a time. Weights are as they are before training, which costs the same; the
 statistics are those of real features, so that every value is one that conversion meets.
@@ -9,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -19,7 +21,11 @@ from vctool.config import PROJECT_ROOT, build, merge, read_yaml
 from vctool.corpora import mini
 from vctool.data.batches import Clips
 from vctool.data.datadir import DataDir
+from vctool.data.feature_set import FeatureSet
+from vctool.data.utterance import Utterance
 from vctool.engine import checkpoint
+from vctool.features import stats, world
+from vctool.features.settings import FeatureConfig
 from vctool.models.base import Context, System, family
 from vctool.models.vocal_cyclegan.streams import layout, to_channels, to_condition
 from vctool.recipe import Recipe, resolve
@@ -28,6 +34,10 @@ from vctool.stages.tracks import ArrayTrack
 
 RATE = 44100
 SEED = 0
+SOURCE, TARGET = "SF1", "TM3"
+"""Speakers of VCC2016."""
+SENTENCES = 24
+"""Sentences that statistics of a speaker rest on, and as many again that are held out."""
 
 
 class Material(NamedTuple):
@@ -37,6 +47,17 @@ class Material(NamedTuple):
     singing: list[np.ndarray]
     accompaniments: list[np.ndarray]
     """As long as the singing that each belongs to."""
+
+
+class Pair(NamedTuple):
+    """Two speakers' WORLD features."""
+
+    features: FeatureConfig
+    train: dict[str, FeatureSet]
+    """By role; sentences that the two do not share."""
+    held: dict[str, FeatureSet]
+    """Other such sentences."""
+    context: Context
 
 
 class Cost(NamedTuple):
@@ -199,3 +220,72 @@ def cut(channels: list[np.ndarray], frames: int, count: int) -> torch.Tensor:
 def make_clips() -> Callable[[System, Material, int], dict[str, Clips]]:
     """`make_clips(system, material, count)`; see `clips`."""
     return clips
+
+
+@pytest.fixture(scope="session")
+def sentences(shared_data: Path) -> Callable[..., list[Utterance]]:
+    """`sentences("SF1", 24)` lists a speaker's first training sentences of VCC2016."""
+    folder = shared_data / "VCC2016"
+    if not folder.is_dir():
+        pytest.skip(f"no VCC2016 in {shared_data}")
+
+    def listed(speaker: str, count: int, part: str = "vcc2016_training") -> list[Utterance]:
+        paths = sorted((folder / part / speaker).glob("*.wav"))[:count]
+        return [
+            Utterance(f"{speaker}-{one.stem}", speaker, "speech", wav=one, duration=0.0)
+            for one in paths
+        ]
+
+    return listed
+
+
+@pytest.fixture(scope="session")
+def speech_features() -> FeatureConfig:
+    """conf/features/16k_mcep.yaml."""
+    return build(FeatureConfig, read_yaml(PROJECT_ROOT / "conf/features/16k_mcep.yaml"), "bench")
+
+
+@pytest.fixture(scope="session")
+def pair(sentences: Callable[..., list[Utterance]], speech_features: FeatureConfig) -> Pair:
+    """Two speakers, analysed."""
+    train, held, domains = {}, {}, {}
+    for role in (SOURCE, TARGET):
+        known = sentences(role, 2 * SENTENCES)
+        analysed = {
+            one.id: world.analyse(one.load(speech_features.rate), speech_features) for one in known
+        }
+        contours = [features[:, 0] for features in analysed.values()]
+        domains[role] = stats.estimate(contours, *stats.f0_range(contours, speech_features))
+        names = list(analysed)
+        for sets, part in ((train, names[:SENTENCES]), (held, names[SENTENCES:])):
+            arrays = {"world": {name: analysed[name] for name in part}}
+            owners = dict.fromkeys(part, role)
+            sets[role] = FeatureSet.from_arrays(arrays, owners, dict.fromkeys(part, "speech"))
+    context = Context(
+        features=speech_features, vocoder="world", roles=(SOURCE, TARGET), domains=domains
+    )
+    return Pair(speech_features, train, held, context)
+
+
+@pytest.fixture(scope="session")
+def voice_systems(pair: Pair) -> Callable[..., tuple[System, Recipe]]:
+    """`voice_systems("default")` builds conf/cyclegan_vc/default.yaml for the two speakers."""
+
+    def make(conf: str) -> tuple[System, Recipe]:
+        tree = merge(
+            read_yaml(PROJECT_ROOT / f"conf/cyclegan_vc/{conf}.yaml"),
+            {
+                "name": f"bench_{conf}",
+                "corpus": {"name": "vcc2016", "source": SOURCE, "target": TARGET},
+                "features": "conf/features/16k_mcep.yaml",
+            },
+        )
+        recipe = resolve(tree, conf)
+        cls = family(recipe.family)
+        torch.manual_seed(SEED)
+        system = cls(build(cls.Config, recipe.model, conf), pair.context)
+        data: Any = cls.dataset(system.config, pair.context, pair.train, 1, SEED)
+        system.setup(data.setup_batch())
+        return system, recipe
+
+    return make
