@@ -1,0 +1,84 @@
+"""Aligning frames of two speakers who say different things."""
+
+import torch
+
+from vctool.models.cyclegan_vc import alignment
+
+
+def sounds(seed: int, segments: int, frames: int = 120) -> torch.Tensor:
+    """Return segments (N, 4, F) that move smoothly through a few sounds, in their own order."""
+    rng = torch.Generator().manual_seed(seed)
+    inventory = torch.randn(12, 4, generator=torch.Generator().manual_seed(99))
+    order = torch.randint(0, 12, (segments, frames // 10 + 2), generator=rng)
+    knots = inventory[order].transpose(1, 2)
+    return torch.nn.functional.interpolate(knots, size=frames, mode="linear")
+
+
+def normalised(x: torch.Tensor) -> torch.Tensor:
+    mean, std = x.mean(dim=(0, 2), keepdim=True), x.std(dim=(0, 2), keepdim=True)
+    return (x - mean) / std
+
+
+def everything(x: torch.Tensor) -> alignment.Frames:
+    return alignment.choose(x, torch.ones(x.shape[0], x.shape[2], dtype=torch.bool))
+
+
+def test_a_known_mixing_of_channels_is_undone_from_other_sentences() -> None:
+    """The target is the source's sounds turned by a rotation; no sentence is common to both."""
+    angle = torch.tensor(0.5)
+    turn = torch.eye(4)
+    turn[:2, :2] = torch.tensor([[angle.cos(), -angle.sin()], [angle.sin(), angle.cos()]])
+    source = normalised(sounds(0, 60))
+    spoken = sounds(1, 60)
+    target = normalised(torch.einsum("de,nef->ndf", turn, normalised(spoken)))
+    weight = alignment.fit(everything(source), everything(target))
+    held = sounds(2, 20)
+    wanted = torch.einsum("de,nef->ndf", turn, normalised(held))
+    made = alignment.apply(normalised(held), weight)
+    before = (normalised(held) - normalised(wanted)).square().mean()
+    after = (made - normalised(wanted)).square().mean()
+    assert after < 0.3 * before
+
+
+def test_the_same_speaker_is_left_nearly_alone() -> None:
+    source, target = normalised(sounds(0, 60)), normalised(sounds(1, 60))
+    weight = alignment.fit(everything(source), everything(target))
+    held = normalised(sounds(2, 20))
+    assert (alignment.apply(held, weight) - held).square().mean() < 0.05
+
+
+def test_deviation_is_restored() -> None:
+    """Least squares on wrong pairs shrinks; what comes out must move as much as what went in."""
+    rng = torch.Generator().manual_seed(3)
+    source = torch.randn(20, 4, 100, generator=rng)  # frames that nothing predicts
+    target = torch.randn(20, 4, 100, generator=rng)
+    weight = alignment.fit(everything(source), everything(target))
+    made = alignment.apply(source, weight)
+    torch.testing.assert_close(made.std(dim=(0, 2)), source.std(dim=(0, 2)), rtol=0.03, atol=0.0)
+
+
+def test_silence_is_not_aligned() -> None:
+    x = sounds(0, 5)
+    active = torch.zeros(5, 120, dtype=torch.bool)
+    active[2, 40:80] = True
+    frames = alignment.choose(x, active)
+    assert set(frames.places[:, 0].tolist()) == {2}
+    assert frames.places[:, 1].min() == 40
+    assert frames.places[:, 1].max() == 79
+
+
+def test_taps_are_the_frames_around() -> None:
+    ramp = torch.arange(50.0).expand(1, 2, 50)
+    taken = alignment.taps(ramp, torch.tensor([[0, 20], [0, 0], [0, 49]]))
+    step = alignment.SPACING
+    assert taken[0, 1].tolist() == [20 - 2 * step, 20 - step, 20, 20 + step, 20 + 2 * step]
+    assert taken[1, 0].tolist() == [0, 0, 0, step, 2 * step]  # ends are held
+    torch.testing.assert_close(alignment.apply(ramp, alignment.identity(2)), ramp)
+
+
+def test_nearest_is_the_smallest_distance() -> None:
+    rng = torch.Generator().manual_seed(5)
+    queries = torch.randn(30, 3, 5, generator=rng)
+    bank = torch.randn(40, 3, 5, generator=rng)
+    expected = torch.cdist(queries.flatten(1), bank.flatten(1)).argmin(dim=1)
+    assert torch.equal(alignment.nearest(queries, bank), expected)
