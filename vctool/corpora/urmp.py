@@ -33,7 +33,7 @@ INFO = CorpusInfo(
     archives=(
         Archive(
             "https://datadryad.org/stash/downloads/file_stream/99348",
-            source="timbre-trap's loader (address); rounded size as users of the Dryad item give it",
+            source="timbre-trap's loader (address); rounded size as users of the item give it",
             about_bytes=12_000_000_000,
             name="Dataset.tar.gz",
             into="URMP",
