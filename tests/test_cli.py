@@ -1,10 +1,12 @@
 """The command line: quick help, one line for a mistake, exit codes."""
 
 import errno
+import gc
 import os
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -125,3 +127,15 @@ def test_data_check_says_in_which_folder(tmp_path: Path) -> None:
 
 def test_python_m_vctool_is_the_same_command(tmp_path: Path) -> None:
     assert vctool("--help", cwd=tmp_path).stdout.startswith("Usage:")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_importing_stops_the_collector_only_meanwhile(fails: bool) -> None:
+    try:
+        with pytest.raises(ImportError) if fails else nullcontext(), cli.importing():
+            assert not gc.isenabled()
+            if fails:
+                raise ImportError
+        assert gc.isenabled()
+    finally:
+        gc.unfreeze()
