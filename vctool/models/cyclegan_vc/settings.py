@@ -34,12 +34,6 @@ class CycleGanVcConfig(Config):
     """Judge the cycle's reconstruction too, by discriminators of its own (CycleGAN-VC2)."""
     identity_steps: int | None = Field(10000, ge=0)
     """Steps after which the identity loss ends; None keeps it to the end, 0 has none at all."""
-    identity_warp: float = Field(0.0, ge=0, le=0.3)
-    """Largest all-pass constant by which the frequency axis of the identity's input is warped, one
-    at random for each segment (vocal tract length perturbation): the generator then learns to
-    bring other vocal tracts to its own speaker's; 0 warps nothing, as published."""
-    identity_jitter: float = Field(0.0, ge=0)
-    """Deviation of the noise on the identity's input, in the speaker's own deviations."""
     neighbours: int = Field(0, ge=0)
     """Frames of each speaker that are remembered, and that fakes are drawn to: the nearest of
     them, context and all, is the aim of a loss; 0 remembers none, as published."""

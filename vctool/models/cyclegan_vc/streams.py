@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
-from vctool.features import mcep, world
+from vctool.features import world
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
 
@@ -13,8 +13,6 @@ LOUD_PERCENTILE = 95.0
 """The level of an utterance is this percentile of its frames' levels."""
 ACTIVE_DB = 40.0
 """Frames further than this below the level of their utterance are silence [dB]."""
-WARPS = 21
-"""Steps from the strongest warp one way to the strongest the other way."""
 
 
 def spectrum(
@@ -59,28 +57,3 @@ def move_f0(f0: np.ndarray, source: SpeakerStats, target: SpeakerStats) -> np.nd
     scale = target.log_f0_std / source.log_f0_std
     moved = np.exp((log_f0 - source.log_f0_mean) * scale + target.log_f0_mean)
     return np.where(voiced, moved, 0.0).astype(np.float32)
-
-
-def warp_matrices(largest: float, voice: Literal["mcep", "mel"], size: int) -> np.ndarray:
-    """Return linear maps that warp the frequency axis by all-pass constants -largest .. largest.
-
-    Args:
-        largest: largest constant; vocal tracts 20 % longer or shorter are at 0.1.
-        voice: what is warped; both stand on a mel-like axis.
-        size: D, channels.
-
-    Returns:
-        (WARPS, D, D) float32; the middle one is the identity.
-    """
-    axis = np.linspace(0.0, np.pi, 8 * size + 1)
-    maps = []
-    for alpha in np.linspace(-largest, largest, WARPS):
-        moved = mcep.warp(axis, alpha)
-        if voice == "mcep":
-            series = np.cos(np.arange(size)[:, None] * moved)  # of each c_m, read elsewhere
-            maps.append(mcep.encode(np.exp(2.0 * series), size - 1, 0.0).T)
-        else:
-            centres = (np.arange(size) + 0.5) * np.pi / size
-            at = np.interp(mcep.warp(centres, alpha) * size / np.pi - 0.5, range(size), range(size))
-            maps.append(np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(size))))
-    return np.stack(maps).astype(np.float32)

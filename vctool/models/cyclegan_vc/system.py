@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vctool.data.batches import Clips, Role, UnpairedClips
 from vctool.data.feature_set import FeatureSet
-from vctool.data.sampling import keyed_normal, keyed_uniform
+from vctool.data.sampling import keyed_uniform
 from vctool.errors import ConfigError
 from vctool.features import world
 from vctool.models import base
@@ -37,7 +37,6 @@ class System(base.System):
 
     Config = CycleGanVcConfig
     config: CycleGanVcConfig
-    warps: Tensor
 
     def __init__(self, config: CycleGanVcConfig, context: Context) -> None:
         super().__init__(config, context)
@@ -54,8 +53,6 @@ class System(base.System):
             if config.neighbours:
                 bank = torch.zeros(config.neighbours, size, alignment.TAPS)
                 self.register_buffer(f"{side}_bank", bank)
-        warps = streams.warp_matrices(config.identity_warp, config.voice, size)
-        self.register_buffer("warps", torch.from_numpy(warps), persistent=False)
         make = Generator1d if config.generator == "1d" else Generator212d
         self.generators = nn.ModuleDict(
             {  # by the side that they turn into
@@ -141,10 +138,9 @@ class System(base.System):
         masks = {side: self._mask(one) for side, one in clips.items()}
         with_identity = config.identity_steps is None or step < config.identity_steps
         fake, same, again = {}, {}, {}
-        own = {side: self._perturb(real[side], clips[side].key, side) for side in real}
         for side, other in ((TARGET, SOURCE), (SOURCE, TARGET)):
-            shown = own[side] if with_identity else None
-            fake[side], same[side] = self._generate(side, real[other], masks[other], shown)
+            own = real[side] if with_identity else None
+            fake[side], same[side] = self._generate(side, real[other], masks[other], own)
         for side, other in ((TARGET, SOURCE), (SOURCE, TARGET)):
             again[other] = self._generator(other)(fake[side])
 
@@ -229,19 +225,6 @@ class System(base.System):
             mask = torch.cat([mask, torch.ones_like(mask)])
         fake, same = generator(torch.cat([other, own]), mask).split([len(other), len(own)])
         return fake, same
-
-    def _perturb(self, segments: Tensor, keys: Tensor, side: str) -> Tensor:
-        """Warp the frequency axis of normalised segments, and add noise, each drawn by its key."""
-        config = self.config
-        if config.identity_warp:
-            drawn = keyed_uniform(keys, (1,), 2)[:, 0]
-            warps = self.warps[(drawn * len(self.warps)).long()]
-            _, std = self._statistics(side)
-            segments = torch.bmm(warps, segments * std) / std
-        if config.identity_jitter:
-            noise = keyed_normal(keys, tuple(segments.shape[1:]), 3)
-            segments = segments + config.identity_jitter * noise
-        return segments
 
     def _to_neighbours(self, fake: Tensor, spoken: Tensor, side: str) -> Tensor:
         """L1 distance of fakes (B, D, F) to the speaker's most similar frames, where spoken."""
