@@ -254,7 +254,7 @@ def test_the_neighbour_loss_draws_spoken_fakes_to_the_nearest_frame() -> None:
     spoken[0, 8] = True  # the middle of the taps, alone
     fake.requires_grad_()
     loss = made._to_neighbours(fake, spoken, TARGET)
-    assert float(loss) == pytest.approx(0.01 / 5, rel=1e-3)  # a mean over the five places looked at
+    assert loss.item() == pytest.approx(0.01 / 5, rel=1e-3)  # a mean over the five places looked at
     (gradient,) = torch.autograd.grad(loss, fake)
     assert (gradient[0, :, 8] > 0).all()
     assert gradient.abs().sum(dim=1)[0].nonzero().flatten().tolist() == [8]

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vctool.models.cyclegan_vc import alignment
-from vctool.models.cyclegan_vc.layers import Gated1d, Gated2d, Residual1d
+from vctool.models.cyclegan_vc.layers import Gated1d, Gated2d, InstanceNorm, Residual1d
 
 DOWN = 4
 """Frames of input per frame of the innermost layers."""
@@ -20,20 +20,38 @@ class Generator(nn.Module):
 
     Args:
         features: D.
+        width: channels after the first layer: 64 as published.
+        blocks: residual blocks.
         residual: whether the output is added to a linear map of the input, the identity until
             `linear` is set; the last layer then begins at zero.
         masked: whether a mask is a channel of the input.
     """
 
-    def __init__(self, features: int, residual: bool, masked: bool) -> None:
+    last: nn.Conv1d | nn.Conv2d
+    linear: Tensor
+
+    def __init__(
+        self,
+        features: int,
+        width: int = 64,
+        blocks: int = 6,
+        residual: bool = False,
+        masked: bool = False,
+    ) -> None:
         super().__init__()
         self.features = features
         self.residual = residual
         self.masked = masked
+        self.build(width, blocks)
         if residual:
             self.register_buffer("linear", alignment.identity(features))
+            nn.init.zeros_(self.last.weight)
+            assert self.last.bias is not None
+            nn.init.zeros_(self.last.bias)
 
-    linear: Tensor
+    def build(self, width: int, blocks: int) -> None:
+        """Make the layers, `last` among them."""
+        raise NotImplementedError
 
     def body(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Convert a length that divides by `DOWN`."""
@@ -59,36 +77,17 @@ class Generator(nn.Module):
             made = made + alignment.apply(x.float(), self.linear)
         return made[..., :frames]
 
-    def _finish(self, last: nn.Conv1d | nn.Conv2d) -> None:
-        """Begin a residual generator as the identity."""
-        if self.residual:
-            nn.init.zeros_(last.weight)
-            assert last.bias is not None
-            nn.init.zeros_(last.bias)
-
 
 class Generator1d(Generator):
     """One-dimensional gated convolutions over frames, features as channels (CycleGAN-VC).
 
-    Args:
-        features: D.
-        width: channels after the first layer: 64 as published; then 2 and 8 times as many.
-        blocks: residual blocks.
-        residual: see `Generator`.
-        masked: see `Generator`.
+    Channels after the first layer grow to 2 and 8 times as many.
     """
 
-    def __init__(
-        self,
-        features: int,
-        width: int = 64,
-        blocks: int = 6,
-        residual: bool = False,
-        masked: bool = False,
-    ) -> None:
-        super().__init__(features, residual, masked)
+    def build(self, width: int, blocks: int) -> None:
+        """Make the layers."""
         inner = 8 * width
-        self.first = Gated1d(features + masked, width, 15, norm=False)
+        self.first = Gated1d(self.features + self.masked, width, 15, norm=False)
         self.down = nn.Sequential(
             Gated1d(width, 2 * width, 5, stride=2), Gated1d(2 * width, inner, 5, stride=2)
         )
@@ -96,8 +95,7 @@ class Generator1d(Generator):
         self.up = nn.Sequential(
             Gated1d(inner, 4 * width, 5, up=2), Gated1d(4 * width, 2 * width, 5, up=2)
         )
-        self.last = nn.Conv1d(2 * width, features, 15, padding=7)
-        self._finish(self.last)
+        self.last = nn.Conv1d(2 * width, self.features, 15, padding=7)
 
     def body(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Convert a length that divides by `DOWN`."""
@@ -109,43 +107,28 @@ class Generator1d(Generator):
 class Generator212d(Generator):
     """Two-dimensional at both ends, one-dimensional inside (CycleGAN-VC2, MaskCycleGAN-VC).
 
-    Args:
-        features: D; extended to a multiple of 4 inside.
-        width: channels after the first layer: 64 as published; then 2 and 4 times as many.
-        blocks: residual blocks.
-        residual: see `Generator`.
-        masked: see `Generator`.
+    Channels after the first layer grow to 2 and 4 times as many; D is extended to a multiple of 4
+    inside.
     """
 
-    def __init__(
-        self,
-        features: int,
-        width: int = 64,
-        blocks: int = 6,
-        residual: bool = False,
-        masked: bool = False,
-    ) -> None:
-        super().__init__(features, residual, masked)
+    def build(self, width: int, blocks: int) -> None:
+        """Make the layers."""
         inner = 4 * width
-        self.rows = -(-features // DOWN)  # of the innermost layers
-        self.first = Gated2d(1 + masked, width, (5, 15), norm=False)
+        self.rows = -(-self.features // DOWN)  # of the innermost layers
+        self.first = Gated2d(1 + self.masked, width, (5, 15), norm=False)
         self.down = nn.Sequential(
             Gated2d(width, 2 * width, (5, 5), stride=(2, 2)),
             Gated2d(2 * width, inner, (5, 5), stride=(2, 2)),
         )
-        self.flatten = nn.Sequential(
-            nn.Conv1d(inner * self.rows, inner, 1), nn.GroupNorm(inner, inner)
-        )
+        self.flatten = nn.Sequential(nn.Conv1d(inner * self.rows, inner, 1), InstanceNorm(inner))
         self.blocks = nn.Sequential(*(Residual1d(inner, 2 * inner) for _ in range(blocks)))
         self.spread = nn.Sequential(
-            nn.Conv1d(inner, inner * self.rows, 1),
-            nn.GroupNorm(inner * self.rows, inner * self.rows),
+            nn.Conv1d(inner, inner * self.rows, 1), InstanceNorm(inner * self.rows)
         )
         self.up = nn.Sequential(
             Gated2d(inner, 2 * width, (5, 5), up=2), Gated2d(2 * width, width, (5, 5), up=2)
         )
         self.last = nn.Conv2d(width, 1, (5, 15), padding=(2, 7))
-        self._finish(self.last)
 
     def body(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Convert a length that divides by `DOWN`."""
