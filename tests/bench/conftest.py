@@ -6,6 +6,7 @@ Nothing here asserts a time. Weights are as they are before training, which cost
 statistics are those of real features, so that every value is one that conversion meets.
 """
 
+import os
 import resource
 import time
 from collections.abc import Callable, Iterator
@@ -36,7 +37,7 @@ RATE = 44100
 SEED = 0
 SOURCE, TARGET = "SF1", "TM3"
 """Speakers of VCC2016."""
-SENTENCES = 24
+SENTENCES = int(os.environ.get("VCTOOL_BENCH_SENTENCES", "24"))
 """Sentences that statistics of a speaker rest on, and as many again that are held out."""
 
 
