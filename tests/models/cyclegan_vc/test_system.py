@@ -210,6 +210,14 @@ def test_f0_goes_to_the_targets_mean_and_deviation_and_noise_stays() -> None:
     np.testing.assert_array_equal(noise, source[:, -1:])
 
 
+def test_the_loudness_of_every_frame_stays() -> None:
+    made, _ = system()
+    source = utterance("anna", 3, 300)
+    out = made.convert({"world": source}, None, "ben")["world"]
+    np.testing.assert_array_equal(out[:, 1], source[:, 1])
+    assert np.abs(out[:, 2:14] - source[:, 2:14]).max() > 0.1
+
+
 def test_a_louder_recording_is_converted_to_the_same_voice() -> None:
     made, _ = system(start="identity")
     source = utterance("anna", 3, 300)

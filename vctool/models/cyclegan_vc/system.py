@@ -193,7 +193,8 @@ class System(base.System):
         made = streams.shift_level(made[: len(values)], config.voice, offset)
         if config.voice == "mel":
             return {kind: np.maximum(made, made.max() - np.float32(features.top_db))}
-        f0, _, aperiodicity = world.split(raw, features)
+        f0, own, aperiodicity = world.split(raw, features)
+        made[:, 0] = own[:, 0]  # the loudness of frames is the sentence's, not the speaker's
         roles = {side: role for role, side in self.sides.items()}
         moved = streams.move_f0(
             f0, self.context.domains[roles[origin]], self.context.domains[roles[side]]
