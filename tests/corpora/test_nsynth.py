@@ -35,6 +35,10 @@ def entry(note: str) -> dict[str, object]:
     }
 
 
+OUTSIDE = entry("../x/flute_acoustic_002-060-100")
+"""A note whose name leads out of its folder."""
+
+
 def put(folder: Path, notes: list[str]) -> None:
     (folder / "audio").mkdir(parents=True)
     for note in notes:
@@ -95,6 +99,9 @@ def test_instruments_are_held_out_where_only_one_split_is_there(tmp_path: Path) 
         ("{", "cannot be read"),
         ('{"flute_acoustic_002-060-100": {}}', "has no instrument_str"),
         (json.dumps({"x-060-100": entry("flute_acoustic_002-060-100")}), "is not called after"),
+        (json.dumps({"../x/flute_acoustic_002-060-100": OUTSIDE}), "leads to another folder"),
+        ('["flute_acoustic_002-060-100"]', "is no table of notes"),
+        (json.dumps({"2-060-100": {"instrument_str": 2}}), "has no instrument_str"),
     ],
 )
 def test_a_damaged_table_is_named(corpus: Path, tmp_path: Path, text: str, message: str) -> None:

@@ -102,13 +102,16 @@ def _notes(table: Path) -> dict[str, dict[str, Any]]:
         notes = json.loads(table.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{table}: cannot be read ({error}); unpack NSynth again") from None
+    if not isinstance(notes, dict):
+        raise DataError(f"{table}: is no table of notes; unpack NSynth again")
     for name, entry in notes.items():
         for field in ("instrument_str", "instrument_family_str"):
-            if not isinstance(entry, dict) or field not in entry:
+            if not isinstance(entry, dict) or not isinstance(entry.get(field), str):
                 raise DataError(f"{table}: note '{name}' has no {field}; unpack NSynth again")
         if not name.startswith(f"{entry['instrument_str']}-"):
             raise DataError(f"{table}: note '{name}' is not called after its instrument")
-    assert isinstance(notes, dict), table
+        if "/" in name:  # the name becomes a path
+            raise DataError(f"{table}: note '{name}' leads to another folder")
     return notes
 
 
