@@ -27,7 +27,8 @@ def test_every_corpus_has_a_line_with_hours_size_licence_and_state(workdir: Path
         "no: must be asked for",
         "for research; no licence is stated (non-commercial)",
     ]
-    assert found["vcc2016"][1] == "unstated"
+    assert found["vcc2016"][:2] == ["about 2.2", "unstated"]
+    assert found["ljspeech"][0] == "23.9"  # its publisher's number
 
 
 def test_the_state_follows_what_is_on_the_disk(workdir: Path) -> None:
@@ -60,6 +61,9 @@ def test_one_corpus_is_told_in_full(workdir: Path) -> None:
     assert len(here) == 1 and "resources/12/dev-clean.tar.gz (337.9 MB, sha256" in here[0]
     assert any(line.startswith("to get it: ") for line in inventory.details("mir1k"))
     assert any("NON-COMMERCIAL" in line for line in inventory.details("ravdess"))
+    assert any(line.startswith("about 2.2 h, 16000 Hz") for line in inventory.details("vcc2016"))
+    told = [line for line in inventory.details("cmu_arctic") if "licence taken from: " in line]
+    assert len(told) == 1 and "unverified" in told[0]
     assert any("no checksum is stated" in line for line in inventory.details("vcc2016"))
     with pytest.raises(ConfigError, match="did you mean 'ravdess'"):
         inventory.details("ravdes")

@@ -50,7 +50,12 @@ INFO = CorpusInfo(
     name="cmu_arctic",
     title="CMU ARCTIC",
     hours=13.0,
+    hours_estimated=True,
     licence="free to use and share, the notice kept (Carnegie Mellon University)",
+    licence_source=(
+        "the corpus's report, CMU-LTI-03-177; that the notice is kept, from COPYING in its "
+        "archives as others quote it, unverified"
+    ),
     homepage="http://festvox.org/cmu_arctic",
     rate=16000,
     layout="ARCTIC/cmu_us_<speaker>_arctic/wav/arctic_<a or b><number>.wav",

@@ -20,6 +20,7 @@ INFO = CorpusInfo(
     name="flickr8k",
     title="Flickr 8k Audio Caption Corpus",
     hours=46.0,
+    hours_estimated=True,
     licence="CC BY-SA",
     homepage="https://groups.csail.mit.edu/sls/downloads/flickraudio/",
     rate=16000,

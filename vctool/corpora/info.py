@@ -29,6 +29,10 @@ class CorpusInfo:
     """Sampling rate [Hz]."""
     layout: str
     """The files that `find` looks for, below `--downloads` or a folder in it."""
+    hours_estimated: bool = False
+    """Whether the length is an estimate, since its publisher states none."""
+    licence_source: str = ""
+    """Where the licence was taken from, where that is not simply `homepage`."""
     archives: tuple[Archive, ...] = ()
     """What is fetched whatever the subset; see `vctool.corpora.obtain`."""
     subsets: tuple[Subset, ...] = ()
@@ -39,6 +43,11 @@ class CorpusInfo:
     """Where to ask for it and what for, where it lies behind a form or a person's consent."""
     shares: str | None = None
     """Name of another corpus whose recordings these are, so that they are fetched once."""
+
+    @property
+    def length(self) -> str:
+        """Length of all recordings as text [h], with `about` before an estimate."""
+        return f"about {self.hours:g}" if self.hours_estimated else f"{self.hours:g}"
 
     @property
     def folder(self) -> str:

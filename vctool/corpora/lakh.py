@@ -32,6 +32,7 @@ INFO = CorpusInfo(
     name="lakh",
     title="Lakh MIDI dataset (full)",
     hours=536.0,
+    hours_estimated=True,
     licence="CC BY 4.0 (the collection; the songs are their authors')",
     homepage="https://colinraffel.com/projects/lmd/",
     rate=16000,

@@ -26,6 +26,7 @@ INFO = CorpusInfo(
     name="musdb18",
     title="MUSDB18 or MUSDB18-HQ",
     hours=9.8,
+    hours_estimated=True,
     licence="academic use only; terms differ by song",
     homepage=_HQ,
     rate=44100,

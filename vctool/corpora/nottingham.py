@@ -20,6 +20,7 @@ INFO = CorpusInfo(
     name="nottingham",
     title="Nottingham (MIDI)",
     hours=25.0,
+    hours_estimated=True,
     licence="GPL 3 (the files); the tunes are traditional",
     homepage="https://github.com/jukedeck/nottingham-dataset",
     rate=melodies.RATE,

@@ -145,6 +145,8 @@ def _within(info: CorpusInfo, parts: Sequence[Subset], limit: float) -> list[Sub
 def terms(info: CorpusInfo) -> list[str]:
     """Return the lines that tell a user what a corpus may be used for."""
     lines = [f"{info.title}: {info.licence}", f"  see {info.homepage}"]
+    if info.licence_source:
+        lines.append(f"  licence taken from: {info.licence_source}")
     if info.non_commercial:
         lines.append("  NON-COMMERCIAL: neither it nor models trained on it may be used for profit")
     return lines

@@ -24,6 +24,7 @@ INFO = CorpusInfo(
     name="philharmonia",
     title="Philharmonia Orchestra sound samples",
     hours=7.0,
+    hours_estimated=True,
     licence="CC BY-SA 3.0; must not be sold or offered as samples",
     homepage="https://philharmonia.co.uk/resources/sound-samples/",
     rate=44100,

@@ -21,6 +21,7 @@ INFO = CorpusInfo(
     name="pop909",
     title="POP909",
     hours=60.0,
+    hours_estimated=True,
     licence="MIT (the files); the songs are their authors'",
     homepage="https://github.com/music-x-lab/POP909-Dataset",
     rate=melodies.RATE,

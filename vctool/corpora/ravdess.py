@@ -23,6 +23,7 @@ INFO = CorpusInfo(
     name="ravdess",
     title="RAVDESS (speech and song, sound only)",
     hours=2.9,
+    hours_estimated=True,
     licence="CC BY-NC-SA 4.0, non-commercial",
     homepage=_RECORD,
     rate=48000,

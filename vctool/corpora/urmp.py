@@ -26,6 +26,7 @@ INFO = CorpusInfo(
     name="urmp",
     title="URMP (University of Rochester Multi-Modal Music Performance)",
     hours=4.0,
+    hours_estimated=True,
     licence="CC0 1.0",
     homepage="https://doi.org/10.5061/dryad.ng3r749",
     rate=48000,

@@ -25,6 +25,7 @@ INFO = CorpusInfo(
     name="vcc2016",
     title="VCC2016 (Voice Conversion Challenge 2016)",
     hours=2.2,
+    hours_estimated=True,
     licence="CC BY 4.0",
     homepage="https://doi.org/10.7488/ds/1575",
     rate=16000,

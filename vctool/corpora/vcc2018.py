@@ -22,6 +22,7 @@ INFO = CorpusInfo(
     name="vcc2018",
     title="VCC2018 (Voice Conversion Challenge 2018)",
     hours=1.4,
+    hours_estimated=True,
     licence="CC BY 4.0",
     homepage="https://datashare.ed.ac.uk/handle/10283/3061",
     rate=22050,

@@ -19,6 +19,7 @@ INFO = CorpusInfo(
     name="vctk",
     title="VCTK 0.92 (microphone 1)",
     hours=41.6,
+    hours_estimated=True,
     licence="CC BY 4.0",
     homepage="https://datashare.ed.ac.uk/handle/10283/3443",
     rate=48000,

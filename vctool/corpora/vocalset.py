@@ -20,7 +20,7 @@ from vctool.data.datadir import Utterance
 INFO = CorpusInfo(
     name="vocalset",
     title="VocalSet 1.1",
-    hours=8.8,
+    hours=10.1,  # the publication
     licence="CC BY 4.0",
     homepage="https://zenodo.org/records/1442513",
     rate=44100,

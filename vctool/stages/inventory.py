@@ -16,7 +16,7 @@ def table() -> list[str]:
     rows = [_HEAD]
     for name in corpora.names():
         info = corpora.get(name).INFO
-        rows.append((name, f"{info.hours:g}", _size(_archives(info)), state(name), _licence(info)))
+        rows.append((name, info.length, _size(_archives(info)), state(name), _licence(info)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -32,7 +32,7 @@ def details(name: str) -> list[str]:
     """
     module = corpora.get(name)
     info: CorpusInfo = module.INFO
-    lines = [*terms(info), f"{info.hours:g} h, {info.rate} Hz; here: {state(name)}"]
+    lines = [*terms(info), f"{info.length} h, {info.rate} Hz; here: {state(name)}"]
     lines.append(f"layout: {info.layout}")
     if info.consent is not None:
         lines.append(f"to get it: {info.consent}")
