@@ -13,6 +13,13 @@ from typing import Any
 
 import pytest
 
+from vctool.config import build, read_yaml
+from vctool.engine import checkpoint
+from vctool.features.settings import FeatureConfig
+from vctool.features.stats import SpeakerStats
+from vctool.models.base import Context
+from vctool.models.cyclegan_vc.system import System
+
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 
@@ -49,9 +56,25 @@ def project(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(wav, folder / name)
     shutil.copy(accompaniment, folder / "inst.wav")
+    save_speaker_model(folder / "exp" / "vcc2016_cyclegan_vc_SF1_TM3")
     for name in ("librispeech_mir1k", "longer"):
         shutil.copytree(folder / "exp" / "mini", folder / "exp" / name)
     return trained
+
+
+def save_speaker_model(folder: Path) -> None:
+    """Save an untrained model between two speakers."""
+    tree = read_yaml(ROOT / "conf" / "cyclegan_vc" / "tiny.yaml")
+    config = build(System.Config, tree["model"], "tiny")
+    features = build(FeatureConfig, read_yaml(ROOT / "conf/features/16k_mcep.yaml"), "features")
+    voice = SpeakerStats(
+        log_f0_mean=5.0, log_f0_std=0.2, f0_floor=60, f0_ceil=400, voiced_frames=1000
+    )
+    voices = {"SF1": voice, "TM3": voice}
+    context = Context(
+        features=features, vocoder="world", roles=("SF1", "TM3"), speakers=voices, domains=voices
+    )
+    checkpoint.save(folder / "checkpoints", System(config, context), family="cyclegan_vc", step=1)
 
 
 @pytest.mark.parametrize("command", commands())

@@ -31,7 +31,7 @@ def test_a_known_mixing_of_channels_is_undone_from_other_sentences() -> None:
     source = normalised(sounds(0, 60))
     spoken = sounds(1, 60)
     target = normalised(torch.einsum("de,nef->ndf", turn, normalised(spoken)))
-    weight = alignment.fit(everything(source), everything(target))
+    weight = alignment.fit(everything(source), everything(target), torch.eye(4)[None])
     held = sounds(2, 20)
     wanted = torch.einsum("de,nef->ndf", turn, normalised(held))
     made = alignment.apply(normalised(held), weight)
@@ -42,7 +42,7 @@ def test_a_known_mixing_of_channels_is_undone_from_other_sentences() -> None:
 
 def test_the_same_speaker_is_left_nearly_alone() -> None:
     source, target = normalised(sounds(0, 60)), normalised(sounds(1, 60))
-    weight = alignment.fit(everything(source), everything(target))
+    weight = alignment.fit(everything(source), everything(target), torch.eye(4)[None])
     held = normalised(sounds(2, 20))
     assert (alignment.apply(held, weight) - held).square().mean() < 0.05
 
@@ -52,7 +52,7 @@ def test_deviation_is_restored() -> None:
     rng = torch.Generator().manual_seed(3)
     source = torch.randn(20, 4, 100, generator=rng)  # frames that nothing predicts
     target = torch.randn(20, 4, 100, generator=rng)
-    weight = alignment.fit(everything(source), everything(target))
+    weight = alignment.fit(everything(source), everything(target), torch.eye(4)[None])
     made = alignment.apply(source, weight)
     torch.testing.assert_close(made.std(dim=(0, 2)), source.std(dim=(0, 2)), rtol=0.03, atol=0.0)
 

@@ -3,7 +3,8 @@
 INCA (Erro, Moreno and Bonafonte, 2010): pair every frame of either speaker with the nearest frame
 of the other, fit a map to the pairs, convert by it, and pair again. Frames are compared together
 with their neighbours in time, and the map reads them too, so that it is a filter. Least squares
-shrinks what it cannot predict; every channel's deviation is therefore restored.
+shrinks what it cannot predict; every channel's deviation is therefore restored. It begins from a
+warped frequency axis, since vocal tracts differ in length first of all (Eide and Gish, 1996).
 """
 
 from typing import NamedTuple
@@ -20,8 +21,10 @@ MOST_FRAMES = 8192
 """Frames of either speaker that are aligned, evenly spaced; more change little."""
 ITERATIONS = 16
 """Rounds of pairing and fitting; the distance falls by under 1 % a round after these."""
+TRIAL_FRAMES, TRIAL_ITERATIONS = 2048, 5
+"""The same while beginnings are tried."""
 RIDGE = 0.3
-"""Penalty on the map's distance from the identity, over the mean power of a tap."""
+"""Penalty on the map's distance from its beginning, over the mean power of a tap."""
 ROWS = 2048
 """Frames compared at once."""
 
@@ -51,6 +54,10 @@ class Frames(NamedTuple):
         """Gather the taps of every place from (N, D, F): (P, D, TAPS)."""
         return taps(x, self.places)
 
+    def thinned(self, most: int) -> "Frames":
+        """Keep evenly spaced places, `most` at the most."""
+        return self._replace(places=self.places[:: -(-len(self.places) // most)])
+
 
 def taps(x: Tensor, places: Tensor) -> Tensor:
     """Gather frames and their neighbours from (N, D, F) at (P, 2) segments and frames.
@@ -70,27 +77,47 @@ def choose(segments: Tensor, active: Tensor) -> Frames:
         segments: (N, D, F).
         active: (N, F) bool, false where there is silence.
     """
-    places = active.nonzero()
-    return Frames(segments, places[:: -(-len(places) // MOST_FRAMES)])
+    return Frames(segments, active.nonzero()).thinned(MOST_FRAMES)
 
 
 @torch.no_grad()
-def fit(source: Frames, target: Frames) -> Tensor:
+def fit(source: Frames, target: Frames, starts: Tensor) -> Tensor:
     """Fit the filter that turns one speaker's segments into the other's, of other sentences.
+
+    Frames that are paired wrongly at first stay so: a woman's vowels lie nearer to a man's other
+    vowels than to his same ones. Several beginnings are therefore tried, the frequency axis warped
+    by more or less, and the one is kept that brings the speakers nearest to each other.
+
+    Args:
+        source: the frames to convert.
+        target: the frames to resemble.
+        starts: (W, D, D) linear maps of a frame to begin from.
 
     Returns:
         (D, D, TAPS) float32.
     """
-    start = identity(source.segments.shape[1]).to(source.segments.device)
+    few_source, few_target = source.thinned(TRIAL_FRAMES), target.thinned(TRIAL_FRAMES)
+    tried = [_refine(few_source, few_target, start, TRIAL_ITERATIONS)[1] for start in starts]
+    best = starts[int(torch.tensor(tried).argmin())]
+    return _refine(source, target, best, ITERATIONS)[0]
+
+
+def _refine(source: Frames, target: Frames, start: Tensor, iterations: int) -> tuple[Tensor, float]:
+    """Pair and fit in turn; return the filter and how far apart it leaves the speakers."""
+    anchor = identity(len(start)).to(start.device)
+    anchor[:, :, TAPS // 2] = start
     seen, wanted = source.at(source.segments), target.at(target.segments)
-    weight = start
-    for _ in range(ITERATIONS):
+    weight = anchor
+    for left in reversed(range(iterations + 1)):
         moved = source.at(apply(source.segments, weight * _gain(seen, weight)))
         here, there = nearest(moved, wanted), nearest(wanted, moved)
+        if not left:
+            break
         x = torch.cat([seen, seen[there]])
         y = torch.cat([wanted[here], wanted])[..., TAPS // 2]
-        weight = start + _ridge(x, y - x[..., TAPS // 2])
-    return weight * _gain(seen, weight)
+        weight = anchor + _ridge(x, y - x[..., TAPS // 2] @ start.T)
+    apart = (moved - wanted[here]).square().mean() + (wanted - moved[there]).square().mean()
+    return weight * _gain(seen, weight), float(apart)
 
 
 def _gain(seen: Tensor, weight: Tensor) -> Tensor:

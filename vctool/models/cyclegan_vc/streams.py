@@ -5,12 +5,15 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
-from vctool.features import world
+from vctool.features import mcep, world
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
 
 LOUD_PERCENTILE = 95.0
 """The level of an utterance is this percentile of its frames' levels."""
+LARGEST_WARP, WARPS = 0.2, 11
+"""Strongest all-pass constant of `warp_matrices`, and steps from there to its opposite; vocal
+tracts that differ by 20 % in length are at 0.1."""
 ACTIVE_DB = 40.0
 """Frames further than this below the level of their utterance are silence [dB]."""
 
@@ -57,3 +60,28 @@ def move_f0(f0: np.ndarray, source: SpeakerStats, target: SpeakerStats) -> np.nd
     scale = target.log_f0_std / source.log_f0_std
     moved = np.exp((log_f0 - source.log_f0_mean) * scale + target.log_f0_mean)
     return np.where(voiced, moved, 0.0).astype(np.float32)
+
+
+def warp_matrices(voice: Literal["mcep", "mel"], size: int) -> np.ndarray:
+    """Return linear maps that warp the frequency axis by an all-pass, for all of its constants.
+
+    Args:
+        voice: what is warped; both stand on a mel-like axis.
+        size: D, channels.
+
+    Returns:
+        (WARPS, D, D) float32; a positive constant raises what lies low. The middle one is the
+        identity.
+    """
+    axis = np.linspace(0.0, np.pi, 8 * size + 1)
+    centres = (np.arange(size) + 0.5) * np.pi / size
+    maps = []
+    for alpha in np.linspace(-LARGEST_WARP, LARGEST_WARP, WARPS):
+        if voice == "mcep":
+            series = np.cos(np.arange(size)[:, None] * mcep.warp(axis, alpha))  # c_m read elsewhere
+            maps.append(mcep.encode(np.exp(2.0 * series), size - 1, 0.0).T)
+        else:
+            place = mcep.warp(centres, alpha) * size / np.pi - 0.5
+            at = np.clip(place, 0.0, size - 1.0)
+            maps.append(np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(size))))
+    return np.stack(maps).astype(np.float32)

@@ -37,6 +37,7 @@ class System(base.System):
 
     Config = CycleGanVcConfig
     config: CycleGanVcConfig
+    source_mean: Tensor
 
     def __init__(self, config: CycleGanVcConfig, context: Context) -> None:
         super().__init__(config, context)
@@ -127,8 +128,13 @@ class System(base.System):
                 drawn = torch.linspace(0, len(bank) - 1, self.config.neighbours).long()
                 getattr(self, f"{side}_bank").copy_(bank[drawn])
         if self.config.start == "alignment":
+            size = len(self.source_mean)
+            warps = torch.from_numpy(streams.warp_matrices(self.config.voice, size))
             for side, other in ((TARGET, SOURCE), (SOURCE, TARGET)):
-                self._generator(side).linear.copy_(alignment.fit(frames[other], frames[side]))
+                std = self._statistics(other)[1]
+                starts = warps.to(std.device) * std.T / std  # of normalised channels
+                fitted = alignment.fit(frames[other], frames[side], starts)
+                self._generator(side).linear.copy_(fitted)
 
     def objectives(self, batch: Mapping[str, Clips], step: int) -> Iterator[tuple[str, Terms]]:
         """Step the discriminators on real segments and fakes, then the generators through them."""
