@@ -253,6 +253,29 @@ def test_hidden_frames_are_drawn_by_each_segments_own_key() -> None:
     assert torch.equal(made._mask(single)[0], mask[2])
 
 
+@pytest.mark.parametrize("voice", ["mcep", "mel"])
+def test_warping_the_frequency_axis_moves_a_peak(voice: Any) -> None:
+    size = 25 if voice == "mcep" else 40
+    maps = streams.warp_matrices(voice, size)
+    assert len(maps) == streams.WARPS
+    np.testing.assert_allclose(maps[streams.WARPS // 2], np.eye(size), atol=1e-5)
+    axis = np.linspace(0, np.pi, size * 4)
+    series = np.cos(np.arange(size)[:, None] * axis)
+    centres = (np.arange(size) + 0.5) * np.pi / size
+    peak = np.exp(-0.5 * ((axis - 1.0) / 0.3) ** 2)
+
+    def place(matrix: np.ndarray) -> float:
+        if voice == "mcep":
+            moved = (matrix @ np.linalg.lstsq(series.T, peak, rcond=None)[0]) @ series
+            return float(axis[np.argmax(moved)])
+        return float(centres[np.argmax(matrix @ np.interp(centres, axis, peak))])
+
+    # what is read at v(w) = 1 stands at w: v raises every place for a positive constant
+    assert place(maps[-1]) < 0.8
+    assert place(maps[streams.WARPS // 2]) == pytest.approx(1.0, abs=0.1)
+    assert place(maps[0]) > 1.2
+
+
 def test_the_neighbour_loss_draws_spoken_fakes_to_the_nearest_frame() -> None:
     made, _data = system(neighbours=64, identity_steps=0)
     wanted = made.target_bank[5]  # (D, TAPS)

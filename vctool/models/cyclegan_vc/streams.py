@@ -70,8 +70,8 @@ def warp_matrices(voice: Literal["mcep", "mel"], size: int) -> np.ndarray:
         size: D, channels.
 
     Returns:
-        (WARPS, D, D) float32; a positive constant raises what lies low. The middle one is the
-        identity.
+        (WARPS, D, D) float32; negative constants raise what lies low, as in a shorter vocal tract,
+        and positive ones lower it. The middle one is the identity.
     """
     axis = np.linspace(0.0, np.pi, 8 * size + 1)
     centres = (np.arange(size) + 0.5) * np.pi / size
