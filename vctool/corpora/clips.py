@@ -172,6 +172,12 @@ def read_text(file: Path) -> str:
     return file.read_text("utf-8-sig", errors="replace")
 
 
+def first_found(source: Path, folders: Iterable[str], pattern: str) -> list[Path]:
+    """List the files of the first folder below `source` that has any of a pattern, sorted."""
+    found = (sorted((source / folder).glob(pattern)) for folder in folders)
+    return next(filter(None, found), [])
+
+
 def absent(source: Path, info: CorpusInfo) -> NoReturn:
     """Tell that a folder does not hold a corpus.
 

@@ -7,7 +7,7 @@ A file holds a melody and, but for a few, its chords. FluidSynth plays them; see
 from pathlib import Path
 
 from vctool.corpora.archive import Archive
-from vctool.corpora.clips import absent
+from vctool.corpora.clips import absent, first_found
 from vctool.corpora.info import CorpusInfo, locate
 from vctool.corpora.midi import melodies
 from vctool.corpora.midi.score import Track
@@ -53,8 +53,7 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
     Raises:
         DataError: there are no tunes, or FluidSynth or its sound font is not installed.
     """
-    folders = (source / folder for folder in FOLDERS)
-    files = next((found for folder in folders if (found := sorted(folder.glob("*.mid")))), [])
+    files = first_found(source, FOLDERS, "*.mid")
     if not files:
         absent(source, INFO)
     named = {word(file.stem): file for file in files}

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from vctool.corpora.archive import Archive
-from vctool.corpora.clips import absent, clip, into_splits, measured
+from vctool.corpora.clips import absent, clip, first_found, into_splits, measured
 from vctool.corpora.info import CorpusInfo, locate
 from vctool.corpora.report import Report, finish
 from vctool.corpora.splits import by_sentence
@@ -64,8 +64,7 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
     Raises:
         DataError: there is no usable note, or too few pitches for three splits.
     """
-    folders = (source / folder for folder in FOLDERS)
-    files = next((found for folder in folders if (found := sorted(folder.glob(_NOTES)))), [])
+    files = first_found(source, FOLDERS, _NOTES)
     named = {file: match for file in files if (match := _NAME.fullmatch(file.stem))}
     if not named:
         absent(source, INFO)

@@ -8,7 +8,7 @@ accompaniment; see `vctool.corpora.midi.melodies` for who plays what.
 from pathlib import Path
 
 from vctool.corpora.archive import Archive
-from vctool.corpora.clips import absent
+from vctool.corpora.clips import absent, first_found
 from vctool.corpora.info import CorpusInfo, locate
 from vctool.corpora.midi import melodies
 from vctool.corpora.midi.score import Track
@@ -56,8 +56,7 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
     Raises:
         DataError: there are no songs, or FluidSynth or its sound font is not installed.
     """
-    folders = (source / folder for folder in FOLDERS)
-    files = next((found for folder in folders if (found := sorted(folder.glob(_SONGS)))), [])
+    files = first_found(source, FOLDERS, _SONGS)
     if not files:
         absent(source, INFO)
     named = {file.stem: file for file in files}

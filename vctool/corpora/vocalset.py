@@ -11,7 +11,15 @@ from pathlib import Path
 
 from vctool.corpora import splits
 from vctool.corpora.archive import Archive
-from vctool.corpora.clips import absent, by_speaker, clip, into_splits, measured, read_text
+from vctool.corpora.clips import (
+    absent,
+    by_speaker,
+    clip,
+    first_found,
+    into_splits,
+    measured,
+    read_text,
+)
 from vctool.corpora.info import CorpusInfo, locate
 from vctool.corpora.report import Report, finish
 from vctool.corpora.survey import word
@@ -60,9 +68,7 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
     Raises:
         DataError: there is no usable recording, or too few for three splits.
     """
-    files: list[Path] = []
-    for folder in FOLDERS:
-        files = files or sorted((source / folder).glob("*male*/*/*/[!.]*.wav"))
+    files = first_found(source, FOLDERS, "*male*/*/*/[!.]*.wav")
     if not files:
         absent(source, INFO)
     clips = []
