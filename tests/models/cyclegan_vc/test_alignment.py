@@ -20,7 +20,7 @@ def normalised(x: torch.Tensor) -> torch.Tensor:
 
 
 def everything(x: torch.Tensor) -> alignment.Frames:
-    return alignment.choose(x, torch.ones(x.shape[0], x.shape[2], dtype=torch.bool))
+    return alignment.choose(x, torch.ones(x.shape[0], x.shape[2], dtype=torch.bool), 1024)
 
 
 def test_a_known_mixing_of_channels_is_undone_from_other_sentences() -> None:
@@ -81,7 +81,7 @@ def test_silence_is_not_aligned() -> None:
     x = sounds(0, 5)
     active = torch.zeros(5, 120, dtype=torch.bool)
     active[2, 40:80] = True
-    frames = alignment.choose(x, active)
+    frames = alignment.choose(x, active, 1024)
     assert set(frames.places[:, 0].tolist()) == {2}
     assert frames.places[:, 1].min() == 40
     assert frames.places[:, 1].max() == 79

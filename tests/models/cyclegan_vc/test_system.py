@@ -25,7 +25,12 @@ FEATURES = FeatureConfig(
     rate=16000, hop_length=80, n_fft=1024, n_mels=40, envelope_dim=13, envelope_coding="mcep"
 )
 ROLES = ("anna", "ben")
-SMALL = {"generator_width": 4, "residual_blocks": 1, "discriminator_width": 4}
+SMALL = {
+    "generator_width": 4,
+    "residual_blocks": 1,
+    "discriminator_width": 4,
+    "aligned_frames": 256,
+}
 SHORT, LONG = 40, 400
 """Frames of the shortest and the longest utterance; a segment has 128."""
 

@@ -17,16 +17,15 @@ TAPS = 5
 """Frames that the filter reads: the middle one and two on either side."""
 SPACING = 4
 """Frames between taps."""
-MOST_FRAMES = 8192
-"""Frames of either speaker that are aligned, evenly spaced; more change little."""
 ITERATIONS = 16
 """Rounds of pairing and fitting; the distance falls by under 1 % a round after these."""
 TRIAL_FRAMES, TRIAL_ITERATIONS = 2048, 5
 """The same while beginnings are tried."""
 RIDGE = 0.3
 """Penalty on the map's distance from its beginning, over the mean power of a tap."""
-ROWS = 2048
-"""Frames compared at once."""
+ROWS = 512
+"""Frames compared at once: larger tables go back to the system each time, which takes longer than
+filling them."""
 
 
 def apply(x: Tensor, weight: Tensor) -> Tensor:
@@ -48,7 +47,7 @@ class Frames(NamedTuple):
     segments: Tensor
     """(N, D, F), normalised to mean 0 and deviation 1."""
     places: Tensor
-    """(P, 2) segment and frame, at most `MOST_FRAMES` of them."""
+    """(P, 2) segment and frame."""
 
     def at(self, x: Tensor) -> Tensor:
         """Gather the taps of every place from (N, D, F): (P, D, TAPS)."""
@@ -70,14 +69,15 @@ def taps(x: Tensor, places: Tensor) -> Tensor:
     return x[places[:, :1], :, frames].transpose(1, 2)
 
 
-def choose(segments: Tensor, active: Tensor) -> Frames:
+def choose(segments: Tensor, active: Tensor, most: int) -> Frames:
     """Choose evenly spaced frames out of those that are worth aligning.
 
     Args:
         segments: (N, D, F).
         active: (N, F) bool, false where there is silence.
+        most: how many at the most.
     """
-    return Frames(segments, active.nonzero()).thinned(MOST_FRAMES)
+    return Frames(segments, active.nonzero()).thinned(most)
 
 
 @torch.no_grad()

@@ -30,6 +30,8 @@ class CycleGanVcConfig(Config):
     """What the generator begins as: `random`, as published; `identity`: it adds to its input, so
     it begins as the mean-variance transform; `alignment`: it adds to a linear map that is fitted
     before training by pairing nearest frames of the two speakers (`alignment`)."""
+    aligned_frames: int = Field(8192, ge=64)
+    """Frames of each speaker that `alignment` pairs, evenly spaced; more change little."""
     two_step: bool = False
     """Judge the cycle's reconstruction too, by discriminators of its own (CycleGAN-VC2)."""
     identity_steps: int | None = Field(10000, ge=0)

@@ -122,7 +122,8 @@ class System(base.System):
             mean, std = self._statistics(side)
             mean.copy_(spoken.mean(dim=0)[:, None])
             std.copy_(spoken.std(dim=0)[:, None].clamp_min(1e-3))
-            frames[side] = alignment.choose(self._normalise(values, side), active)
+            normal = self._normalise(values, side)
+            frames[side] = alignment.choose(normal, active, self.config.aligned_frames)
             if self.config.neighbours:
                 bank = frames[side].at(frames[side].segments)
                 drawn = torch.linspace(0, len(bank) - 1, self.config.neighbours).long()
