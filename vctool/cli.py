@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="vctool",
-    help="Unpaired voice conversion: speech and an accompaniment in, singing out.",
+    help="Unpaired conversion of voices: speech to singing, one speaker to another.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
