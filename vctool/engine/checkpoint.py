@@ -19,24 +19,32 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from vctool.checkpoints import FORMAT, MODEL, STATE, State, find, read_state, read_tensors
 from vctool.config import build
 from vctool.engine import manifest
-from vctool.engine.manifest import STATE, find
 from vctool.errors import CheckpointError, ConfigError
 from vctool.models import base
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
-"""Version of the layout; a checkpoint of a later one is refused."""
+__all__ = [
+    "MODEL",
+    "OPTIMIZER",
+    "State",
+    "changed_fields",
+    "describe",
+    "load",
+    "load_weights",
+    "read_state",
+    "read_tensors",
+    "save",
+]
 
-MODEL, OPTIMIZER = "model.safetensors", "optimizer.safetensors"
-
-State = dict[str, Any]
-"""What `state.json` holds: format, family, config, context, step, recipe, train, score, ..."""
+OPTIMIZER = "optimizer.safetensors"
+"""The file of the optimizers' moments."""
 
 
 def describe(
@@ -151,42 +159,6 @@ def load(path: Path, device: str | torch.device = "cpu") -> tuple[base.System, S
     return system.to(device).eval(), state
 
 
-def read_state(folder: Path) -> State:
-    """Read and check `state.json`.
-
-    Raises:
-        CheckpointError: missing, not JSON, lacking fields, of a later layout, or beside files
-            whose sizes are not those written.
-    """
-    path = folder / STATE
-    try:
-        state = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"{folder}: half written (no {STATE}); delete it, the one before is used"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path}: not readable ({error}); delete this checkpoint, the one before is used"
-        ) from None
-    needed = {"format", "family", "config", "context", "step", "recipe", "train", "files"}
-    if not isinstance(state, dict) or not needed <= state.keys():
-        lacking = ", ".join(sorted(needed - set(state))) if isinstance(state, dict) else "a mapping"
-        raise CheckpointError(f"{path}: lacks {lacking}; it was not written by vctool")
-    if state["format"] > FORMAT:
-        raise CheckpointError(
-            f"{path}: format {state['format']}, this version reads up to {FORMAT}; update vctool"
-        )
-    for name, size in state["files"].items():
-        actual = (folder / name).stat().st_size if (folder / name).is_file() else None
-        if actual != size:
-            raise CheckpointError(
-                f"{folder / name}: {actual or 0} bytes of {size}, half written or half copied; "
-                "delete this checkpoint or copy it again"
-            )
-    return state
-
-
 def load_weights(folder: Path, system: nn.Module) -> None:
     """Copy a checkpoint's weights and buffers into a system, strictly.
 
@@ -209,18 +181,6 @@ def load_weights(folder: Path, system: nn.Module) -> None:
             "it is of another family or version: train again with --fresh"
         )
     system.load_state_dict(stored)
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read one safetensors file onto the CPU.
-
-    Raises:
-        CheckpointError: the file is missing or is not complete.
-    """
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: not readable ({error}); delete this checkpoint") from None
 
 
 def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
