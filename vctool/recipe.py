@@ -6,9 +6,9 @@ folder that the command runs in.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 from pydantic import ConfigDict, Field
@@ -18,12 +18,26 @@ from vctool.engine.settings import TrainConfig
 from vctool.errors import ConfigError
 from vctool.features.settings import FeatureConfig
 
+if TYPE_CHECKING:
+    from vctool.data.utterance import Utterance
+
 PLAIN_NAME = r"[\w.+-]+"
 """What an experiment may be called, as a regular expression: a folder is named after it."""
 
 
+VOICES = "voices"
+"""The one role of a recipe that names a corpus and nobody in it: all who are there."""
+
+
 class CorpusConfig(Config):
-    """Which corpus plays which role; a family names the roles it needs."""
+    """Which corpus plays which role, in one of five forms; a family says how many it takes.
+
+    {speech: librispeech, singing: mir1k}           two domains, of any corpora
+    {name: vcc2016, source: SF1, target: TM3}       two speakers of one corpus
+    {name: vcc2016, speakers: [SF1, SM1, TF2]}      as many as are named, two or more
+    {name: philharmonia, domains: [flute, violin]}  domains of one corpus, such as instruments
+    {name: vcc2016}                                 everyone in it, in the one role `voices`
+    """
 
     # `--set corpus.source=19` names a speaker of LibriSpeech, and YAML reads a number there
     model_config = ConfigDict(coerce_numbers_to_str=True)
@@ -33,17 +47,40 @@ class CorpusConfig(Config):
     singing: str | None = None
     """Corpus of the singing domain."""
     name: str | None = None
-    """Corpus of all speakers, where the roles are speakers."""
+    """The one corpus of all roles."""
     source: str | None = None
     """Source speaker."""
     target: str | None = None
     """Target speaker."""
+    speakers: tuple[str, ...] | None = None
+    """Speakers who are all converted into one another; the last is the target by default."""
+    domains: tuple[str, ...] | None = None
+    """The same for domains of the corpus, such as instruments."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """The corpora to download and prepare, each once."""
         named = (self.speech, self.singing, self.name)
         return tuple(dict.fromkeys(name for name in named if name is not None))
+
+    @property
+    def by(self) -> Literal["speaker", "domain", "corpus"]:
+        """What of an utterance tells its role; `corpus`: all play the same one."""
+        if self.name is None or self.domains is not None:
+            return "domain"
+        return "corpus" if self.source is None and self.speakers is None else "speaker"
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The roles that one corpus plays: its speakers or domains, or `voices`."""
+        if self.source is not None and self.target is not None:
+            return self.source, self.target
+        return self.speakers or self.domains or (VOICES,)
+
+    @property
+    def joined(self) -> str:
+        """The roles as a part of a name: `{corpus.joined}` becomes `SF1_SM1_TF2`."""
+        return "_".join(self.members)
 
 
 class ConvertConfig(Config):
@@ -63,7 +100,8 @@ class EvaluateConfig(Config):
     """How stage 6 scores."""
 
     max_utterances: int = Field(60, ge=2)
-    """Held-out source utterances that are converted and scored, drawn with the recipe's seed."""
+    """Held-out source utterances that are converted and scored, drawn with the recipe's seed; of
+    every direction, where there are many."""
     bootstrap: int = Field(1000, ge=100)
     """Bootstrap resamples of every interval."""
     split: str = "test"
@@ -105,12 +143,18 @@ class Recipe(Config):
 
     @property
     def roles(self) -> dict[str, str]:
-        """The corpus of every role: domains, or speakers of one corpus."""
+        """The corpus of every role, in the recipe's order: the last is the target by default."""
         if self.corpus.name is not None:
-            speakers = (self.corpus.source, self.corpus.target)
-            return {speaker: self.corpus.name for speaker in speakers if speaker is not None}
+            return dict.fromkeys(self.corpus.members, self.corpus.name)
         domains = {"speech": self.corpus.speech, "singing": self.corpus.singing}
         return {role: corpus for role, corpus in domains.items() if corpus is not None}
+
+    def plays(self, role: str) -> "Callable[[Utterance], bool]":
+        """Return what tells whether an utterance of a role's corpus plays that role."""
+        by = self.corpus.by
+        return lambda one: (
+            by == "corpus" or (one.speaker if by == "speaker" else one.domain) == role
+        )
 
 
 def recipes() -> list[str]:
@@ -150,25 +194,46 @@ def resolve(tree: Tree, where: str) -> Recipe:
 
 
 def _check_roles(corpus: CorpusConfig, where: str) -> None:
-    """See that roles are either two speakers of one corpus, or domains."""
-    speakers = corpus.source, corpus.target
+    """See that the corpus is in one of the forms that it can have."""
+    pair = corpus.source, corpus.target
+    lists = {"speakers": corpus.speakers, "domains": corpus.domains}
+    named = {field: names for field, names in lists.items() if names is not None}
     if corpus.name is None:
-        if speakers != (None, None):
-            who = " and ".join(speaker for speaker in speakers if speaker is not None)
+        found = [*(one for one in pair if one is not None), *(n for g in named.values() for n in g)]
+        if found:
+            who = "domains" if list(named) == ["domains"] else "speakers"
             raise ConfigError(
-                f"{where}: corpus names the speakers {who} but not their corpus; set corpus.name, "
-                "or take a recipe between speakers, such as vcc2016_cyclegan_vc"
+                f"{where}: corpus names the {who} {' and '.join(found)} but not their corpus; set "
+                "corpus.name, or take a recipe between speakers, such as vcc2016_cyclegan_vc"
             )
         return
     if corpus.speech is not None or corpus.singing is not None:
         raise ConfigError(
             f"{where}: corpus has name '{corpus.name}' beside speech or singing; roles are either "
-            "the speakers of one corpus or two domains"
+            "those of one corpus or two domains"
         )
-    if (speakers[0] is None) != (speakers[1] is None):
+    if (pair[0] is None) != (pair[1] is None):
         raise ConfigError(f"{where}: corpus.source and corpus.target go together; set both")
-    if speakers[0] is not None and speakers[0] == speakers[1]:
-        raise ConfigError(f"{where}: corpus.source and corpus.target are both '{speakers[0]}'")
+    forms = [*named, *(["source and target"] if pair[0] is not None else [])]
+    if len(forms) > 1:
+        raise ConfigError(
+            f"{where}: corpus has {' beside '.join(forms)}; name the roles in one way, and set "
+            "the other to null"
+        )
+    if pair[0] is not None and pair[0] == pair[1]:
+        raise ConfigError(f"{where}: corpus.source and corpus.target are both '{pair[0]}'")
+    for field, names in named.items():
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ConfigError(f"{where}: corpus.{field} names '{twice}' twice")
+        odd = next((name for name in names if not re.fullmatch(PLAIN_NAME, name)), None)
+        if odd is not None:  # folders are named after roles
+            raise ConfigError(f"{where}: corpus.{field} names '{odd}', which is no name")
+        if len(names) < 2:
+            raise ConfigError(
+                f"{where}: corpus.{field} = {list(names)}: name at least two, or leave it out to "
+                "take everyone in one role"
+            )
 
 
 def show(recipe: Recipe, field: str | None = None) -> str:

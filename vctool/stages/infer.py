@@ -95,12 +95,8 @@ def role_utterances(recipe: Recipe, role: str) -> DataDir:
     corpus, split = recipe.roles[role], recipe.evaluate.split
     data = DataDir.read(recipe.data(corpus, split))
     stores = _stores(recipe, role)
-    held = data.subset(
-        lambda one: (
-            (one.speaker if recipe.corpus.name is not None else one.domain) == role
-            and all(one.id in store for store in stores.values())
-        )
-    )
+    plays = recipe.plays(role)
+    held = data.subset(lambda one: plays(one) and all(one.id in store for store in stores.values()))
     if not len(held):
         raise DataError(f"{data.path}: no utterance of role '{role}' with features; run stage 2")
     return held

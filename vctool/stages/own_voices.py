@@ -17,7 +17,7 @@ from vctool.data.atomic import write_text
 from vctool.errors import ConfigError, DataError
 from vctool.recipe import load, recipes
 from vctool.stages.download import MEASURED, SEED, write_stamp
-from vctool.stages.speakers import require_speakers
+from vctool.stages.speakers import require
 
 OWN_NAME = re.compile(r"\w[\w-]*")
 """What a user's corpus may be called; folders, a recipe and an experiment are named after it."""
@@ -93,7 +93,7 @@ def prepare_own(
             nj=nj,
         )
     if between_speakers:
-        require_speakers(name, pair)
+        require(name, pair)
     write_stamp(folder, wavs, str(report))
     experiment = f"{name}_{{corpus.source}}_{{corpus.target}}" if between_speakers else name
     text = yaml.safe_dump(

@@ -116,7 +116,7 @@ def kinds(recipe: Recipe) -> tuple[str, ...]:
 
 
 def _download_inputs(recipe: Recipe) -> Inputs:
-    return flatten(recipe.corpus.model_dump(exclude_none=True), "corpus")
+    return flatten(recipe.corpus.model_dump(mode="json", exclude_none=True), "corpus")
 
 
 def _download_outputs(recipe: Recipe) -> list[Path]:

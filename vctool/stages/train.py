@@ -1,7 +1,7 @@
 """Stage 3: train a recipe's system, or go on from its last checkpoint."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -9,7 +9,6 @@ import torch
 from vctool import vocoders
 from vctool.config import build
 from vctool.data.feature_set import ACCOMPANIMENT, FeatureSet
-from vctool.data.utterance import Utterance
 from vctool.engine.distributed import Processes, processes
 from vctool.engine.loop import Trainer
 from vctool.errors import DataError
@@ -104,7 +103,7 @@ def open_sets(recipe: Recipe, kinds: tuple[str, ...], split: str) -> dict[str, F
     sets = {}
     for role, corpus in recipe.roles.items():
         whole = open_set(recipe, corpus, split, kinds)
-        sets[role] = whole.subset(_belongs(recipe, role))
+        sets[role] = whole.subset(recipe.plays(role))
         if not len(sets[role]):
             raise DataError(
                 f"{whole.path}: no utterance of role '{role}' with features; see utt2domain and "
@@ -137,13 +136,3 @@ def context(recipe: Recipe, sets: Mapping[str, FeatureSet]) -> Context:
         speakers={name: pool(found) for name, found in sorted(speakers.items())},
         domains=domains,
     )
-
-
-def _belongs(recipe: Recipe, role: str) -> Callable[[Utterance], bool]:
-    """Return what decides whether an utterance plays a role: its speaker, or its domain."""
-    by_speaker = recipe.corpus.name is not None
-
-    def keep(utterance: Utterance) -> bool:
-        return (utterance.speaker if by_speaker else utterance.domain) == role
-
-    return keep

@@ -35,8 +35,7 @@ def held_out(data: DataDir, role: str, recipe: Recipe, converted: int) -> DataDi
     Raises:
         DataError: they, or what was converted, are too few to score.
     """
-    by_speaker = recipe.corpus.name is not None
-    found = data.subset(lambda one: (one.speaker if by_speaker else one.domain) == role)
+    found = data.subset(recipe.plays(role))
     if len(found) < 2 or converted < 2:
         raise DataError(
             f"{data.path}: {len(found)} recordings of '{role}' and {converted} converted "

@@ -97,8 +97,8 @@ def select(recipe: Recipe) -> HeldOut:
         [data[name] for name, _ in rows],
         targets,
         _draw(spoken, most, rng) if targets is None else targets,
-        _draw(train.subset(lambda one: one.speaker == first), MOST_TRAINING, rng),
-        _draw(train.subset(lambda one: one.speaker == last), MOST_TRAINING, rng),
+        _draw(train.subset(recipe.plays(first)), MOST_TRAINING, rng),
+        _draw(train.subset(recipe.plays(last)), MOST_TRAINING, rng),
     )
 
 
