@@ -113,6 +113,16 @@ def test_dumps_hold_what_the_features_compute(corpus: Path) -> None:
             np.testing.assert_array_equal(opened.load(one.id, "accomp_chroma"), expected)
 
 
+def test_pitch_is_the_f0_of_world_for_a_fraction_of_its_time(corpus: Path) -> None:
+    it = recipe()
+    compute(it, kinds=("world", "pitch"))
+    opened = features.open_set(it, "tiny", "train", ("world", "pitch"))
+    for name in opened.ids:
+        f0 = opened.load(name, "pitch")
+        np.testing.assert_array_equal(f0, opened.load(name, "world")[:, :1])
+    compute(it, kinds=("pitch",))  # statistics rest on it where there is no world
+
+
 def test_ranges_and_statistics_are_of_a_speaker_in_a_domain(corpus: Path) -> None:
     it = recipe()
     compute(it)

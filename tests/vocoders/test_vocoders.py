@@ -101,6 +101,22 @@ def test_griffin_lim_recovers_a_sound_from_its_magnitude() -> None:
     assert distance(slow, magnitude) > distances[2]
 
 
+def test_griffin_lim_takes_a_window_shorter_than_its_fft() -> None:
+    time = np.arange(12000) / CONFIG.rate
+    wave = (0.1 * np.sin(2 * np.pi * 400 * (time + time**2))).astype(np.float32)
+    window = torch.hann_window(600)
+    sound = torch.from_numpy(wave)
+
+    def stft(sound: torch.Tensor) -> torch.Tensor:
+        return torch.stft(
+            sound, 1024, 150, 600, window, pad_mode="constant", return_complex=True
+        ).abs()
+
+    magnitude = stft(sound)
+    rebuilt = griffin_lim(magnitude, 150, 12000, 64, win_length=600)
+    assert torch.linalg.norm(stft(rebuilt) - magnitude) / torch.linalg.norm(magnitude) < 0.08
+
+
 def test_griffin_lim_is_seeded_and_leaves_the_global_generator_alone() -> None:
     magnitude = magnitude_of(tone(6000))
     state = torch.get_rng_state()

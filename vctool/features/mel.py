@@ -60,7 +60,7 @@ def mel_filterbank(config: FeatureConfig) -> Tensor:
 @lru_cache(maxsize=8)
 def _cached(config: FeatureConfig, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return the filterbank and the Hann window of a setting on a device."""
-    window = torch.hann_window(config.n_fft, periodic=True, device=device)
+    window = torch.hann_window(config.window, periodic=True, device=device)
     return mel_filterbank(config).to(device), window
 
 
@@ -73,7 +73,8 @@ def mel_power(wave: Tensor, config: FeatureConfig) -> Tensor:
 
     Returns:
         (..., n_mels, F) with F = 1 + T // hop_length; frame k is centred on sample
-        k * hop_length, with zeros beyond both ends.
+        k * hop_length, with zeros beyond both ends. With `mel_power` 1, the square of the mel sum
+        of magnitudes.
     """
     filters, window = _cached(config, wave.device)
     flat = wave.reshape(-1, wave.shape[-1])
@@ -81,13 +82,18 @@ def mel_power(wave: Tensor, config: FeatureConfig) -> Tensor:
         flat,
         config.n_fft,
         config.hop_length,
+        config.window,
         window=window,
         center=True,
         pad_mode="constant",
         return_complex=True,
     )
     power = spectrum.real.square() + spectrum.imag.square()
-    mel = filters @ power
+    if config.mel_power == 1:
+        # the slope of a root is endless at silence
+        mel = (filters @ power.clamp(min=AMIN * AMIN).sqrt()).square()
+    else:
+        mel = filters @ power
     return mel.reshape(*wave.shape[:-1], *mel.shape[-2:])
 
 
@@ -108,7 +114,7 @@ def log_mel(wave: np.ndarray | Tensor, config: FeatureConfig) -> np.ndarray:
     """Return the log-mel spectrogram that the dump holds.
 
     Equals `librosa.power_to_db(librosa.feature.melspectrogram(...), top_db=config.top_db)`,
-    transposed.
+    transposed; of magnitudes, `amplitude_to_db`.
 
     Args:
         wave: (T,) at the config's rate.
@@ -126,7 +132,7 @@ def log_mel(wave: np.ndarray | Tensor, config: FeatureConfig) -> np.ndarray:
 
 
 class MelInversion(nn.Module):
-    """Log-mel to linear magnitude: non-negative power whose mel spectrogram is the given one.
+    """Log-mel to linear magnitude: a non-negative spectrum whose mel spectrogram is the given one.
 
     Richardson-Lucy updates (Richardson 1972; Lee and Seung 2001 for the divergence that they
     descend), `x <- x * A^T(y / A x) / A^T 1`, begun at a smooth spread of the mel bins. Against
@@ -144,6 +150,7 @@ class MelInversion(nn.Module):
         super().__init__()
         dense = mel_filterbank(config)
         self.iterations = iterations
+        self.power = config.mel_power
         columns = dense.sum(dim=0)[:, None]
         # Bins that no triangle covers stay at zero power.
         scale = torch.where(columns > 0, 1.0 / columns.clamp(min=AMIN), 0.0)
@@ -159,10 +166,10 @@ class MelInversion(nn.Module):
     @torch.no_grad()
     def forward(self, log_mel: Tensor) -> Tensor:
         """Return the linear magnitude (K, F) of a log-mel (F, n_mels) [dB], K = 1 + n_fft // 2."""
-        target = torch.pow(10.0, log_mel.float().T / 10.0).contiguous()
+        target = torch.pow(10.0, log_mel.float().T * (self.power / 20.0)).contiguous()
         power = torch.sparse.mm(self.transposed, target / self.row_sum).mul_(self.column_scale)
         for _ in range(self.iterations):
             modelled = torch.sparse.mm(self.filters, power).clamp_(min=1e-20)
             ratio = torch.div(target, modelled, out=modelled)
             power.mul_(torch.sparse.mm(self.transposed, ratio).mul_(self.column_scale))
-        return power.sqrt_()
+        return power.sqrt_() if self.power == 2 else power

@@ -21,9 +21,14 @@ KIND_FIELDS: dict[str, tuple[str, ...]] = {
         "mcep_alpha",
     ),
     "chroma": ("rate", "hop_length", "chroma_n_fft"),
+    "pitch": ("rate", "hop_length", "f0_estimator", "f0_floor", "f0_ceil"),
     "f0": ("rate", "hop_length", "f0_estimator", "f0_floor", "f0_ceil"),
 }
 """Which settings decide the content of each kind of feature, and so its place on disk."""
+
+LATER_FIELDS: dict[str, dict[str, object]] = {"mel": {"win_length": None, "mel_power": 2}}
+"""Settings that came later, with the value that every older dump was made with; they are part of
+a kind's settings only where they differ from it, so that those dumps stay valid."""
 
 
 class FeatureConfig(Config):
@@ -37,7 +42,12 @@ class FeatureConfig(Config):
     hop_length: int = Field(512, ge=16)
     """Step between frames [samples]."""
     n_fft: int = Field(2048, ge=64)
-    """Length of the mel analysis window and FFT [samples]."""
+    """Length of the mel analysis FFT [samples]."""
+    win_length: int | None = Field(None, ge=32)
+    """Length of the mel analysis window, centred in the FFT [samples]; `n_fft` where not given."""
+    mel_power: Literal[1, 2] = 2
+    """Power of the STFT's magnitude that mel bins sum up: 1 magnitude, 2 power. Either is coded in
+    dB of power, so that a sine of twice the amplitude has 6 dB more."""
     n_mels: int = Field(128, ge=8)
     """Number of mel bins."""
     f_min: float = Field(0.0, ge=0)
@@ -65,11 +75,20 @@ class FeatureConfig(Config):
     def _bands_fit(self) -> "FeatureConfig":
         if self.f_max is not None and not self.f_min < self.f_max <= self.rate / 2:
             raise ValueError(f"f_max {self.f_max} must lie between f_min and half the rate")
-        if self.hop_length > self.n_fft // 2:
-            raise ValueError(f"hop_length {self.hop_length} must be at most half of n_fft")
+        if self.window > self.n_fft:
+            raise ValueError(f"win_length {self.window} must be at most n_fft {self.n_fft}")
+        if self.hop_length > self.window // 2:
+            raise ValueError(
+                f"hop_length {self.hop_length} must be at most half of the window, {self.window}"
+            )
         if not self.f0_floor < self.f0_ceil:
             raise ValueError(f"f0_floor {self.f0_floor} must lie below f0_ceil {self.f0_ceil}")
         return self
+
+    @property
+    def window(self) -> int:
+        """Length of the mel analysis window [samples]."""
+        return self.n_fft if self.win_length is None else self.win_length
 
     @property
     def frame_period_ms(self) -> float:
@@ -87,7 +106,12 @@ class FeatureConfig(Config):
 
     def of_kind(self, kind: str) -> dict[str, object]:
         """Return the settings that decide one kind (`mel`, `world`, `chroma`, `accomp_mel`...)."""
-        return {name: getattr(self, name) for name in KIND_FIELDS[kind.removeprefix("accomp_")]}
+        plain = kind.removeprefix("accomp_")
+        settings = {name: getattr(self, name) for name in KIND_FIELDS[plain]}
+        for name, before in LATER_FIELDS.get(plain, {}).items():
+            if getattr(self, name) != before:
+                settings[name] = getattr(self, name)
+        return settings
 
     def hash8(self, kind: str) -> str:
         """Return eight hex digits of the settings of one kind; part of its path on disk."""

@@ -55,19 +55,20 @@ def scan(track: Track, config: FeatureConfig, kinds: Sequence[str], block: int) 
     Args:
         track: the recording, at the config's rate.
         config: the feature settings.
-        kinds: the kinds that will be read; `world` asks for the F0 range.
+        kinds: the kinds that will be read; `world` and `pitch` ask for the F0 range.
         block: length of a piece [samples]; a recording that is no longer is analysed whole.
     """
     meter = LevelMeter(config.rate)
     lowest, highest, peak = np.inf, -np.inf, -np.inf
     f0s: list[np.ndarray] = []
     voiced_frames = 0
+    pitched = "world" in kinds or "pitch" in kinds
     for wave in pieces(track, block):
         meter.add(wave)
         lowest, highest = min(lowest, float(wave.min())), max(highest, float(wave.max()))
         if "mel" in kinds:
             peak = max(peak, float(_log_mel(wave, config).max()))
-        if "world" in kinds and voiced_frames < F0_SECONDS * config.frame_rate:
+        if pitched and voiced_frames < F0_SECONDS * config.frame_rate:
             f0s.append(world.estimate_f0(wave, config))
             voiced_frames += len(voiced(f0s[-1:]))
     level = meter.level_db
@@ -85,7 +86,7 @@ def voice_features(
 
     Args:
         wave: (T,) at the config's rate.
-        kinds: out of `mel`, `world`, `chroma`.
+        kinds: out of `mel`, `world`, `pitch`, `chroma`.
         config: the feature settings.
         known: the scan of the whole recording.
 
@@ -99,6 +100,9 @@ def voice_features(
             result[kind] = np.maximum(level, np.float32(known.mel_peak_db - config.top_db))
         elif kind == "world":
             result[kind] = world.analyse(wave, config, known.f0_floor, known.f0_ceil)
+        elif kind == "pitch":
+            f0 = world.estimate_f0(wave, config, known.f0_floor, known.f0_ceil)
+            result[kind] = f0[:, None]
         else:
             assert kind == "chroma", f"no such kind of feature: {kind}"
             result[kind] = chroma.chroma(wave, config)
@@ -130,6 +134,8 @@ def voicing(wave: np.ndarray, features: Features, config: FeatureConfig, known: 
     """Tell which frames are voiced, from features that hold F0 or else from the wave: (F,) bool."""
     if "world" in features:
         return features["world"][:, 0] > 0
+    if "pitch" in features:
+        return features["pitch"][:, 0] > 0
     f0: np.ndarray = world.estimate_f0(wave, config, known.f0_floor, known.f0_ceil)
     return f0 > 0
 

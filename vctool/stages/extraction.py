@@ -30,12 +30,13 @@ class Task(NamedTuple):
 
     utterance: Utterance
     kinds: tuple[str, ...]
-    """Out of `mel`, `world`, `chroma`, their `accomp_` twins, and `f0`, the wide first pass."""
+    """Out of `mel`, `world`, `pitch`, `chroma`, their `accomp_` twins, and `f0`, the wide first
+    pass."""
     config: FeatureConfig
     f0_floor: float
-    """Lowest F0 of the voice [Hz], for `world`."""
+    """Lowest F0 of the voice [Hz], for `world` and `pitch`."""
     f0_ceil: float
-    """Highest F0 of the voice [Hz], for `world`."""
+    """Highest F0 of the voice [Hz], for `world` and `pitch`."""
 
 
 class Result(NamedTuple):
@@ -69,6 +70,9 @@ def features_of(task: Task) -> Features:
                 result[kind] = mel.log_mel(wave, config)
             case "world":
                 result[kind] = world.analyse(wave, config, task.f0_floor, task.f0_ceil)
+            case "pitch":
+                f0 = world.estimate_f0(wave, config, task.f0_floor, task.f0_ceil)
+                result[kind] = f0[:, None]
             case "chroma":
                 result[kind] = chroma.chroma(wave, config)
             case "f0":

@@ -87,7 +87,7 @@ def extract(
         present = [one for one in data.utterances if one.id not in lost]
         stores = _compute(recipe, corpus, split, kinds, present, ranges, workers, lost)
         _judge(recipe, corpus, split, len(data.utterances), lost)
-        fine = stores.get("world")
+        fine = stores.get("world", stores.get("pitch"))
         contours = wide if fine is None else {n: fine[n][:, 0] for n in wide if n in fine}
         known = _table(stranger, contours, ranges, known)
         _restricted(known, data).write(recipe.stats(corpus, split))
@@ -222,7 +222,7 @@ def _source(kind: str, tasks: Iterable[Task], edges: dict[Path, str]) -> str:
         parts: list[object] = [one.id, one.start, one.end, one.channel, _edges(one.wav, edges)]
         if kind.startswith(ACCOMPANIMENT):
             parts += [one.accomp_channel, *(_edges(path, edges) for path in one.accomp)]
-        if kind == "world":
+        if kind in ("world", "pitch"):
             parts += [task.f0_floor, task.f0_ceil]
         digest.update(json.dumps(parts).encode() + b"\n")
     return digest.hexdigest()[:16]

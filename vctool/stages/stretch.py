@@ -102,9 +102,9 @@ def _rates(weights: np.ndarray, steps: np.ndarray, length: float) -> np.ndarray:
 def resample(features: Features, positions: np.ndarray) -> Features:
     """Take features at fractional frame positions.
 
-    Everything is interpolated linearly, except WORLD's F0: it is interpolated in log-frequency
-    between two voiced frames, and taken from the nearer frame where either is unvoiced, so that
-    no glide towards 0 Hz appears at the edge of a vowel.
+    Everything is interpolated linearly, except F0, the first column of `world` and `pitch`: it is
+    interpolated in log-frequency between two voiced frames, and taken from the nearer frame where
+    either is unvoiced, so that no glide towards 0 Hz appears at the edge of a vowel.
 
     Args:
         features: by kind, each (F, D).
@@ -119,7 +119,7 @@ def resample(features: Features, positions: np.ndarray) -> Features:
         high = np.minimum(low + 1, len(values) - 1)
         share = (positions - low)[:, None]
         mixed = (1 - share) * values[low] + share * values[high]
-        if kind == "world":
+        if kind in ("world", "pitch"):
             mixed[:, 0] = _resample_f0(values[low, 0], values[high, 0], share[:, 0])
         result[kind] = mixed.astype(np.float32)
     return result

@@ -30,43 +30,46 @@ def griffin_lim(
     iterations: int = ITERATIONS,
     momentum: float = MOMENTUM,
     seed: int = SEED,
+    win_length: int | None = None,
 ) -> Tensor:
     """Find a wave whose STFT (Hann window) has a given magnitude.
 
     Args:
         magnitude: (K, F) float32, K = 1 + n_fft // 2; frame k is centred on sample k * hop_length.
-        hop_length: step between frames [samples], at most n_fft // 2.
+        hop_length: step between frames [samples], at most half the window.
         samples: length of the wave; beyond the last frame's reach it is zero.
         iterations: projections.
         momentum: 0 is the classic algorithm.
         seed: seed of the phase that it starts from.
+        win_length: length of the window, centred in the FFT [samples]; n_fft where None.
 
     Returns:
         (samples,) float32.
     """
     n_fft = 2 * (magnitude.shape[0] - 1)
-    assert hop_length <= n_fft // 2, (hop_length, n_fft)
+    length = n_fft if win_length is None else win_length
+    assert hop_length <= length // 2 <= n_fft // 2, (hop_length, length, n_fft)
     # The last frame is held for one more, since samples may reach beyond its centre, where its
     # own window fades to nothing; and there must be a window's length to overlap in.
     frames = magnitude.shape[1]
     extra = max(1, 1 + -(-n_fft // hop_length) - frames)
     magnitude = torch.cat([magnitude, magnitude[:, -1:].expand(-1, extra)], dim=1)
-    window = torch.hann_window(n_fft, device=magnitude.device)
+    window = torch.hann_window(length, device=magnitude.device)
     # Drawn on the CPU, so that every device starts from the same phase.
     generator = torch.Generator().manual_seed(seed)
     phase = 2.0 * torch.pi * torch.rand(magnitude.shape, generator=generator)
     spectrum = torch.polar(magnitude, phase.to(magnitude.device))
     before: Tensor | None = None
     for _ in range(iterations):
-        wave = torch.istft(spectrum, n_fft, hop_length, window=window)
+        wave = torch.istft(spectrum, n_fft, hop_length, length, window)
         rebuilt = torch.stft(
-            wave, n_fft, hop_length, window=window, pad_mode="constant", return_complex=True
+            wave, n_fft, hop_length, length, window, pad_mode="constant", return_complex=True
         )
         ahead = rebuilt if before is None else torch.lerp(before, rebuilt, 1.0 + momentum)
         spectrum = ahead * (magnitude / ahead.abs().clamp(min=1e-16))
         before = rebuilt
-    wave = torch.istft(spectrum, n_fft, hop_length, window=window)
-    reach = min(samples, (frames - 1) * hop_length + n_fft // 2)
+    wave = torch.istft(spectrum, n_fft, hop_length, length, window)
+    reach = min(samples, (frames - 1) * hop_length + length // 2)
     wave = wave[:reach]
     return torch.nn.functional.pad(wave, (0, samples - len(wave)))
 
@@ -109,7 +112,11 @@ class Vocoder:
         level = torch.tensor(features[self.kind], dtype=torch.float32)
         with torch.no_grad():
             wave = griffin_lim(
-                _inversion(config)(level), config.hop_length, samples, self.iterations
+                _inversion(config)(level),
+                config.hop_length,
+                samples,
+                self.iterations,
+                win_length=config.win_length,
             )
         result: np.ndarray = wave.numpy()
         return result
