@@ -6,6 +6,7 @@ machines, such as another version of vctool or of a package whose numbers end up
 refused by name instead of being mixed into one dump.
 """
 
+import gc
 import hashlib
 import importlib.metadata
 import logging
@@ -61,15 +62,21 @@ class Cluster:
                 "pip install -r requirements-cluster.txt -c constraints.txt"
             ) from None
         self.address = address
+        reason = ""
         try:
             self._client = Client(
                 address, timeout=CONNECT_SECONDS, set_as_default=False, name="vctool"
             )
         except (OSError, ValueError) as error:
+            reason = _line(error)
+        if reason:
+            # The half-made client closes itself when it is collected, for which it takes a lock
+            # that the next one holds while it starts: collected there, both would wait for ever.
+            gc.collect()
             raise ClusterError(
-                f"--scheduler {address}: no Dask scheduler answers ({_line(error)}); start one "
+                f"--scheduler {address}: no Dask scheduler answers ({reason}); start one "
                 "with `dask scheduler` and workers with `dask worker ADDRESS --nthreads 1`"
-            ) from None
+            )
         self.slots = sum(self._client.nthreads().values())
         if not self.slots:
             self.close()

@@ -7,6 +7,7 @@ import multiprocessing
 import re
 import shutil
 import tarfile
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -176,18 +177,18 @@ def test_killed_between_unpacking_and_its_record_it_is_made_complete(
     assert not (folder / ".archives").exists()
 
 
-def _hold(folder: Path, held: Any, free: Any) -> None:
+def _hold(folder: Path, held: Any) -> None:
     with module._alone(folder):
         held.set()
-        free.wait(30)
+        time.sleep(60)
 
 
 def test_two_processes_do_not_fetch_the_same_corpus(
     server: Any, info: CorpusInfo, tmp_path: Path
 ) -> None:
     context = multiprocessing.get_context("spawn")
-    held, free = context.Event(), context.Event()
-    other = context.Process(target=_hold, args=(tmp_path / "talks", held, free))
+    held = context.Event()
+    other = context.Process(target=_hold, args=(tmp_path / "talks", held))
     other.start()
     try:
         assert held.wait(60)
@@ -197,7 +198,7 @@ def test_two_processes_do_not_fetch_the_same_corpus(
         other.join()
         obtain(info, tmp_path, patience=HURRIED)  # a killed one keeps nobody out
     finally:
-        free.set()
+        other.kill()
         other.join()
 
 
