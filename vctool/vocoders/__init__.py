@@ -1,9 +1,14 @@
-"""Features to waveforms, one vocoder per file: the file is the registry."""
+"""Features to waveforms, one vocoder per file: the file is the registry.
+
+A file's class `Vocoder` is made without arguments, or, where it has weights, restored from them
+(`Trained`): from an experiment of the family of the same name, from a published generator, or from
+the weights that come with the project. `get` takes the file's name or a path to weights.
+"""
 
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vctool.config import suggest
 from vctool.errors import ConfigError
@@ -11,13 +16,16 @@ from vctool.features.settings import FeatureConfig
 
 if TYPE_CHECKING:  # listing the vocoders must not load what they run on
     import numpy as np
+    from torch import Tensor
 
 
 class Vocoder(Protocol):
     """What every `vctool/vocoders/NAME.py` has to offer in its class `Vocoder`."""
 
     kind: str
-    """The kind of features that it turns into sound: `mel` or `world`."""
+    """The kind of features that it turns into sound: `mel`, `world` or `wave`."""
+    features: FeatureConfig | None
+    """The settings that its weights are for; None where it has none, and takes what it accepts."""
 
     def accepts(self, config: FeatureConfig, kinds: Sequence[str]) -> None:
         """Raise a ConfigError in one line unless it can turn these features into sound."""
@@ -28,18 +36,75 @@ class Vocoder(Protocol):
         """Turn features by kind, each (F, D), into a wave (samples,) float32, not clipped."""
 
 
+class Trained(Protocol):
+    """What the class `Vocoder` of a file offers besides, where it has weights."""
+
+    @classmethod
+    def restore(
+        cls, config: Mapping[str, Any], features: FeatureConfig, weights: "Mapping[str, Tensor]"
+    ) -> Vocoder:
+        """Build the network, ready to synthesise.
+
+        Args:
+            config: settings of the family of the same name, as a checkpoint holds them.
+            features: settings of the features that it was trained on.
+            weights: the network's tensors by name: those that the family of the same name keeps
+                as `generator`, without this prefix.
+
+        Raises:
+            ConfigError: settings that the network does not have, or weights that do not fit it.
+        """
+
+
 def names() -> list[str]:
     """Name the vocoders: the files beside this one."""
     return sorted(p.stem for p in Path(__file__).parent.glob("*.py") if p.stem != "__init__")
 
 
-def get(name: str) -> Vocoder:
+def get(name: str, features: FeatureConfig | None = None) -> Vocoder:
     """Return a vocoder.
 
+    Args:
+        name: a file's name; or a path: an experiment, one of its checkpoints, weights that
+            `vctool package-vocoder` wrote, or a published generator with its `config.json` beside.
+        features: chooses among the weights that come with the project; any where None.
+
     Raises:
-        ConfigError: there is no such vocoder; the nearest name is suggested.
+        ConfigError: there is no such vocoder (the nearest name is suggested), or no weights for it
+            that fit these features.
+        CheckpointError: the path holds no weights, or not all of them.
     """
     if name not in names():
-        raise ConfigError(f"vocoder: no vocoder '{name}'{suggest(name, names())}")
-    vocoder: Vocoder = importlib.import_module(f"vctool.vocoders.{name}").Vocoder()
-    return vocoder
+        if "/" not in name and not Path(name).exists():
+            raise ConfigError(
+                f"vocoder: no vocoder '{name}'{suggest(name, names())}; or the path of a trained "
+                "one, such as exp/NAME"
+            )
+        from vctool.vocoders.stored import load
+
+        return load(Path(name))
+    vocoder = importlib.import_module(f"vctool.vocoders.{name}").Vocoder
+    if not hasattr(vocoder, "restore"):
+        plain: Vocoder = vocoder()
+        return plain
+    from vctool.vocoders.stored import load_kept
+
+    return load_kept(name, features)
+
+
+def weights(name: str, features: FeatureConfig | None = None) -> Path | None:
+    """Return the file that holds a vocoder's weights, or None where it has none.
+
+    Raises:
+        ConfigError, CheckpointError: as `get` does.
+    """
+    if name in names():
+        vocoder = importlib.import_module(f"vctool.vocoders.{name}").Vocoder
+        if not hasattr(vocoder, "restore"):
+            return None
+        from vctool.vocoders.stored import find_kept
+
+        return find_kept(name, features)
+    from vctool.vocoders.stored import find_weights
+
+    return find_weights(Path(name))

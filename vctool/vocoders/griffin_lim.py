@@ -16,6 +16,7 @@ from torch import Tensor
 from vctool.errors import ConfigError
 from vctool.features.mel import MelInversion
 from vctool.features.settings import FeatureConfig
+from vctool.vocoders.stored.agreement import require_kind
 
 ITERATIONS = 16
 """Projections; more give less hiss for proportionally more time."""
@@ -84,6 +85,8 @@ class Vocoder:
 
     kind = "mel"
     """The kind of features that it turns into sound."""
+    features: FeatureConfig | None = None
+    """It has no weights, and takes all features that it accepts."""
 
     def __init__(self, iterations: int = ITERATIONS) -> None:
         self.iterations = iterations
@@ -94,10 +97,7 @@ class Vocoder:
         Raises:
             ConfigError: they hold no `mel`, or more mel bins than the STFT has.
         """
-        if self.kind not in kinds:
-            raise ConfigError(
-                f"vocoder: griffin_lim needs 'mel' features, this model writes {', '.join(kinds)}"
-            )
+        require_kind("griffin_lim", self.kind, kinds)
         if config.n_mels > config.n_fft // 2:
             raise ConfigError(
                 f"features: n_mels = {config.n_mels} is more than griffin_lim can invert at "

@@ -7,6 +7,7 @@ import numpy as np
 from vctool.errors import ConfigError
 from vctool.features import world
 from vctool.features.settings import FeatureConfig
+from vctool.vocoders.stored.agreement import require_kind
 
 
 class Vocoder:
@@ -14,6 +15,8 @@ class Vocoder:
 
     kind = "world"
     """The kind of features that it turns into sound."""
+    features: FeatureConfig | None = None
+    """It has no weights, and takes all features that it accepts."""
 
     def accepts(self, config: FeatureConfig, kinds: Sequence[str]) -> None:
         """Refuse features that it cannot turn into sound.
@@ -21,10 +24,7 @@ class Vocoder:
         Raises:
             ConfigError: they hold no `world`, or a longer coded envelope than WORLD's FFT has.
         """
-        if self.kind not in kinds:
-            raise ConfigError(
-                f"vocoder: world needs 'world' features, this model writes {', '.join(kinds)}"
-            )
+        require_kind("world", self.kind, kinds)
         longest = world.fft_size(config) // 4
         if config.envelope_dim > longest:
             raise ConfigError(

@@ -1,0 +1,74 @@
+"""Vocoders out of files: whose weights they are is seen from the path.
+
+| path | is |
+|---|---|
+| `exp/NAME`, `exp/NAME/checkpoints/step-...` | an experiment of a vocoder's family |
+| `NAME.safetensors` | what `vctool package-vocoder` wrote |
+| `g_02500000`, `generator.pth`, a folder with one | a published HiFi-GAN, `config.json` beside it |
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+from vctool.errors import CheckpointError
+from vctool.features.settings import FeatureConfig
+from vctool.vocoders import Vocoder
+
+
+def find_weights(path: Path) -> Path:
+    """Return the file of weights that a path means.
+
+    Raises:
+        CheckpointError: no such path, or no weights below it.
+    """
+    from vctool.vocoders.stored import experiment, published
+
+    if not path.exists():
+        raise CheckpointError(
+            f"vocoder: {path}: no such file or folder; train one with ./run.sh --recipe "
+            "vcc2016_istft, or name a vocoder"
+        )
+    if path.is_file():
+        return path
+    found = published.inside(path)
+    return experiment.weights(path) if found is None else found
+
+
+def load(path: Path) -> Vocoder:
+    """Restore a vocoder; one that was restored before is shared.
+
+    Raises:
+        CheckpointError: no such path, no weights there, or weights that do not fit.
+        ConfigError: weights of something else than a vocoder.
+    """
+    file = find_weights(path).absolute()
+    status = file.stat()
+    return _load(file, (status.st_mtime_ns, status.st_size))
+
+
+@lru_cache(maxsize=4)
+def _load(file: Path, stamp: tuple[int, int]) -> Vocoder:
+    from vctool.checkpoints import MODEL, STATE
+    from vctool.vocoders.stored import experiment, packaged, published
+
+    if file.name == MODEL and (file.parent / STATE).exists():
+        return experiment.load(file.parent)
+    if file.suffix == packaged.SUFFIX:
+        return packaged.load(file)
+    return published.load(file)
+
+
+def find_kept(name: str, features: FeatureConfig | None) -> Path:
+    """Find the weights of a vocoder that come with the project; see `packaged.find_kept`."""
+    from vctool.vocoders.stored import packaged
+
+    return packaged.find_kept(name, features)
+
+
+def load_kept(name: str, features: FeatureConfig | None) -> Vocoder:
+    """Restore a vocoder from the weights that come with the project.
+
+    Raises:
+        ConfigError: there are none, or none for these features.
+    """
+    return load(find_kept(name, features))

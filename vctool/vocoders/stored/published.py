@@ -1,0 +1,152 @@
+"""Generators in the form in which HiFi-GAN's authors publish theirs (Kong, Kim and Bae 2020).
+
+A file `g_02500000`, or `generator.pth` of those who trained on, holds `{"generator": state dict}`
+with weight norm still in it; `config.json` beside it holds the network and the mel. Only tensors
+are unpickled: such a file can make nothing else happen.
+"""
+
+import json
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vctool.config import build
+from vctool.errors import CheckpointError, ConfigError
+from vctool.features.settings import FeatureConfig
+from vctool.vocoders import Vocoder
+from vctool.vocoders.stored import restoring
+
+CONFIG = "config.json"
+"""The file of settings, beside the weights."""
+PATTERNS = ("g_????????", "*.pth", "*.pt")
+"""What generators are called; the first pattern that finds any decides, the last name of those."""
+NETWORK = (
+    "resblock",
+    "upsample_rates",
+    "upsample_kernel_sizes",
+    "upsample_initial_channel",
+    "resblock_kernel_sizes",
+    "resblock_dilation_sizes",
+)
+"""Settings of the network, by the names that the release and ours share."""
+MEL = {
+    "rate": "sampling_rate",
+    "n_fft": "n_fft",
+    "win_length": "win_size",
+    "hop_length": "hop_size",
+    "n_mels": "num_mels",
+    "f_min": "fmin",
+    "f_max": "fmax",
+}
+"""Our settings of the mel, and what the release calls them."""
+
+
+def inside(folder: Path) -> Path | None:
+    """Return the generator that a folder with `config.json` holds, the latest where several."""
+    if not (folder / CONFIG).is_file():
+        return None
+    for pattern in PATTERNS:
+        found = sorted(folder.glob(pattern))
+        if found:
+            return found[-1]
+    return None
+
+
+def load(path: Path) -> Vocoder:
+    """Restore a published generator.
+
+    Raises:
+        CheckpointError: it is no such file, holds more than tensors, or does not fit its config.
+    """
+    settings = _settings(path)
+    given = {ours: settings[theirs] for ours, theirs in MEL.items()}
+    network = {name: settings[name] for name in NETWORK}
+    network["resblock"] = str(network["resblock"])  # the V3 of some releases writes a number
+    try:
+        features = build(FeatureConfig, given | {"mel_power": 1}, f"{path.parent / CONFIG}")
+        return restoring.restore("hifigan", network, features, fold(_generator(path)))
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}; is {CONFIG} beside it its own?") from None
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    """Read `config.json` beside a generator.
+
+    Raises:
+        CheckpointError: it is missing, not JSON, or lacks settings.
+    """
+    place = path.parent / CONFIG
+    try:
+        found = json.loads(place.read_text("utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{path}: no {CONFIG} beside it, which says what it is; copy it there"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{place}: not readable as JSON: {error}") from None
+    needed = (*NETWORK, *MEL.values())
+    lacking = [name for name in needed if not isinstance(found, dict) or name not in found]
+    if lacking:
+        raise CheckpointError(
+            f"{place}: lacks {', '.join(lacking)}; it is not the config of a HiFi-GAN generator"
+        )
+    settings: dict[str, Any] = found
+    return settings
+
+
+def _generator(path: Path) -> dict[str, Tensor]:
+    """Read the state dict of a file.
+
+    Raises:
+        CheckpointError: it is not such a file, or needs code to be run in order to be read.
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"{path}: holds more than tensors, or is no file of weights, and is not read; "
+            "name a generator such as g_02500000"
+        ) from None
+    except (OSError, RuntimeError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise CheckpointError(
+            f"{path}: not readable as weights ({reason}); copy it again"
+        ) from None
+    state = found.get("generator") if isinstance(found, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(one, Tensor) for one in state.values()):
+        raise CheckpointError(
+            f"{path}: holds no 'generator'; name the generator's file (g_...), not the "
+            "discriminators' (do_...)"
+        )
+    return {str(name): tensor.float() for name, tensor in state.items()}
+
+
+def fold(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Fold weight norm into plain weights: `w = g v / ||v||`, the norm over all axes but the first.
+
+    Salimans and Kingma (2016). Names are those of `torch.nn.utils.weight_norm` (`x.weight_g`,
+    `x.weight_v`) or of its parametrization (`x.parametrizations.weight.original0`, `1`); what has
+    no weight norm stays as it is.
+    """
+    plain: dict[str, Tensor] = {}
+    forms = (
+        (".weight_g", ".weight_v"),
+        (".parametrizations.weight.original0", ".parametrizations.weight.original1"),
+    )
+    for name, tensor in state.items():
+        scale_of = next(((g, v) for g, v in forms if name.endswith(v)), None)
+        if scale_of is not None:
+            stem = name.removesuffix(scale_of[1])
+            scale = state.get(stem + scale_of[0])
+            if scale is None:
+                raise ConfigError(f"{name} stands without {stem}{scale_of[0]}")
+            norm = tensor.flatten(1).norm(dim=1).reshape(-1, *[1] * (tensor.dim() - 1))
+            plain[f"{stem}.weight"] = scale * tensor / norm
+        elif not name.endswith(tuple(g for g, _ in forms)):
+            plain[name] = tensor
+    return plain

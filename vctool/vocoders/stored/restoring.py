@@ -1,0 +1,54 @@
+"""From settings and tensors to a vocoder, whatever they were read from."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from vctool.errors import ConfigError
+from vctool.features.settings import FeatureConfig
+from vctool.vocoders import Trained, Vocoder, names
+
+
+def trainable() -> list[str]:
+    """Name the vocoders that have weights."""
+    modules = {name: importlib.import_module(f"vctool.vocoders.{name}") for name in names()}
+    return [name for name, module in modules.items() if hasattr(module.Vocoder, "restore")]
+
+
+def restore(
+    name: str,
+    config: Mapping[str, Any],
+    features: FeatureConfig,
+    weights: Mapping[str, Tensor],
+) -> Vocoder:
+    """Build a vocoder with weights; the arguments are those of `Trained.restore`.
+
+    Raises:
+        ConfigError: there is no such vocoder, or its settings or weights do not fit it.
+    """
+    if name not in trainable():
+        raise ConfigError(f"no vocoder '{name}' that has weights; update vctool")
+    kind: type[Trained] = importlib.import_module(f"vctool.vocoders.{name}").Vocoder
+    return kind.restore(config, features, weights)
+
+
+def fill(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Copy weights into a network, strictly; of any precision.
+
+    Raises:
+        ConfigError: names or shapes differ; the first few are named.
+    """
+    own = network.state_dict()
+    wrong = [f"{name} missing" for name in own if name not in weights]
+    wrong += [f"{name} unknown" for name in weights if name not in own]
+    wrong += [
+        f"{name} {tuple(weights[name].shape)} instead of {tuple(own[name].shape)}"
+        for name in own
+        if name in weights and weights[name].shape != own[name].shape
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise ConfigError(f"the weights do not fit this network: {'; '.join(wrong[:3])}{more}")
+    network.load_state_dict({name: weights[name].to(own[name].dtype) for name in own})
