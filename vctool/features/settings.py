@@ -22,6 +22,7 @@ KIND_FIELDS: dict[str, tuple[str, ...]] = {
     ),
     "chroma": ("rate", "hop_length", "chroma_n_fft"),
     "pitch": ("rate", "hop_length", "f0_estimator", "f0_floor", "f0_ceil"),
+    "wave": ("rate", "hop_length"),
     "f0": ("rate", "hop_length", "f0_estimator", "f0_floor", "f0_ceil"),
 }
 """Which settings decide the content of each kind of feature, and so its place on disk."""

@@ -70,7 +70,7 @@ class System(nn.Module):
 
     @classmethod
     def features(cls, config: Any) -> tuple[str, ...]:
-        """Name the kinds it reads: `mel`, `world`, `chroma`, and `accomp_` before any of them."""
+        """Name the kinds it reads: keys of `KIND_FIELDS`, and `accomp_` before any of them."""
         raise NotImplementedError
 
     @classmethod

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from vctool.audio import SILENCE_DB, LevelMeter
-from vctool.features import chroma, mel, world
+from vctool.features import chroma, framing, mel, world
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import f0_range, voiced
 from vctool.models.base import Features
@@ -86,7 +86,7 @@ def voice_features(
 
     Args:
         wave: (T,) at the config's rate.
-        kinds: out of `mel`, `world`, `pitch`, `chroma`.
+        kinds: out of `mel`, `world`, `pitch`, `chroma`, `wave`.
         config: the feature settings.
         known: the scan of the whole recording.
 
@@ -103,6 +103,8 @@ def voice_features(
         elif kind == "pitch":
             f0 = world.estimate_f0(wave, config, known.f0_floor, known.f0_ceil)
             result[kind] = f0[:, None]
+        elif kind == "wave":
+            result[kind] = framing.frame(wave, config)
         else:
             assert kind == "chroma", f"no such kind of feature: {kind}"
             result[kind] = chroma.chroma(wave, config)

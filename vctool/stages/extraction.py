@@ -13,7 +13,7 @@ import torch
 from vctool.cluster import ClusterFuture, ClusterPool
 from vctool.data.utterance import Utterance
 from vctool.errors import VctoolError
-from vctool.features import chroma, mel, world
+from vctool.features import chroma, framing, mel, world
 from vctool.features.settings import FeatureConfig
 from vctool.models.base import Features
 from vctool.workers import WorkerPool, pool, together
@@ -30,8 +30,8 @@ class Task(NamedTuple):
 
     utterance: Utterance
     kinds: tuple[str, ...]
-    """Out of `mel`, `world`, `pitch`, `chroma`, their `accomp_` twins, and `f0`, the wide first
-    pass."""
+    """Out of `mel`, `world`, `pitch`, `chroma`, `wave`, their `accomp_` twins, and `f0`, the wide
+    first pass."""
     config: FeatureConfig
     f0_floor: float
     """Lowest F0 of the voice [Hz], for `world` and `pitch`."""
@@ -75,6 +75,8 @@ def features_of(task: Task) -> Features:
                 result[kind] = f0[:, None]
             case "chroma":
                 result[kind] = chroma.chroma(wave, config)
+            case "wave":
+                result[kind] = framing.frame(wave, config)
             case "f0":
                 result[kind] = world.estimate_f0(wave, config)[:, None]
             case _:
