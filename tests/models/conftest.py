@@ -36,8 +36,10 @@ def features_of(kind: str, frames: int, rng: np.random.Generator) -> np.ndarray:
     if plain == "mel":
         level = -40 + 12 * moves[:, : FEATURES.n_mels]
         return np.maximum(level, level.max() - FEATURES.top_db).astype(np.float32)
-    assert plain == "world", kind
     f0 = np.where(moves[:, 0] > -0.5, 180 * 2 ** (0.4 * moves[:, 1]), 0.0)
+    if plain == "pitch":
+        return f0[:, None].astype(np.float32)
+    assert plain == "world", kind
     envelope = -8 + 3 * moves[:, 2 : 2 + FEATURES.envelope_dim]
     aperiodicity = -20 + 5 * moves[:, -1:]
     return np.column_stack([f0, envelope, aperiodicity]).astype(np.float32)

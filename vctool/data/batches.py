@@ -59,6 +59,8 @@ class UnpairedClips:
         batch_size: clips of each role in a global batch.
         seed: seed of everything drawn.
         setup_clips: least number of clips of each role that `setup_batch` draws.
+        roles_per_batch: roles in one batch; all where None, or where there are no more. Over
+            every N batches of N roles, each role is drawn equally often.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class UnpairedClips:
         batch_size: int,
         seed: int,
         setup_clips: int = 128,
+        roles_per_batch: int | None = None,
     ) -> None:
         for role, source in roles.items():
             if not source.utterances.ids:
@@ -79,31 +82,42 @@ class UnpairedClips:
         self.batch_size = batch_size
         self.seed = seed
         self.setup_clips = setup_clips
+        self.roles_per_batch = min(roles_per_batch or len(roles), len(roles))
         self._voice = _Memo(voice)
         self._condition = _Memo(condition) if condition is not None else None
 
     def batch(self, step: int, rank: int = 0, world_size: int = 1) -> dict[str, Clips]:
         """Return this process's share of the global batch of a step, by role."""
         part = share(self.batch_size, rank, world_size)
-        return self._draw(step, range(self.batch_size)[part])
+        return self._draw(step, range(self.batch_size)[part], self._drawn(step))
 
     def setup_batch(self) -> dict[str, Clips]:
         """Return a larger batch, from which data-dependent buffers are initialised."""
-        return self._draw(-1, range(max(self.setup_clips, self.batch_size)))
+        return self._draw(-1, range(max(self.setup_clips, self.batch_size)), list(self.roles))
 
     def names(self, step: int) -> list[str]:
         """Return the ids of the utterances in the global batch of a step."""
         return [
             utterance
             for index, role in enumerate(self.roles)
+            if role in self._drawn(step)
             for example in range(self.batch_size)
             for utterance in self._choose(index, role, step, example)[:1]
         ]
 
-    def _draw(self, step: int, examples: Sequence[int]) -> dict[str, Clips]:
-        return {
-            role: self._clips(index, role, step, examples) for index, role in enumerate(self.roles)
-        }
+    def _drawn(self, step: int) -> list[str]:
+        """Name the roles of a step: a stretch of a ring that is shuffled every N steps."""
+        names, count = list(self.roles), self.roles_per_batch
+        if count == len(names):
+            return names
+        turn, place = divmod(step, len(names))
+        ring = generator(self.seed, turn, 2).permutation(len(names))
+        drawn = ring[(place * count + np.arange(count)) % len(names)]
+        return [names[index] for index in drawn]
+
+    def _draw(self, step: int, examples: Sequence[int], drawn: list[str]) -> dict[str, Clips]:
+        index = {role: place for place, role in enumerate(self.roles)}
+        return {role: self._clips(index[role], role, step, examples) for role in drawn}
 
     def _clips(self, index: int, role: str, step: int, examples: Sequence[int]) -> Clips:
         voices, conditions, keys = [], [], []

@@ -1,0 +1,1 @@
+"""VAE-GAN: one encoder for every voice, and a decoder for each."""

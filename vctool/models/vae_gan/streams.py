@@ -1,0 +1,102 @@
+"""Between features on disk and the channels of the networks."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vctool.features.mel import AMIN, mel_filterbank
+from vctool.features.settings import FeatureConfig
+from vctool.features.stats import SpeakerStats, voiced
+
+LOUD_PERCENTILE = 95.0
+"""The level of an utterance is this percentile of its frames' loudest bins."""
+
+GRID = 128
+"""F0 values that `Harmonics` is tabulated at, evenly spaced in log-F0."""
+
+LEAST_SCALE, MOST_SCALE = 0.5, 2.0
+"""Bounds of how much narrower or wider an utterance's F0 contour may become."""
+
+
+def level(mel: np.ndarray) -> float:
+    """Return an utterance's level [dB] from its log-mel (F, n_mels)."""
+    return float(np.percentile(mel.max(axis=1), LOUD_PERCENTILE))
+
+
+def normalise(mel: np.ndarray, offset: float, config: FeatureConfig) -> np.ndarray:
+    """Bring a log-mel (F, n_mels) [dB] to 0 at `top_db` below a level and 1 at it."""
+    scaled = np.maximum(0.0, 1.0 + (mel - offset) / config.top_db)
+    return scaled.astype(np.float32)
+
+
+def denormalise(values: np.ndarray, offset: float, config: FeatureConfig) -> np.ndarray:
+    """Undo `normalise`; what lies under its floor stays on it."""
+    mel = offset + (np.maximum(values, 0.0) - 1.0) * config.top_db
+    return np.maximum(mel, mel.max() - config.top_db).astype(np.float32)
+
+
+def move_f0(f0: np.ndarray, target: SpeakerStats) -> np.ndarray:
+    """Give F0 (F,) [Hz] the target's mean and deviation of log-F0; unvoiced frames stay 0.
+
+    The logarithm Gaussian normalised transformation (Liu et al., 2007), from the utterance's own
+    statistics, since who speaks need not be known. A short utterance's deviation says little, so
+    the contour is stretched within `LEAST_SCALE` and `MOST_SCALE` only.
+    """
+    frames = voiced([f0])
+    if not len(frames):
+        return f0.astype(np.float32)
+    logs = np.log(frames)
+    scale = np.clip(target.log_f0_std / max(logs.std(), 1e-3), LEAST_SCALE, MOST_SCALE)
+    moved = (np.log(np.where(f0 > 0, f0, 1.0)) - logs.mean()) * scale + target.log_f0_mean
+    return np.where(f0 > 0, np.exp(moved), 0.0).astype(np.float32)
+
+
+class Harmonics(nn.Module):
+    """What a decoder is told of pitch: where harmonics lie in the mel, voicing, and log-F0.
+
+    Args:
+        config: the feature settings.
+    """
+
+    table: Tensor
+
+    def __init__(self, config: FeatureConfig) -> None:
+        super().__init__()
+        self.low, self.high = float(np.log(config.f0_floor)), float(np.log(config.f0_ceil))
+        self.channels = config.n_mels + 2
+        self.register_buffer("table", self._tabulate(config), persistent=False)
+
+    def _tabulate(self, config: FeatureConfig) -> Tensor:
+        """Mel spectra of pulse trains over that of a flat spectrum: (GRID, n_mels), in bel."""
+        bins = np.arange(1 + config.n_fft // 2) * config.rate / config.n_fft
+        # A Hann window's main lobe reaches two bins of its own length to either side.
+        lobe = 2.0 * config.rate / config.window
+        filters = mel_filterbank(config).numpy()
+        # Triangles narrower than a bin catch nothing, and say nothing.
+        flat = np.maximum(filters.sum(axis=1), AMIN)
+        rows = []
+        for f0 in np.exp(np.linspace(self.low, self.high, GRID)):
+            away = np.abs(bins - np.maximum(1, np.round(bins / f0)) * f0)
+            comb = np.where(away < lobe, 0.5 + 0.5 * np.cos(np.pi * np.minimum(away / lobe, 1)), 0)
+            rows.append(np.log10(np.maximum(filters @ comb**config.mel_power / flat, 1e-2)))
+        return torch.from_numpy(np.stack(rows).astype(np.float32))
+
+    def forward(self, f0: Tensor) -> Tensor:
+        """Describe F0 (B, F) [Hz], 0 where unvoiced: (B, n_mels + 2, F)."""
+        sounding = f0 > 0
+        logs = torch.log(torch.where(sounding, f0, torch.ones_like(f0)))
+        place = ((logs - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
+        exact = place * (GRID - 1)
+        below = exact.floor().long().clamp(max=GRID - 2)
+        share = (exact - below)[..., None]
+        comb = (1 - share) * self.table[below] + share * self.table[below + 1]
+        known = torch.cat([comb, (2.0 * place - 1.0)[..., None]], dim=-1) * sounding[..., None]
+        return torch.cat([known, sounding[..., None].to(known)], dim=-1).transpose(1, 2)
+
+
+def cosine_basis(bins: int, count: int) -> Tensor:
+    """Return the first rows of the orthonormal cosine transform (DCT-II): (count, bins)."""
+    order, place = np.arange(count)[:, None], (np.arange(bins) + 0.5) / bins
+    rows = np.sqrt(2.0 / bins) * np.cos(np.pi * order * place)
+    rows[0] = np.sqrt(1.0 / bins)
+    return torch.from_numpy(rows.astype(np.float32))

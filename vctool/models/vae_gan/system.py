@@ -1,0 +1,251 @@
+"""One encoder for every voice and a decoder for each: any of N voices to any other.
+
+After AlBadawy and Lyu (Interspeech 2020) and its many-voice form by Bonnici et al. (2021): a
+variational autoencoder whose decoders share their first block, with least-squares adversarial,
+cycle-consistency and latent losses on log-mel. A batch holds several voices; each is reconstructed
+by its own decoder and turned into the next one, in a ring that changes from step to step, so that
+the work of a step grows with the voices in it and not with their pairs.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vctool.data.batches import Clips, Role, UnpairedClips
+from vctool.data.feature_set import FeatureSet
+from vctool.errors import ConfigError
+from vctool.models import base
+from vctool.models.base import Context, Features, Terms
+from vctool.models.vae_gan import networks1d, networks2d, streams, windows
+from vctool.models.vae_gan.discriminators import PatchDiscriminator
+from vctool.models.vae_gan.posterior import Posterior
+from vctool.models.vae_gan.settings import VaeGanConfig
+
+SETUP_CLIPS = 64
+"""Clips of each voice that its mean spectrum is measured on."""
+
+AT_ONCE = 32
+"""Windows of a conversion that pass the networks together."""
+
+
+class Voice(NamedTuple):
+    """Clips of one voice."""
+
+    mel: Tensor
+    """(B, n_mels, F) normalised log-mel."""
+    f0: Tensor | None
+    """(B, F) [Hz], 0 where unvoiced; None where decoders are not told."""
+    key: Tensor
+    """(B,) int64."""
+
+
+class System(base.System):
+    """An encoder, and a decoder and a discriminator for every voice, in the order of the roles."""
+
+    Config = VaeGanConfig
+    config: VaeGanConfig
+
+    def __init__(self, config: VaeGanConfig, context: Context) -> None:
+        super().__init__(config, context)
+        bins = context.features.n_mels
+        if config.network == "2d" and bins % 4:
+            raise ConfigError(f"features: n_mels = {bins} must be a multiple of 4 for network 2d")
+        networks = networks1d if config.network == "1d" else networks2d
+        features = context.features
+        self.encoder = networks.Encoder(config, features)
+        self.shared = networks.Shared(config, features)
+        self.decoders = nn.ModuleList(networks.Decoder(config, features) for _ in context.roles)
+        self.discriminators = nn.ModuleList(
+            PatchDiscriminator(config.discriminator_width) for _ in context.roles
+        )
+
+    @classmethod
+    def features(cls, config: VaeGanConfig) -> tuple[str, ...]:
+        """Name the kinds it reads."""
+        return ("mel",) if config.pitch == "none" else ("mel", "pitch")
+
+    @classmethod
+    def dataset(
+        cls,
+        config: VaeGanConfig,
+        context: Context,
+        sets: Mapping[str, FeatureSet],
+        batch_size: int,
+        seed: int,
+    ) -> UnpairedClips:
+        """Draw clips of some of the voices, each independently of the others."""
+
+        def voice(utterances: FeatureSet, name: str) -> np.ndarray:
+            mel = utterances.load(name, "mel")
+            values = streams.normalise(mel, streams.level(mel), context.features)
+            if config.pitch == "none":
+                return values
+            return np.concatenate([values, utterances.load(name, "pitch")], axis=1)
+
+        return UnpairedClips(
+            {role: Role(sets[role]) for role in context.roles},
+            voice,
+            None,
+            config.clip_frames,
+            batch_size,
+            seed,
+            setup_clips=SETUP_CLIPS,
+            roles_per_batch=config.speakers_per_batch,
+        )
+
+    def groups(self) -> dict[str, Iterable[nn.Parameter]]:
+        """The autoencoder is one group, and so are all discriminators.
+
+        Blocks that decoders share are in it once, and so are stepped once.
+        """
+        return {
+            "generator": [
+                *self.encoder.parameters(),
+                *self.shared.parameters(),
+                *self.decoders.parameters(),
+            ],
+            "discriminator": list(self.discriminators.parameters()),
+        }
+
+    @torch.no_grad()
+    def setup(self, batch: Mapping[str, Clips]) -> None:
+        """Let every decoder begin at its voice's mean spectrum."""
+        for role, clips in batch.items():
+            mel = self._voice(clips).mel
+            self._decoder(role).mean.copy_(mel.mean(dim=(0, 2))[:, None])
+
+    def objectives(self, batch: Mapping[str, Clips], step: int) -> Iterator[tuple[str, Terms]]:
+        """Step the discriminators on real clips and conversions, then the autoencoder."""
+        voices = {role: self._voice(clips) for role, clips in batch.items()}
+        roles = list(voices)
+        turn = 1 + step % (len(roles) - 1)
+        source = {role: roles[(n + turn) % len(roles)] for n, role in enumerate(roles)}
+        real = torch.cat([voice.mel for voice in voices.values()])
+        key = torch.cat([voice.key for voice in voices.values()])
+
+        posterior = self._encode(real)
+        code = dict(zip(roles, posterior.sample(key, 0).chunk(len(roles)), strict=True))
+        # each decoder once: on its own voice's code, and on that of another
+        same, fake = {}, {}
+        for role in roles:
+            other = source[role]
+            f0 = self._join(voices[role].f0, self._moved(voices[other].f0, other, role))
+            made = self._decode(torch.cat([code[role], code[other]]), f0, role)
+            same[role], fake[role] = made.chunk(2)
+        yield (
+            "discriminator",
+            {
+                "adversarial": _mean(
+                    self._judge_loss(role, voices[role].mel, fake[role].detach()) for role in roles
+                )
+            },
+        )
+        second = self._encode(torch.cat([fake[role] for role in roles]))
+        # noise of the clip that the conversion was made of
+        key = torch.cat([voices[source[role]].key for role in roles])
+        again = dict(zip(roles, second.sample(key, 1).chunk(len(roles)), strict=True))
+        cycle = {
+            source[role]: self._decode(again[role], voices[source[role]].f0, source[role])
+            for role in roles
+        }
+        means = posterior.mean.flatten(2).mean(dim=2).chunk(len(roles))
+        yield (
+            "generator",
+            {
+                "reconstruction": _mean(_distance(same[r], voices[r].mel) for r in roles),
+                "cycle": _mean(_distance(cycle[r], voices[r].mel) for r in roles),
+                "adversarial": _mean(
+                    (1.0 - self._judge(role)(fake[role])).square().mean() for role in roles
+                ),
+                "kl": posterior.divergence(),
+                "cycle_kl": second.divergence(),
+                "latent": _mean(
+                    _distance(one, other)
+                    for one, other in zip(means, means[1:] + means[:1], strict=True)
+                ),
+            },
+        )
+
+    def convert(self, source: Features, condition: Features | None, to: str) -> Features:
+        """Convert one utterance with the posterior's mean; see `base.System.convert`."""
+        features, clip = self.context.features, self.config.clip_frames
+        offset = streams.level(source["mel"])
+        values = streams.normalise(source["mel"], offset, features)
+        frames = len(values)
+        values = np.pad(values, ((0, max(0, clip - frames)), (0, 0)), mode="symmetric")
+        result: Features = {}
+        f0: np.ndarray | None = None
+        if "pitch" in source:
+            f0 = source["pitch"][:, 0]
+            if self.config.pitch == "move":
+                f0 = streams.move_f0(f0, self.context.domains[to])
+            result["pitch"] = f0[:, None].astype(np.float32)
+            f0 = np.pad(f0, (0, len(values) - frames))
+        begin = windows.starts(len(values), clip)
+        with torch.inference_mode():
+            mel = self._cut(values.T, begin)
+            pitch = None if f0 is None else self._cut(f0[None], begin)[:, 0]
+            made = []
+            for part in torch.arange(len(begin)).split(AT_ONCE):
+                mean = self._encode(mel[part]).mean
+                told = None if pitch is None else pitch[part]
+                made.append(self._decode(mean, told, to))
+            joined = windows.join(torch.cat(made), begin, len(values))
+        decoded = joined.T[:frames].float().cpu().numpy()
+        result["mel"] = streams.denormalise(decoded, offset, features)
+        return result
+
+    def _cut(self, values: np.ndarray, begin: np.ndarray) -> Tensor:
+        """Cut (C, F) into windows (N, C, clip) on the system's device."""
+        clip = self.config.clip_frames
+        cut = np.stack([values[:, start : start + clip] for start in begin.tolist()])
+        return torch.from_numpy(cut.astype(np.float32)).to(self.device)
+
+    def _voice(self, clips: Clips) -> Voice:
+        bins = self.context.features.n_mels
+        mel, rest = clips.voice[:, :bins], clips.voice[:, bins:]
+        return Voice(mel, rest[:, 0] if rest.shape[1] else None, clips.key)
+
+    def _moved(self, f0: Tensor | None, source: str, target: str) -> Tensor | None:
+        """Move F0 (B, F) from one voice's mean and deviation of log-F0 to another's."""
+        if f0 is None or self.config.pitch != "move":
+            return f0
+        old, new = self.context.domains[source], self.context.domains[target]
+        logs = torch.log(f0.clamp(min=1.0)) - old.log_f0_mean
+        moved = torch.exp(logs * (new.log_f0_std / old.log_f0_std) + new.log_f0_mean)
+        return torch.where(f0 > 0, moved, f0)
+
+    @staticmethod
+    def _join(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+        return None if one is None or other is None else torch.cat([one, other])
+
+    def _encode(self, mel: Tensor) -> Posterior:
+        return Posterior.of(*self.encoder(mel))
+
+    def _decode(self, code: Tensor, f0: Tensor | None, role: str) -> Tensor:
+        made: Tensor = self._decoder(role)(self.shared(code, f0))
+        return made
+
+    def _decoder(self, role: str) -> networks1d.Decoder | networks2d.Decoder:
+        decoder = self.decoders[self.context.roles.index(role)]
+        assert isinstance(decoder, networks1d.Decoder | networks2d.Decoder)
+        return decoder
+
+    def _judge(self, role: str) -> nn.Module:
+        return self.discriminators[self.context.roles.index(role)]
+
+    def _judge_loss(self, role: str, real: Tensor, fake: Tensor) -> Tensor:
+        """Least squares: real to 1, conversions to 0; one pass over both."""
+        true, false = self._judge(role)(torch.cat([real, fake])).chunk(2)
+        return 0.5 * ((1.0 - true).square().mean() + false.square().mean())
+
+
+def _distance(one: Tensor, other: Tensor) -> Tensor:
+    return (one - other).abs().mean()
+
+
+def _mean(terms: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(terms)).mean()
