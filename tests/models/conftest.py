@@ -36,6 +36,9 @@ def features_of(kind: str, frames: int, rng: np.random.Generator) -> np.ndarray:
     if plain == "mel":
         level = -40 + 12 * moves[:, : FEATURES.n_mels]
         return np.maximum(level, level.max() - FEATURES.top_db).astype(np.float32)
+    if plain == "wave":
+        loud = 0.1 * np.abs(moves[:, :1]) * rng.standard_normal((frames, FEATURES.hop_length))
+        return loud.astype(np.float32)
     f0 = np.where(moves[:, 0] > -0.5, 180 * 2 ** (0.4 * moves[:, 1]), 0.0)
     if plain == "pitch":
         return f0[:, None].astype(np.float32)
@@ -86,7 +89,7 @@ class FamilyCase:
         self.voice_kinds = tuple(k for k in self.kinds if not k.startswith("accomp_"))
         self.context = base.Context(
             features=FEATURES,
-            vocoder="world" if "world" in self.kinds else "griffin_lim",
+            vocoder=next((one for one in ("world", "wave") if one in self.kinds), "griffin_lim"),
             roles=ROLES,
             speakers={f"{role}-{n}": stats(150 + 60 * n) for role in ROLES for n in (0, 1)},
             domains={"speech": stats(150), "singing": stats(220)},

@@ -149,7 +149,7 @@ def test_train_and_eval_mode_agree(case: Case) -> None:
         evaluated = convert(case, system.eval(), 120, to)
         for kind in in_training:
             np.testing.assert_array_equal(in_training[kind], evaluated[kind])
-            assert np.ptp(evaluated[kind]) > 2
+            assert np.ptp(evaluated[kind]) > (1e-3 if kind == "wave" else 2)
 
 
 def test_train_and_eval_losses_agree_in_range(case: Case) -> None:

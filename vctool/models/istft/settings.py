@@ -1,0 +1,24 @@
+"""Hyper-parameters of the family istft."""
+
+from pydantic import Field
+
+from vctool.vocoders.istft import IstftConfig
+
+
+class IstftTrainingConfig(IstftConfig):
+    """The network's, and how it is trained."""
+
+    segment_frames: int = Field(64, ge=8)
+    """Length of a training clip [frames]; shorter utterances are left out."""
+    stft_sizes: tuple[int, ...] = (256, 512, 1024, 2048)
+    """FFT lengths of the spectral loss [samples]."""
+    periods: tuple[int, ...] = (2, 3, 5, 7, 11)
+    """Periods of the discriminators that fold the wave [samples]."""
+    period_width: int = Field(4, ge=1)
+    """Channels after their first layer, of which the last have 32 times as many."""
+    spectra: tuple[int, ...] = (512, 1024)
+    """FFT lengths of the discriminators that see spectra [samples]."""
+    spectrum_width: int = Field(8, ge=1)
+    """Channels of these."""
+    adversarial_from: int = Field(0, ge=0)
+    """Step from which on there are adversarial losses; spectral ones are quicker at first."""

@@ -1,0 +1,112 @@
+"""Train the vocoder `istft`: mel to sound, by spectral distances and discriminators.
+
+The losses are those of HiFi-GAN (Kong, Kim and Bae, 2020) with a multi-resolution STFT loss
+(Yamamoto, Song and Kim, 2020) beside the mel's; the head that reads F0 off the mel learns from a
+tracker's, in voiced frames alone.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vctool.data import vocoder_clips
+from vctool.data.batches import Clips, UnpairedClips
+from vctool.data.feature_set import FeatureSet
+from vctool.data.sampling import keyed_normal
+from vctool.features.mel import mel_power, power_to_db
+from vctool.models import base
+from vctool.models.base import Context, Features, Terms
+from vctool.models.istft.settings import IstftTrainingConfig
+from vctool.nn.stft_loss import MultiResolutionStft
+from vctool.nn.wave_discriminators import WaveDiscriminators
+from vctool.vocoders.istft import IstftNetwork, synthesise
+
+
+class System(base.System):
+    """The vocoder's network as the generator, and its discriminators."""
+
+    Config = IstftTrainingConfig
+    config: IstftTrainingConfig
+
+    def __init__(self, config: IstftTrainingConfig, context: Context) -> None:
+        super().__init__(config, context)
+        self.generator = IstftNetwork(config, context.features)
+        self.discriminators = WaveDiscriminators(
+            config.periods, config.period_width, 0, 1, config.spectra, config.spectrum_width
+        )
+        self.stft = MultiResolutionStft(config.stft_sizes)
+
+    @classmethod
+    def features(cls, config: IstftTrainingConfig) -> tuple[str, ...]:
+        """Name the kinds it reads."""
+        return ("mel", "pitch", "wave") if config.excitation == "harmonic" else ("mel", "wave")
+
+    @classmethod
+    def dataset(
+        cls,
+        config: IstftTrainingConfig,
+        context: Context,
+        sets: Mapping[str, FeatureSet],
+        batch_size: int,
+        seed: int,
+    ) -> UnpairedClips:
+        """Draw clips of all kinds, of any voice."""
+        kinds = cls.features(config)
+        return vocoder_clips.draw(sets, kinds, config.segment_frames, batch_size, seed)
+
+    def groups(self) -> dict[str, Iterable[nn.Parameter]]:
+        """The network, and everyone who judges it."""
+        return {
+            "generator": list(self.generator.parameters()),
+            "discriminator": list(self.discriminators.parameters()),
+        }
+
+    def setup(self, batch: Mapping[str, Clips]) -> None:
+        """Measure the mel."""
+        self.generator.fit(self._parts(batch)[0]["mel"])
+
+    def objectives(self, batch: Mapping[str, Clips], step: int) -> Iterator[tuple[str, Terms]]:
+        """Step the discriminators on recordings and on what is made, then the network."""
+        parts, key = self._parts(batch)
+        true = vocoder_clips.to_wave(parts["wave"])
+        f0 = parts["pitch"][:, 0] if "pitch" in parts else None
+        noise = keyed_normal(key, (true.shape[-1],), 0)
+        made = self.generator(parts["mel"], f0, noise)
+        judged = step >= self.config.adversarial_from
+        if judged:
+            own = self.discriminators.own_loss(true, made.wave.detach())
+            yield "discriminator", {"adversarial": own}
+        zero = true.new_zeros(())
+        adversarial, matching = zero, zero
+        if judged:
+            adversarial, matching = self.discriminators.generator_losses(true, made.wave)
+        terms: Terms = {"adversarial": adversarial, "matching": matching}
+        with torch.autocast(true.device.type, enabled=False):
+            terms["stft"] = self.stft(made.wave, true)
+            terms["mel"] = self._mel_distance(made.wave, true)
+            if made.pitch is not None and f0 is not None:
+                assert self.generator.pitch is not None
+                terms["pitch"] = self.generator.pitch.loss(made.pitch, f0)
+        yield "generator", terms
+
+    def convert(self, source: Features, condition: Features | None, to: str) -> Features:
+        """Make an utterance's sound from its mel alone; see `base.System.convert`."""
+        mel = torch.tensor(source["mel"], dtype=torch.float32).T[None]
+        wave = synthesise(self.generator, mel)
+        hop = self.context.features.hop_length
+        return {"wave": np.ascontiguousarray(wave[: len(source["mel"]) * hop].reshape(-1, hop))}
+
+    def _parts(self, batch: Mapping[str, Clips]) -> tuple[dict[str, Tensor], Tensor]:
+        kinds = type(self).features(self.config)
+        sizes = vocoder_clips.columns(kinds, self.context.features)
+        parts, key = vocoder_clips.join(batch, sizes)
+        return dict(zip(kinds, parts, strict=True)), key
+
+    def _mel_distance(self, made: Tensor, true: Tensor) -> Tensor:
+        """L1 distance of log-mels [10 dB]."""
+        ours, theirs = (
+            power_to_db(mel_power(wave, self.context.features)) for wave in (made, true)
+        )
+        return (ours - theirs).abs().mean() / 10.0

@@ -1,0 +1,236 @@
+"""A neural vocoder at the frame rate: a pulse train and noise, filtered as the mel asks for.
+
+The backbone and the inverse STFT at its end are those of Vocos (Siuzdak, "Vocos: Closing the gap
+between time-domain and Fourier-based neural vocoders", 2023): nothing runs at the rate of samples
+but FFTs. Vocos has to learn phase, which takes days; here sound begins as harmonics of F0 and as
+noise, whose phases are right by construction, and the network predicts by what filters they become
+the voice (Wang, Takaki and Yamagishi, "Neural source-filter waveform models", 2019; Engel et al.,
+"DDSP", 2020). F0 is read off the mel by a small head, unless the features bring their own.
+
+What differs from these: the filters start from the mel itself, so that an untrained network is
+already a channel vocoder; the pulse train goes on through unvoiced frames, where the filters shut
+it off, so that no tracker's voicing decision is heard; and harmonic filters have minimum phase, as
+in WORLD, times a phase that the network adds.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from vctool.config import Config, build
+from vctool.features.mel import mel_frequencies
+from vctool.features.settings import FeatureConfig
+from vctool.nn.convnext import ConvNext
+from vctool.nn.excitation import fixed_noise, pulses
+from vctool.nn.pitch_head import PitchHead
+from vctool.nn.spectra import Spectra, minimum_phase
+from vctool.vocoders.stored import agreement, restoring
+
+LOUDEST = 7.0
+"""Limit of a filter's natural log gain, so that a wild prediction cannot overflow."""
+NEPERS = math.log(10) / 20
+"""Natural log of amplitude per dB."""
+
+
+class IstftConfig(Config):
+    """The network; a family adds how it is trained."""
+
+    excitation: Literal["harmonic", "none"] = "harmonic"
+    """`harmonic`: filter pulses and noise; `none`: predict magnitude and phase, as Vocos does."""
+    width: int = Field(256, ge=8)
+    """Channels of the backbone."""
+    blocks: int = Field(8, ge=1)
+    """ConvNeXt blocks of the backbone."""
+    window_hops: int = Field(4, ge=2)
+    """Length of the synthesis window [hops]."""
+    pitch_width: int = Field(96, ge=8)
+    """Channels of the head that reads F0 off the mel."""
+    pitch_blocks: int = Field(3, ge=1)
+    """ConvNeXt blocks of this head."""
+    pitch_cents: float = Field(25.0, ge=5, le=100)
+    """Distance between its classes [cents]."""
+
+
+class Made(NamedTuple):
+    """What the network makes of mels."""
+
+    wave: Tensor
+    """(B, F * hop_length)."""
+    pitch: Tensor | None
+    """(B, F, C) log probability of F0 classes; None without excitation."""
+
+
+class IstftNetwork(nn.Module):
+    """Mel to wave; frame k is the k-th hop of the wave, and centred in it (`features.framing`).
+
+    Args:
+        config: the network.
+        features: the mel that it reads.
+    """
+
+    mean: Tensor
+    std: Tensor
+    spread: Tensor
+
+    def __init__(self, config: IstftConfig, features: FeatureConfig) -> None:
+        super().__init__()
+        self.config, self.features = config, features
+        hop = features.hop_length
+        window = config.window_hops * hop
+        self.spectra = Spectra(hop, window, 1 << (window - 1).bit_length())
+        self.register_buffer("mean", torch.full((features.n_mels, 1), -40.0))
+        self.register_buffer("std", torch.full((features.n_mels, 1), 20.0))
+        self.register_buffer("spread", _spread(features, self.spectra.bins), persistent=False)
+        # White noise of variance 1 has this mel magnitude; its log is where filters start.
+        analysis = 0.375 * features.window
+        bin_hz = features.rate / features.n_fft
+        per_bin = math.log(bin_hz) * (1.0 if features.mel_power == 1 else 0.5)
+        self.offset = per_bin - 0.5 * math.log(analysis)
+        self.body = ConvNext(features.n_mels, config.width, config.blocks)
+        parts = 3 if config.excitation == "harmonic" else 2
+        self.head = nn.Linear(config.width, parts * self.spectra.bins)
+        nn.init.trunc_normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+        self.pitch: PitchHead | None = None
+        if config.excitation == "harmonic":
+            self.pitch = PitchHead(
+                features.n_mels,
+                config.pitch_width,
+                config.pitch_blocks,
+                features.f0_floor,
+                features.f0_ceil,
+                config.pitch_cents,
+            )
+
+    @torch.no_grad()
+    def fit(self, mel: Tensor) -> None:
+        """Measure the mean and the deviation of each bin of mels (B, M, F) [dB]."""
+        self.mean.copy_(mel.mean(dim=(0, 2))[:, None])
+        self.std.copy_(mel.std(dim=(0, 2))[:, None].clamp_min(1.0))
+
+    def forward(self, mel: Tensor, f0: Tensor | None, noise: Tensor, smooth: bool = False) -> Made:
+        """Make sound.
+
+        Args:
+            mel: (B, M, F) [dB].
+            f0: (B, F) [Hz], its own wherever 0; the head's F0 throughout where None.
+            noise: (B, F * hop_length) standard normal.
+            smooth: take the most likely track of F0 instead of each frame's best class.
+        """
+        normal = (mel - self.mean) / self.std
+        frames = self.body(normal).transpose(1, 2)
+        raw = self.head(frames).transpose(1, 2)
+        with torch.autocast(mel.device.type, enabled=False):  # FFTs have no bf16
+            base = self.spread @ mel.float() * NEPERS + self.offset
+            if self.pitch is None:
+                return Made(self._vocos(raw.float(), base), None)
+        pitch = self.pitch(normal)
+        with torch.autocast(mel.device.type, enabled=False):
+            with torch.no_grad():
+                own = self.pitch.track(pitch) if smooth else self.pitch.framewise(pitch)
+                f0 = own if f0 is None else torch.where(f0 > 0, f0, own)
+                f0 = f0.clamp(self.features.f0_floor / 2, self.features.rate / 4)
+            return Made(self._filtered(raw.float(), base, f0, noise), pitch)
+
+    def _vocos(self, raw: Tensor, base: Tensor) -> Tensor:
+        log_magnitude, phase = raw.chunk(2, dim=1)
+        level = base + 0.5 * math.log(self.spectra.energy) + log_magnitude
+        return self.spectra.synthesise(torch.polar(level.clamp(max=LOUDEST).exp(), phase))
+
+    def _filtered(self, raw: Tensor, base: Tensor, f0: Tensor, noise: Tensor) -> Tensor:
+        voiced, phase, rough = raw.chunk(3, dim=1)
+        train = pulses(f0, self.features.hop_length, self.features.rate)
+        harmonic = minimum_phase((base + voiced).clamp(max=LOUDEST))
+        harmonic = harmonic * torch.polar(torch.ones_like(phase), phase)
+        noisy = (base + rough - 1.0).clamp(max=LOUDEST).exp()
+        spectrum = self.spectra.analyse(train) * harmonic + self.spectra.analyse(noise) * noisy
+        return self.spectra.synthesise(spectrum)
+
+
+def _spread(features: FeatureConfig, bins: int) -> Tensor:
+    """Return the matrix (bins, n_mels) that interpolates mel bins over the STFT's."""
+    hz = np.linspace(0.0, features.rate / 2, bins)
+    centres = mel_frequencies(features)[1:-1]
+    columns = [np.interp(hz, centres, row) for row in np.eye(features.n_mels)]
+    return torch.from_numpy(np.stack(columns, axis=1).astype(np.float32))
+
+
+class Vocoder:
+    """A trained network as a vocoder: log-mel, and F0 where a model writes it, to wave.
+
+    Args:
+        network: the network, with its weights.
+    """
+
+    kind = "mel"
+    """The kind of features that it turns into sound; `pitch` is used too where it is there."""
+
+    def __init__(self, network: IstftNetwork) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.features: FeatureConfig | None = network.features
+
+    @classmethod
+    def restore(
+        cls, config: Mapping[str, Any], features: FeatureConfig, weights: Mapping[str, Tensor]
+    ) -> "Vocoder":
+        """Build the network; see `vocoders.Trained`."""
+        own = {name: value for name, value in config.items() if name in IstftConfig.model_fields}
+        network = IstftNetwork(build(IstftConfig, own, "istft"), features)
+        restoring.fill(network, weights)
+        return cls(network)
+
+    def accepts(self, config: FeatureConfig, kinds: Sequence[str]) -> None:
+        """Refuse features that it was not trained on.
+
+        Raises:
+            ConfigError: they hold no `mel`, or another one; every setting is named.
+        """
+        agreement.require_kind("istft", self.kind, kinds)
+        agreement.require_same("istft", self.network.features, config)
+
+    def synthesise(
+        self, features: Mapping[str, np.ndarray], config: FeatureConfig, samples: int
+    ) -> np.ndarray:
+        """Turn `features["mel"]`, (F, n_mels) [dB], into a wave (samples,) float32."""
+        mel = torch.tensor(features[self.kind], dtype=torch.float32).T[None]
+        f0: Tensor | None = None
+        if "pitch" in features:
+            f0 = torch.from_numpy(_unbroken(features["pitch"][:, 0]))[None]
+        wave = synthesise(self.network, mel, f0)
+        hop = config.hop_length
+        return np.pad(wave[hop // 2 :][:samples], (0, max(0, samples - len(wave) + hop // 2)))
+
+
+@torch.no_grad()
+def synthesise(network: IstftNetwork, mel: Tensor, f0: Tensor | None = None) -> np.ndarray:
+    """Make the sound of one utterance; the same every time.
+
+    Args:
+        network: the network.
+        mel: (1, M, F) [dB].
+        f0: (1, F) [Hz], or None.
+
+    Returns:
+        ((F + 1) * hop_length,) float32, which begins half a hop before the first frame's centre.
+    """
+    # The last frame is held, for the samples beyond the middle of its hop.
+    mel = torch.cat([mel, mel[..., -1:]], dim=-1).to(network.mean.device)
+    if f0 is not None:
+        f0 = torch.cat([f0, f0[..., -1:]], dim=-1).to(mel.device)
+    noise = fixed_noise(mel.shape[-1] * network.features.hop_length)[None].to(mel.device)
+    wave: np.ndarray = network(mel, f0, noise, smooth=True).wave[0].float().cpu().numpy()
+    return wave
+
+
+def _unbroken(f0: np.ndarray) -> np.ndarray:
+    """Bridge the unvoiced frames of F0 (F,) [Hz] in log-frequency; all 0 where none is voiced."""
+    voiced = np.flatnonzero(f0 > 0)
+    if not len(voiced):
+        return np.zeros(len(f0), np.float32)
+    bridged = np.interp(np.arange(len(f0)), voiced, np.log(f0[voiced]))
+    return np.exp(bridged).astype(np.float32)
