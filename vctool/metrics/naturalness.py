@@ -9,6 +9,7 @@ nine times the work for the same sound and values within 0.02.
 """
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,11 @@ class OpinionPredictor:
         from vctool.nn.threads import map_parts
 
         return np.stack(map_parts(lambda wave: self.predict(wave, rate), waves))
+
+
+def judge() -> str:
+    """Name everything that an opinion depends on besides the wave; speechmos is installed."""
+    return f"naturalness, speechmos {version('speechmos')}: {SETTINGS}"
 
 
 def pooled(opinions: np.ndarray) -> dict[str, Pooled]:

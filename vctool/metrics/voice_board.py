@@ -241,9 +241,9 @@ class VoiceBoard:
         if self._verifier is not None:
             pooled |= self._verifier.measure(waves)
         if self._opinions is not None:
-            judge = f"naturalness, speechmos {version('speechmos')}: {naturalness.SETTINGS}"
             ask = self._opinions.predict_all
-            pooled |= naturalness.pooled(self._recall(judge, waves, self.task.rate, ask))
+            opinions = self._recall(naturalness.judge(), waves, self.task.rate, ask)
+            pooled |= naturalness.pooled(opinions)
         return pooled
 
     def _words(self, waves: Sequence[np.ndarray], texts: Sequence[str]) -> dict[str, Pooled]:
