@@ -80,6 +80,8 @@ class Findings:
     """What results.json holds besides."""
     intervals: bool = False
     """Whether a second table shows every value with its interval."""
+    baseline: str | None = None
+    """Where there is no model: the row that every other is compared with."""
 
 
 def write(found: Findings) -> str:
@@ -160,8 +162,11 @@ def page(found: Findings, machine: Mapping[str, str]) -> str:
     lines += [f"- {_legend(name, found)}" for name in scores]
     if found.intervals:
         lines += ["", "## Values with 95 % intervals", "", *_intervals(found)]
-    lines += ["", "## Gap closed", "", *_gaps(found)]
-    lines += ["", "## The model less each anchor, on the same utterances", "", *_versus(found)]
+    if found.baseline is None:
+        lines += ["", "## Gap closed", "", *_gaps(found)]
+        lines += ["", "## The model less each anchor, on the same utterances", "", *_versus(found)]
+    else:
+        lines += ["", f"## Each less {found.baseline}, on the same recordings", "", *_less(found)]
     if found.losses.values:
         lines += ["", "## Held-out losses", ""]
         lines += _losses(found.losses)
@@ -261,16 +266,36 @@ def _versus(found: Findings) -> list[str]:
         "|---" * (len(found.against) + 1) + "|",
     ]
     for measure, row in found.scores.items():
-        if MODEL not in row:
-            continue
-        cells = []
-        for other in found.against:
-            value, low, high = row[MODEL].versus.get(other, (math.nan,) * 3)
-            text = _with_interval(value, low, high)
-            sure = low > 0 or high < 0
-            cells.append(f"**{text}**" if sure else text)
-        lines.append(f"| {found.layout.measures[measure].title} | {' | '.join(cells)} |")
+        if MODEL in row:
+            cells = [_difference(row[MODEL], other) for other in found.against]
+            lines.append(f"| {found.layout.measures[measure].title} | {' | '.join(cells)} |")
     return lines
+
+
+def _less(found: Findings) -> list[str]:
+    """Lay out the paired differences of every row from the baseline's."""
+    assert found.baseline is not None
+    lines = [
+        "With 95 % intervals; bold where zero is outside.",
+        "",
+        f"| measure | {' | '.join(found.against)} |",
+        "|---" * (len(found.against) + 1) + "|",
+    ]
+    for measure, row in found.scores.items():
+        if found.baseline in row:
+            cells = [
+                _difference(row[name], found.baseline) if name in row else "-"
+                for name in found.against
+            ]
+            lines.append(f"| {found.layout.measures[measure].title} | {' | '.join(cells)} |")
+    return lines
+
+
+def _difference(score: Score, other: str) -> str:
+    """Write a paired difference with its interval, bold where that leaves zero out."""
+    value, low, high = score.versus.get(other, (math.nan,) * 3)
+    text = _with_interval(value, low, high)
+    return f"**{text}**" if low > 0 or high < 0 else text
 
 
 def _with_interval(value: float, low: float, high: float, digits: int | None = None) -> str:
