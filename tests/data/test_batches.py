@@ -93,6 +93,31 @@ def test_processes_share_one_global_batch_and_names_are_those_drawn() -> None:
     assert len(whole["speech"].key.unique()) == 8
 
 
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_a_batch_of_some_roles_has_each_equally_often(count: int) -> None:
+    names = [f"voice{n}" for n in range(7)]
+    sets = {name: feature_set(name, [40, 60]) for name in names}
+    data = UnpairedClips(
+        {name: Role(sets[name]) for name in names},
+        lambda utterances, name: utterances.load(name, "world"),
+        None,
+        FRAMES,
+        batch_size=2,
+        seed=3,
+        roles_per_batch=count,
+    )
+    met = set()
+    for turn in range(40):
+        drawn = [list(data.batch(step)) for step in range(7 * turn, 7 * turn + 7)]
+        assert all(len(set(roles)) == count for roles in drawn)
+        together = [role for roles in drawn for role in roles]
+        assert all(together.count(name) == count for name in names)
+        met |= {frozenset(pair) for roles in drawn for pair in zip(roles, roles[1:], strict=False)}
+        assert {name.partition("-")[0] for name in data.names(7 * turn)} == set(drawn[0])
+    assert len(met) == 7 * 6 / 2, "some voices never meet"
+    assert list(data.setup_batch()) == names, "every role is set up"
+
+
 def test_setup_sees_more_than_a_batch() -> None:
     assert len(dataset().setup_batch()["speech"].voice) == 128
 
