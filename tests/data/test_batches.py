@@ -1,5 +1,7 @@
 """Clips: aligned with their accompaniment, drawn from everything, the same for any process."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -112,7 +114,7 @@ def test_a_batch_of_some_roles_has_each_equally_often(count: int) -> None:
         assert all(len(set(roles)) == count for roles in drawn)
         together = [role for roles in drawn for role in roles]
         assert all(together.count(name) == count for name in names)
-        met |= {frozenset(pair) for roles in drawn for pair in zip(roles, roles[1:], strict=False)}
+        met |= {frozenset(pair) for roles in drawn for pair in itertools.pairwise(roles)}
         assert {name.partition("-")[0] for name in data.names(7 * turn)} == set(drawn[0])
     assert len(met) == 7 * 6 / 2, "some voices never meet"
     assert list(data.setup_batch()) == names, "every role is set up"
