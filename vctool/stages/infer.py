@@ -10,6 +10,8 @@
                      time_map/<utt>.tsv   speech_seconds, converted_seconds: where time went
 
 Roles are those of the recipe: the first is the source (speech), the last the target (singing).
+Where there are more than two, every ordered pair of them is a direction with a folder of its own
+(`vctool.stages.directions`).
 Where a corpus holds pairs, an utterance is sung to its own pair's accompaniment; elsewhere to
 that of a held-out target utterance drawn with the recipe's seed. Where roles are speakers, an
 utterance is paired with the target's recording of the same sentence (`utt2sentence`); where none
@@ -24,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -36,9 +39,11 @@ from vctool.data.store import FeatureStore, StoreWriter
 from vctool.errors import CheckpointError, DataError
 from vctool.models import base
 from vctool.recipe import Recipe
+from vctool.stages import directions
 from vctool.stages.analysis import voice_kinds
 from vctool.stages.conversion import Converted, Job, Pair, convert, places, prepare, work
 from vctool.stages.convert import Converter
+from vctool.stages.directions import Direction
 from vctool.stages.inputs import Request
 from vctool.stages.plan import checkpoint_hash
 from vctool.workers import pool
@@ -66,24 +71,56 @@ def run(recipe: Recipe, device: str = "auto", nj: int = 1) -> None:
         raise CheckpointError(
             f"{recipe.exp}: was trained with other feature settings; train again with --fresh"
         )
-    first, last = next(iter(recipe.roles)), list(recipe.roles)[-1]
-    forward = converter.request(last, recipe.convert.stretch)
-    needed = converter.needs_accompaniment(last)
-    matched = choose(recipe, first, last, needed)
-    shuffled = shuffle(matched) if needed else []
-    infer = recipe.exp / "infer"
-    digest = _digest(checkpoint_hash(recipe), matched, forward)
-    _convert_set(recipe, converter, infer / "matched", first, matched, forward, digest, nj)
-    if shuffled:
-        _convert_set(recipe, converter, infer / "shuffled", first, shuffled, forward, digest, nj)
-    if first != last:
-        reverse = _reversed(recipe, converter, first, last)
-        request = converter.request(first, 1.0)
-        folder = infer / f"to_{first}"
-        _convert_set(recipe, converter, folder, last, reverse, request, digest, nj)
-    if shuffled:
-        _write_pairs(infer / "pairs_shuffled.tsv", shuffled)
-    _write_pairs(infer / "pairs.tsv", matched)  # last: it marks the stage as complete
+    model = checkpoint_hash(recipe)
+    matched = {}
+    for way in directions.of(recipe):
+        pairs = choose(recipe, way.source, way.target, converter.needs_accompaniment(way.target))
+        request = _request(recipe, converter, way.target)
+        digest = _digest(model, pairs, request)
+        folder, times = recipe.exp / way.features, recipe.exp / way.times
+        one = Set(folder, times, way.source, pairs, request, digest)
+        _convert_set(recipe, converter, one, nj)
+        if not way.name:
+            _beside(recipe, converter, way, one, nj)
+        matched[way] = pairs
+    _write_pairs(directions.table(recipe), matched)  # last: it marks the stage as complete
+
+
+class Set(NamedTuple):
+    """Utterances that are converted into one folder."""
+
+    folder: Path
+    """Gets a store per kind, and outputs.tsv."""
+    times: Path
+    """Gets the time maps."""
+    role: str
+    """Whose utterances they are."""
+    pairs: Sequence[Pair]
+    request: Request
+    digest: str
+    """Hash of what they follow from."""
+
+
+def _request(recipe: Recipe, converter: Converter, to: str) -> Request:
+    """Ask for a role; the recipe's stretch is that of its target, the last one."""
+    stretch = recipe.convert.stretch if to == list(recipe.roles)[-1] else 1.0
+    return converter.request(to, stretch)
+
+
+def _beside(recipe: Recipe, converter: Converter, way: Direction, one: Set, nj: int) -> None:
+    """Convert with other accompaniments, and some utterances the other way."""
+    infer = one.folder.parent
+    if converter.needs_accompaniment(way.target):
+        shuffled = shuffle(one.pairs)
+        other = one._replace(folder=infer / "shuffled", pairs=shuffled)
+        _convert_set(recipe, converter, other, nj)
+        _write_pairs(infer / "pairs_shuffled.tsv", {way: shuffled})
+    if way.source != way.target:
+        reverse = _reversed(recipe, converter, way.source, way.target)
+        request = converter.request(way.source, 1.0)
+        folder = infer / f"to_{way.source}"
+        back = Set(folder, one.times, way.target, reverse, request, one.digest)
+        _convert_set(recipe, converter, back, nj)
 
 
 def role_utterances(recipe: Recipe, role: str) -> DataDir:
@@ -122,7 +159,7 @@ def choose(recipe: Recipe, first: str, last: str, needed: bool) -> list[Pair]:
             f"{targets.path}: no utterance has an accompaniment, which converting to {last} "
             "needs; add accomp.scp, or choose a model without one"
         )
-    own = _partners(recipe, sources, usable)
+    own = _partners(recipe, first, last, sources, usable)
     names = sorted(own) if own else list(sources.ids)
     count = min(len(names), recipe.evaluate.max_utterances)
     drawn = sorted(names[index] for index in rng.permutation(len(names))[:count])
@@ -137,12 +174,18 @@ def choose(recipe: Recipe, first: str, last: str, needed: bool) -> list[Pair]:
     ]
 
 
-def _partners(recipe: Recipe, sources: DataDir, usable: DataDir) -> dict[str, str]:
+def _partners(
+    recipe: Recipe, first: str, last: str, sources: DataDir, usable: DataDir
+) -> dict[str, str]:
     """Map source utterances to target utterances that say the same, where there are such."""
-    data = DataDir.read(recipe.data(next(iter(recipe.roles.values())), recipe.evaluate.split))
+    if first == last:
+        return {}
+    data = DataDir.read(recipe.data(recipe.roles[first], recipe.evaluate.split))
     own = {a: b for a, b in data.pairs if a in sources and b in usable}
     if recipe.corpus.name is None or own:
         return own
+    if recipe.roles[first] != recipe.roles[last]:  # sentences have names within a corpus
+        return {}
     said = {one.sentence: one.id for one in reversed(usable.utterances) if one.sentence is not None}
     return {one.id: said[one.sentence] for one in sources if one.sentence in said}
 
@@ -195,18 +238,9 @@ def _stores(recipe: Recipe, role: str) -> dict[str, FeatureStore]:
     }
 
 
-def _convert_set(
-    recipe: Recipe,
-    converter: Converter,
-    folder: Path,
-    role: str,
-    pairs: Sequence[Pair],
-    request: Request,
-    digest: str,
-    nj: int,
-) -> None:
+def _convert_set(recipe: Recipe, converter: Converter, job: Set, nj: int) -> None:
     """Convert one set of utterances into one store per kind, skipping what is there."""
-    stores = _stores(recipe, role)
+    stores = _stores(recipe, job.role)
     lines = ["utt\tsamples\tlevel_db\n"]
     writers: dict[str, StoreWriter] = {}
 
@@ -214,19 +248,20 @@ def _convert_set(
         return not writers or any(name not in writer.done for writer in writers.values())
 
     with ExitStack() as stack:
-        results = _results(recipe, converter, stores, pairs, request, wanted, nj)
-        for one in _progress(results, len(pairs), folder.name):
+        results = _results(recipe, converter, stores, job.pairs, job.request, wanted, nj)
+        for one in _progress(results, len(job.pairs), job.folder.name):
             lines.append(f"{one.name}\t{one.samples}\t{one.level_db:.4f}\n")
-            _write_time_map(folder.parent / "time_map" / f"{one.name}.tsv", one, converter)
+            _write_time_map(job.times / f"{one.name}.tsv", one, converter)
             if not writers:  # which kinds a model writes is known once it has written some
                 for kind in one.features:
-                    writer = StoreWriter(folder / kind, kind, recipe.features.of_kind(kind), digest)
+                    settings = recipe.features.of_kind(kind)
+                    writer = StoreWriter(job.folder / kind, kind, settings, job.digest)
                     writers[kind] = stack.enter_context(writer)
             for kind, features in one.features.items():
                 if one.name not in writers[kind].done:
                     writers[kind].write(one.name, features)
-    write_text(folder / "outputs.tsv", "".join(lines))
-    logger.info("%s: %d utterances to %s", folder, len(pairs), request.to)
+    write_text(job.folder / "outputs.tsv", "".join(lines))
+    logger.info("%s: %d utterances to %s", job.folder, len(job.pairs), job.request.to)
 
 
 def _results(
@@ -267,9 +302,12 @@ def _write_time_map(path: Path, one: Converted, converter: Converter) -> None:
     write_text(path, "speech_seconds\tconverted_seconds\n" + "".join(lines))
 
 
-def _write_pairs(path: Path, pairs: Sequence[Pair]) -> None:
-    rows = [f"{pair.source.id}\t{pair.target.id if pair.target else ''}\n" for pair in pairs]
-    write_text(path, "utt\ttarget_utt\n" + "".join(rows))
+def _write_pairs(path: Path, found: Mapping[Direction, Sequence[Pair]]) -> None:
+    rows = {
+        way: [(pair.source.id, pair.target.id if pair.target else "") for pair in pairs]
+        for way, pairs in found.items()
+    }
+    directions.write(path, rows)
 
 
 def _digest(model: str, pairs: Sequence[Pair], request: Request) -> str:

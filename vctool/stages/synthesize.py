@@ -3,12 +3,13 @@
     exp/<name>/infer/matched/    ->  exp/<name>/wav/<utt>.wav
     exp/<name>/infer/shuffled/   ->  exp/<name>/wav_shuffled/<utt>.wav
     exp/<name>/infer/to_speech/  ->  exp/<name>/wav_to_speech/<utt>.wav
+    exp/<name>/infer/a_to_b/     ->  exp/<name>/wav/a_to_b/<utt>.wav, of three roles and more
 
 A file that is there is complete, so a stopped run continues where it was.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from vctool.data.store import FeatureStore
 from vctool.errors import DataError
 from vctool.features.settings import FeatureConfig
 from vctool.recipe import Recipe
+from vctool.stages import directions
 from vctool.workers import pool, together
 
 logger = logging.getLogger(__name__)
@@ -52,10 +54,11 @@ def run(recipe: Recipe, nj: int = 1) -> None:
     infer = recipe.exp.absolute() / "infer"  # workers elsewhere have another current folder
     if not (infer / "pairs.tsv").is_file():
         raise DataError(f"{infer}: nothing converted yet; run stage 4 (infer)")
+    ways = {one.features.name: one.sounds for one in directions.of(recipe)}
     tasks = [
         task
         for table in sorted(infer.glob("*/outputs.tsv"))
-        for task in _tasks(recipe, table)
+        for task in _tasks(recipe, table, ways)
         if not task.target.is_file()
     ]
     if tasks:
@@ -67,13 +70,13 @@ def run(recipe: Recipe, nj: int = 1) -> None:
     logger.info("%s: %d sounds written", recipe.exp / "wav", total)
 
 
-def _tasks(recipe: Recipe, table: Path) -> Iterator[Task]:
-    """Read one set's table of outputs."""
+def _tasks(recipe: Recipe, table: Path, ways: Mapping[str, Path]) -> Iterator[Task]:
+    """Read one set's table of outputs; `ways` are the places of the sets that are scored."""
     folder = table.parent
-    suffix = "" if folder.name == "matched" else f"_{folder.name}"
+    sounds = ways.get(folder.name, Path(f"wav_{folder.name}"))
     for line in table.read_text("utf-8").splitlines()[1:]:
         name, samples, level = line.split("\t")
-        target = folder.parent.parent / f"wav{suffix}" / f"{name}.wav"
+        target = folder.parent.parent / sounds / f"{name}.wav"
         yield Task(
             name, folder, target, int(samples), float(level), recipe.vocoder, recipe.features
         )

@@ -16,7 +16,7 @@ from vctool.data.speaker_table import SpeakerTable, Voice
 from vctool.data.store import StoreWriter
 from vctool.errors import DataError
 from vctool.recipe import Recipe
-from vctool.stages import evaluate
+from vctool.stages import directions, evaluate
 from vctool.stages.scoring import voice, voice_anchors
 from vctool.stages.scoring.voice_anchors import FEATURES
 
@@ -116,9 +116,10 @@ def test_references_and_formulas_come_from_training_recordings(spoken: Recipe) -
 
 
 def test_stored_features_give_the_formulas_that_analysis_gives(spoken: Recipe) -> None:
+    (way,) = directions.of(spoken)
     held = voice.select(spoken)
     task = voice.load_task(held, RATE)
-    assert voice.stored_formula(spoken, held) is None  # stage 2 has not run
+    assert voice.stored_formula(spoken, way, held) is None  # stage 2 has not run
     fitted = voice_anchors.fit(task.source_training, task.target_training, RATE)
     voices = []
     folder = spoken.dump("vcc2016", "train", "world")
@@ -132,14 +133,14 @@ def test_stored_features_give_the_formulas_that_analysis_gives(spoken: Recipe) -
                 ends = known.f0.f0_floor, known.f0.f0_ceil
                 writer.write(one.id, voice_anchors.take_apart(one.load(RATE), RATE, *ends))
     SpeakerTable(voices=tuple(voices)).write(spoken.stats("vcc2016", "train"))
-    stored = voice.stored_formula(spoken, held)
+    stored = voice.stored_formula(spoken, way, held)
     assert stored is not None
     np.testing.assert_allclose(stored.target.mean, fitted.target.mean, atol=1e-5)
     np.testing.assert_allclose(stored.source.deviation, fitted.source.deviation, atol=1e-5)
     assert stored.target.f0.log_f0_mean == pytest.approx(fitted.target.f0.log_f0_mean)
     other = spoken.features.model_copy(update={"hop_length": 160})
     assert FEATURES.of_kind("world") == spoken.features.of_kind("world")
-    assert voice.stored_formula(spoken.model_copy(update={"features": other}), held) is None
+    assert voice.stored_formula(spoken.model_copy(update={"features": other}), way, held) is None
 
 
 def test_without_common_sentences_the_rest_is_scored(spoken: Recipe) -> None:

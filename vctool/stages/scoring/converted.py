@@ -16,19 +16,6 @@ from vctool.recipe import Recipe
 T = TypeVar("T")
 
 
-def pairs(recipe: Recipe) -> list[tuple[str, str]]:
-    """Read the converted utterances, each with the target utterance it goes with, or "".
-
-    Raises:
-        DataError: nothing was converted.
-    """
-    table = recipe.exp / "infer" / "pairs.tsv"
-    if not table.is_file():
-        raise DataError(f"{table}: not there, so nothing was converted; run stage 4 (infer)")
-    rows = (line.split("\t") for line in table.read_text("utf-8").splitlines()[1:])
-    return [(name, other) for name, other in rows]
-
-
 def held_out(data: DataDir, role: str, recipe: Recipe, converted: int) -> DataDir:
     """Return the recordings of the target role.
 

@@ -18,6 +18,7 @@ from vctool.metrics.board import REAL, Board, Task
 from vctool.metrics.unavailable import MetricUnavailable
 from vctool.metrics.words import WordRecogniser, chance, read_grammar
 from vctool.recipe import Recipe
+from vctool.stages import directions
 from vctool.stages.scoring import (
     converted,
     html,
@@ -125,8 +126,9 @@ def select(recipe: Recipe) -> HeldOut:
         DataError: nothing was converted, a converted utterance is gone, or fewer than two
             recordings of either role are held out.
     """
-    rows = converted.pairs(recipe)
-    first, last = next(iter(recipe.roles)), list(recipe.roles)[-1]
+    (way,) = directions.of(recipe)
+    rows = directions.read(recipe, [way])[way]
+    first, last = way.source, way.target
     speech = DataDir.read(recipe.data(recipe.roles[first], recipe.evaluate.split))
     sung = DataDir.read(recipe.data(recipe.roles[last], recipe.evaluate.split))
     singing = converted.held_out(sung, last, recipe, len(rows))
@@ -135,7 +137,7 @@ def select(recipe: Recipe) -> HeldOut:
     drawn = sorted(rng.permutation(len(singing))[:limit].tolist())
     own = dict(speech.pairs)
     paired = all(name in own and own[name] in sung for name, _ in rows)
-    maps = recipe.exp / "infer" / "time_map"
+    maps = recipe.exp / way.times
     return HeldOut(
         [speech[name] for name, _ in rows],
         [sung[other] if other else None for _, other in rows],

@@ -1,6 +1,7 @@
 """Scores of a recipe whose roles are speakers, on held-out recordings of both."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ from vctool.data.speaker_table import SpeakerTable
 from vctool.data.store import FeatureStore
 from vctool.metrics.voice_board import VoiceTask
 from vctool.recipe import Recipe
+from vctool.stages import directions
+from vctool.stages.directions import Direction
 from vctool.stages.plan import flatten
 from vctool.stages.scoring import converted, voice_anchors, voice_report
 from vctool.stages.scoring.figures import read_journal
@@ -28,6 +31,10 @@ LOSSES = (
 """What the held-out losses are."""
 
 
+Load = Callable[[Utterance], np.ndarray]
+"""Reads a recording, (T,)."""
+
+
 class HeldOut(NamedTuple):
     """What is scored, and against what."""
 
@@ -42,31 +49,48 @@ class HeldOut(NamedTuple):
 
 def run(recipe: Recipe, nj: int = 1) -> None:
     """Score an experiment; see `vctool.stages.evaluate.run`."""
-    held = select(recipe)
-    rate = recipe.features.rate
+    ways = directions.of(recipe)
+    if ways[0].name:
+        from vctool.stages.scoring import every_way
+
+        every_way.run(recipe, nj)
+        return
+    (way,) = ways
+    held = select(recipe, way)
+    task = load_task(held, recipe.features.rate)
+    job = describe(recipe, way, held, task)
+    formula = stored_formula(recipe, way, held)
+    losses = held_out_losses(recipe.exp)
+    voice_report.score(replace(job, formula=formula, losses=losses, config=settings(recipe)), nj)
+
+
+def describe(recipe: Recipe, way: Direction, held: HeldOut, task: VoiceTask) -> Job:
+    """Say what is scored in one direction.
+
+    Args:
+        recipe: the experiment.
+        way: one of its directions.
+        held: what `select` found.
+        task: what `load_task` read of it.
+
+    Raises:
+        DataError: outputs are missing.
+    """
     names = [one.id for one in held.sources]
-    outputs = converted.outputs(recipe.exp / "wav", names, rate)
-    task = load_task(held, rate)
     ids = [[one.id for one in group] for group in held if group is not None]
     heard = [*task.sources, *task.target_recordings, *(task.targets or ())]
-    voice_report.score(
-        Job(
-            folder=recipe.exp,
-            name=recipe.name,
-            utterances=names,
-            task=task,
-            outputs=outputs,
-            model="the system of this experiment",
-            config_hash=config_hash(recipe),
-            data_hash=converted.digest(ids, heard),
-            seed=recipe.train.seed,
-            resamples=recipe.evaluate.bootstrap,
-            formula=stored_formula(recipe, held),
-            losses=held_out_losses(recipe.exp),
-            config=settings(recipe),
-            memory=Path("dump") / next(iter(recipe.roles.values())) / "judged",
-        ),
-        nj,
+    return Job(
+        folder=recipe.exp / way.scores,
+        name=f"{recipe.name}, {way.title}" if way.name else recipe.name,
+        utterances=names,
+        task=task,
+        outputs=converted.outputs(recipe.exp / way.sounds, names, task.rate),
+        model="the system of this experiment",
+        config_hash=config_hash(recipe),
+        data_hash=converted.digest(ids, heard),
+        seed=recipe.train.seed,
+        resamples=recipe.evaluate.bootstrap,
+        memory=Path("dump") / recipe.roles[way.source] / "judged",
     )
 
 
@@ -76,30 +100,34 @@ def settings(recipe: Recipe) -> dict[str, object]:
     return {name: leaf for key, value in tree.items() for name, leaf in flatten(value, key).items()}
 
 
-def select(recipe: Recipe) -> HeldOut:
+def select(recipe: Recipe, way: Direction | None = None) -> HeldOut:
     """Find what was converted and what it is compared with.
+
+    Args:
+        recipe: the experiment.
+        way: one of its directions; the only one where None.
 
     Raises:
         DataError: nothing was converted, a converted utterance is gone, or fewer than two
             recordings of either speaker are held out.
     """
-    rows = converted.pairs(recipe)
-    first, last = recipe.roles
-    corpus = recipe.roles[first]
-    data = DataDir.read(recipe.data(corpus, recipe.evaluate.split))
-    train = DataDir.read(recipe.data(corpus, "train"))
-    spoken = converted.held_out(data, last, recipe, len(rows))
-    parallel = all(other for _, other in rows)
-    targets = [data[other] for _, other in rows] if parallel else None
-    rng = np.random.default_rng([recipe.train.seed, 6])
-    most = recipe.evaluate.max_utterances
-    return HeldOut(
-        [data[name] for name, _ in rows],
-        targets,
-        _draw(spoken, most, rng) if targets is None else targets,
-        _draw(train.subset(recipe.plays(first)), MOST_TRAINING, rng),
-        _draw(train.subset(recipe.plays(last)), MOST_TRAINING, rng),
+    way = way or directions.of(recipe)[0]
+    rows = directions.read(recipe, [way])[way]
+    sources, targets = (
+        DataDir.read(recipe.data(recipe.roles[role], recipe.evaluate.split))
+        for role in (way.source, way.target)
     )
+    spoken = converted.held_out(targets, way.target, recipe, len(rows))
+    same = [targets[other] for _, other in rows] if all(other for _, other in rows) else None
+    rng = np.random.default_rng([recipe.train.seed, 6])
+    recordings = same or _draw(spoken, recipe.evaluate.max_utterances, rng)
+    training = []
+    for role in (way.source, way.target):
+        if way.name:  # the same recordings of a speaker in all directions
+            rng = np.random.default_rng([recipe.train.seed, 6])
+        train = DataDir.read(recipe.data(recipe.roles[role], "train"))
+        training.append(_draw(train.subset(recipe.plays(role)), MOST_TRAINING, rng))
+    return HeldOut([sources[name] for name, _ in rows], same, recordings, *training)
 
 
 def _draw(data: DataDir, most: int, rng: np.random.Generator) -> list[Utterance]:
@@ -107,46 +135,45 @@ def _draw(data: DataDir, most: int, rng: np.random.Generator) -> list[Utterance]
     return [data.utterances[place] for place in sorted(rng.permutation(len(data))[:most].tolist())]
 
 
-def load_task(held: HeldOut, rate: int) -> VoiceTask:
-    """Read all recordings at a rate [Hz]."""
-    targets = None if held.targets is None else _load(held.targets, rate)
+def load_task(held: HeldOut, rate: int, load: Load | None = None) -> VoiceTask:
+    """Read all recordings at a rate [Hz], by `load` where it is given."""
+    read = load or (lambda one: one.load(rate))
+
+    def waves(utterances: Sequence[Utterance]) -> list[np.ndarray]:
+        return [read(one) for one in utterances]
+
+    targets = None if held.targets is None else waves(held.targets)
     texts = [one.text for one in held.sources if one.text is not None]
     return VoiceTask(
         rate,
-        _load(held.sources, rate),
+        waves(held.sources),
         targets,
-        _load(held.recordings, rate) if targets is None else targets,
-        _load(held.target_training, rate),
-        _load(held.source_training, rate),
+        waves(held.recordings) if targets is None else targets,
+        waves(held.target_training),
+        waves(held.source_training),
         texts if len(texts) == len(held.sources) else None,
     )
 
 
-def _load(utterances: Sequence[Utterance], rate: int) -> list[np.ndarray]:
-    return [one.load(rate) for one in utterances]
-
-
-def stored_formula(recipe: Recipe, held: HeldOut) -> Formula | None:
+def stored_formula(recipe: Recipe, way: Direction, held: HeldOut) -> Formula | None:
     """Fit the anchors on the features of stage 2, where those are what the anchors use."""
-    corpus = next(iter(recipe.roles.values()))
+    source = stored_speaker(recipe, way.source, held.source_training)
+    target = stored_speaker(recipe, way.target, held.target_training)
+    return None if source is None or target is None else Formula(source, target)
+
+
+def stored_speaker(recipe: Recipe, role: str, group: Sequence[Utterance]) -> Speaker | None:
+    """Fit what the formulas know of a speaker on stage 2's features of its recordings."""
+    corpus = recipe.roles[role]
     folder = recipe.dump(corpus, "train", "world")
     if recipe.features.of_kind("world") != FEATURES.of_kind("world"):
         return None
     if not (folder / "feats.scp").is_file():  # a family of another kind, such as mel
         return None
-    table = SpeakerTable.read(recipe.stats(corpus, "train"))
+    if len({(one.speaker, one.domain) for one in group}) > 1:  # who do not share a range of F0
+        return None
     store = FeatureStore(folder)
-    source, target = (
-        _stored_speaker(store, table, group)
-        for group in (held.source_training, held.target_training)
-    )
-    return None if source is None or target is None else Formula(source, target)
-
-
-def _stored_speaker(
-    store: FeatureStore, table: SpeakerTable, group: Sequence[Utterance]
-) -> Speaker | None:
-    voice = table.of(group[0].speaker, group[0].domain)
+    voice = SpeakerTable.read(recipe.stats(corpus, "train")).of(group[0].speaker, group[0].domain)
     stored = [store[one.id] for one in group if one.id in store]
     if voice is None or not stored:
         return None
