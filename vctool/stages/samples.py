@@ -1,4 +1,7 @@
-"""What a half-trained system makes of one held-out recording per direction: heard, seen, checked.
+"""What a half-trained system makes of one held-out recording per voice: heard, seen, checked.
+
+Of two roles either way; of more, every role is turned into the next one, so that as many samples
+are made as there are roles, up to `MOST`. The one role of a vocoder is turned into itself.
 
 exp/<name>/samples/step-00001000-speech-to-singing.wav
                    step-00001000-speech-to-singing.png
@@ -6,8 +9,7 @@ exp/<name>/samples/step-00001000-speech-to-singing.wav
 
 import logging
 import os
-from collections.abc import Mapping
-from itertools import permutations
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 SECONDS = 6.0
 """Length of a sample; longer recordings are cut."""
+
+MOST = 6
+"""Directions that are sampled; each takes seconds at every validation."""
 
 
 class Source(NamedTuple):
@@ -51,7 +56,7 @@ class Samples:
         self.vocoder = vocoders.get(system.context.vocoder)
         self._sources = [
             source
-            for origin, target in permutations(system.context.roles, 2)
+            for origin, target in ring(system.context.roles)
             if (source := self._choose(origin, target, sets, system)) is not None
         ]
 
@@ -96,6 +101,15 @@ class Samples:
         frames = len(features[self.vocoder.kind])
         samples = max((frames - 1) * self.features.hop_length, 1)
         return self.vocoder.synthesise(features, self.features, samples)
+
+
+def ring(roles: Sequence[str]) -> list[tuple[str, str]]:
+    """Turn every role into the next one, up to `MOST` of them.
+
+    >>> ring(["a", "b"]), ring(["a", "b", "c"]), ring(["voices"])
+    ([('a', 'b'), ('b', 'a')], [('a', 'b'), ('b', 'c'), ('c', 'a')], [('voices', 'voices')])
+    """
+    return list(zip(roles, [*roles[1:], *roles[:1]], strict=True))[:MOST]
 
 
 def draw(path: Path, before: np.ndarray, after: np.ndarray, rate: int, title: str) -> None:
