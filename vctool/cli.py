@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vctool.commands import data, prepare
+from vctool.commands import data, prepare, vocoders
 from vctool.commands.options import (
     CORES,
+    AddSpeaker,
     DeviceName,
     Downloads,
     DryRun,
@@ -47,6 +48,7 @@ app = typer.Typer(
 )
 app.add_typer(prepare.app, name="prepare")
 app.add_typer(data.app, name="data")
+app.add_typer(vocoders.app)
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -206,6 +208,7 @@ def train(
     device: DeviceName = "auto",
     fresh: Fresh = False,
     dry_run: DryRun = False,
+    add_speaker: AddSpeaker = None,
 ) -> None:
     """Train, or continue from the last checkpoint (stage 3)."""
 
@@ -214,6 +217,17 @@ def train(
 
         stage.run(loaded, device=device, fresh=fresh)
 
+    if add_speaker is not None:
+        from vctool.stages.add_speaker import write_recipe
+
+        recipe = write_recipe(recipe, settings or (), add_speaker, dry_run=dry_run)
+        settings = None
+        if dry_run:
+            print(f"recipes/{recipe}.yaml: would be written, and stages 1 to 3 run with it")
+            return
+        if "RANK" not in os.environ:  # of torchrun's processes each would
+            download(recipe=recipe)
+            features(recipe=recipe)
     _stage("train", recipe, settings, work, force=fresh, dry_run=dry_run)
 
 

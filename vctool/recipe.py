@@ -21,7 +21,7 @@ from vctool.features.settings import FeatureConfig
 if TYPE_CHECKING:
     from vctool.data.utterance import Utterance
 
-PLAIN_NAME = r"[\w.+-]+"
+PLAIN_NAME = r"[\w+-][\w.+-]*"
 """What an experiment may be called, as a regular expression: a folder is named after it."""
 
 
@@ -56,11 +56,13 @@ class CorpusConfig(Config):
     """Speakers who are all converted into one another; the last is the target by default."""
     domains: tuple[str, ...] | None = None
     """The same for domains of the corpus, such as instruments."""
+    also: dict[str, str] = {}
+    """Further speakers, or domains, each with its corpus, as in `{ben: my_voices}`."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """The corpora to download and prepare, each once."""
-        named = (self.speech, self.singing, self.name)
+        named = (self.speech, self.singing, self.name, *self.also.values())
         return tuple(dict.fromkeys(name for name in named if name is not None))
 
     @property
@@ -106,6 +108,8 @@ class EvaluateConfig(Config):
     """Bootstrap resamples of every interval."""
     split: str = "test"
     """The split that is scored."""
+    roles: tuple[str, ...] | None = None
+    """Of many roles, those whose directions are scored, from them and to them; all where None."""
 
 
 class Recipe(Config):
@@ -123,11 +127,19 @@ class Recipe(Config):
     vocoder: str
     convert: ConvertConfig = ConvertConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    extends: str | None = Field(None, pattern=rf"^{PLAIN_NAME}$")
+    """Trained experiment, a folder below `exp/`, whose roles stay exactly as they are; only those
+    that it lacks are trained (`stages.extend`)."""
 
     @property
     def exp(self) -> Path:
         """Folder of everything this experiment writes besides data and features."""
         return Path("exp") / self.name
+
+    @property
+    def base(self) -> Path | None:
+        """Folder of the experiment that this one extends."""
+        return None if self.extends is None else Path("exp") / self.extends
 
     def data(self, corpus: str, split: str) -> Path:
         """Data dir of one split of a corpus."""
@@ -145,7 +157,7 @@ class Recipe(Config):
     def roles(self) -> dict[str, str]:
         """The corpus of every role, in the recipe's order: the last is the target by default."""
         if self.corpus.name is not None:
-            return dict.fromkeys(self.corpus.members, self.corpus.name)
+            return dict.fromkeys(self.corpus.members, self.corpus.name) | self.corpus.also
         domains = {"speech": self.corpus.speech, "singing": self.corpus.singing}
         return {role: corpus for role, corpus in domains.items() if corpus is not None}
 
@@ -183,6 +195,11 @@ def resolve(tree: Tree, where: str) -> Recipe:
         tree = merge(tree, {"features": read_yaml(PROJECT_ROOT / tree["features"])})
     recipe = build(Recipe, tree, where)
     _check_roles(recipe.corpus, where)
+    for role in recipe.evaluate.roles or ():
+        if role not in recipe.roles:
+            raise ConfigError(
+                f"{where}: evaluate.roles: no role '{role}'{suggest(role, recipe.roles)}"
+            )
     try:
         name = recipe.name.format(corpus=recipe.corpus)
     except (KeyError, AttributeError, ValueError, IndexError) as error:
@@ -200,6 +217,7 @@ def _check_roles(corpus: CorpusConfig, where: str) -> None:
     named = {field: names for field, names in lists.items() if names is not None}
     if corpus.name is None:
         found = [*(one for one in pair if one is not None), *(n for g in named.values() for n in g)]
+        found += corpus.also
         if found:
             who = "domains" if list(named) == ["domains"] else "speakers"
             raise ConfigError(
@@ -234,6 +252,12 @@ def _check_roles(corpus: CorpusConfig, where: str) -> None:
                 f"{where}: corpus.{field} = {list(names)}: name at least two, or leave it out to "
                 "take everyone in one role"
             )
+    for role in corpus.also:
+        if not named:
+            raise ConfigError(f"{where}: corpus.also goes with corpus.speakers or corpus.domains")
+        if role in corpus.members or not re.fullmatch(PLAIN_NAME, role):
+            odd = "is there already" if role in corpus.members else "is no name"
+            raise ConfigError(f"{where}: corpus.also: '{role}' {odd}; name another")
 
 
 def show(recipe: Recipe, field: str | None = None) -> str:

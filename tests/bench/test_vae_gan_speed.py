@@ -156,7 +156,9 @@ def test_the_reference_is_of_the_published_size() -> None:
     clips = torch.rand(2, 1, 1, BINS, FRAMES)
     moved = []
     for adam in made.adams:
-        adam.register_step_post_hook(lambda *_: moved.append(float(made.shared.first.weight.detach().sum())))
+        adam.register_step_post_hook(
+            lambda *_: moved.append(float(made.shared.first.weight.detach().sum()))
+        )
     made.batch((clips[0], clips[1]))
     assert made.shared_steps == 4
     assert len(set(moved)) == 5  # as it was, and after each of four

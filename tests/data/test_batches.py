@@ -120,6 +120,24 @@ def test_a_batch_of_some_roles_has_each_equally_often(count: int) -> None:
     assert list(data.setup_batch()) == names, "every role is set up"
 
 
+def test_roles_can_be_in_every_batch_and_the_others_take_turns() -> None:
+    names = [f"voice{n}" for n in range(5)]
+    sets = {name: feature_set(name, [40]) for name in names}
+    data = UnpairedClips(
+        {name: Role(sets[name]) for name in names},
+        lambda utterances, name: utterances.load(name, "world"),
+        None,
+        FRAMES,
+        batch_size=2,
+        seed=3,
+        roles_per_batch=2,
+        always=["voice4"],
+    )
+    drawn = [list(data.batch(step)) for step in range(8)]
+    assert {roles[0] for roles in drawn} == {"voice4"}
+    assert sorted(roles[1] for roles in drawn) == sorted(2 * names[:4])
+
+
 def test_setup_sees_more_than_a_batch() -> None:
     assert len(dataset().setup_batch()["speech"].voice) == 128
 

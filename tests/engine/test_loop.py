@@ -111,6 +111,23 @@ def test_more_steps_go_on_from_the_last_checkpoint_with_a_notice(
     assert "changed settings: train.steps: 4 -> 6" in caplog.text
 
 
+def test_settings_that_came_later_do_not_keep_an_older_run_from_going_on(
+    toy: ModuleType, undisturbed: Path, tmp_path: Path
+) -> None:
+    toy.trainer(tmp_path, model={"noise": 0.1}, steps=4).run()
+    path = manifest.find(tmp_path) / "state.json"
+    state = json.loads(path.read_text())
+    del state["context"]["added"], state["context"]["features"]["win_length"]
+    path.write_text(json.dumps(state))
+    toy.trainer(tmp_path, model={"noise": 0.1}, steps=6).run()
+    assert checkpoint.read_state(manifest.find(tmp_path))["step"] == 6
+    state["context"]["features"]["n_mels"] = 9
+    state["config"]["gone"] = 1
+    (manifest.find(tmp_path) / "state.json").write_text(json.dumps(state))
+    with pytest.raises(CheckpointError, match=r"config\.gone: 1 -> unset"):
+        toy.trainer(tmp_path, model={"noise": 0.1}, steps=8).run()
+
+
 def test_a_changed_model_config_is_refused_by_field_until_fresh(
     toy: ModuleType, tmp_path: Path
 ) -> None:

@@ -24,4 +24,13 @@ Downloads = Annotated[
     Path | None,
     typer.Option("--downloads", metavar="DIR", help="Existing copies of corpora; nothing fetched."),
 ]
+AddSpeaker = Annotated[
+    str | None,
+    typer.Option(
+        "--add-speaker",
+        metavar="[CORPUS/]NAME",
+        help="Add a voice to the recipe's trained experiment, which stays as it is; begins the "
+        "experiment RECIPE+NAME.",
+    ),
+]
 CORES = os.cpu_count() or 1

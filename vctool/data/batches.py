@@ -61,6 +61,7 @@ class UnpairedClips:
         setup_clips: least number of clips of each role that `setup_batch` draws.
         roles_per_batch: roles in one batch; all where None, or where there are no more. Over
             every N batches of N roles, each role is drawn equally often.
+        always: roles that are in every batch, before those that are drawn.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class UnpairedClips:
         seed: int,
         setup_clips: int = 128,
         roles_per_batch: int | None = None,
+        always: Sequence[str] = (),
     ) -> None:
         for role, source in roles.items():
             if not source.utterances.ids:
@@ -83,6 +85,8 @@ class UnpairedClips:
         self.seed = seed
         self.setup_clips = setup_clips
         self.roles_per_batch = min(roles_per_batch or len(roles), len(roles))
+        self.always = list(always)
+        assert len(self.always) <= self.roles_per_batch, (always, roles_per_batch)
         self._voice = _Memo(voice)
         self._condition = _Memo(condition) if condition is not None else None
 
@@ -107,13 +111,14 @@ class UnpairedClips:
 
     def _drawn(self, step: int) -> list[str]:
         """Name the roles of a step: a stretch of a ring that is shuffled every N steps."""
-        names, count = list(self.roles), self.roles_per_batch
-        if count == len(names):
-            return names
+        if self.roles_per_batch == len(self.roles):
+            return list(self.roles)
+        names = [role for role in self.roles if role not in self.always]
+        count = self.roles_per_batch - len(self.always)
         turn, place = divmod(step, len(names))
         ring = generator(self.seed, turn, 2).permutation(len(names))
         drawn = ring[(place * count + np.arange(count)) % len(names)]
-        return [names[index] for index in drawn]
+        return [*self.always, *(names[index] for index in drawn)]
 
     def _draw(self, step: int, examples: Sequence[int], drawn: list[str]) -> dict[str, Clips]:
         index = {role: place for place, role in enumerate(self.roles)}

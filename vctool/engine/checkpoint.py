@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vctool.checkpoints import FORMAT, MODEL, STATE, State, find, read_state, read_tensors
-from vctool.config import build
+from vctool.config import Config, build
 from vctool.engine import manifest
 from vctool.errors import CheckpointError, ConfigError
 from vctool.models import base
@@ -181,6 +181,19 @@ def load_weights(folder: Path, system: nn.Module) -> None:
             "it is of another family or version: train again with --fresh"
         )
     system.load_state_dict(stored)
+
+
+def completed(settings: Config, stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give fields that came after a checkpoint was written the defaults that they came with.
+
+    Args:
+        settings: of the kind that was stored.
+        stored: as plain values; returned as they are where they do not fit any more.
+    """
+    try:
+        return build(type(settings), stored, "stored").model_dump(mode="json", by_alias=True)
+    except ConfigError:  # a comparison field by field says what does not fit
+        return stored
 
 
 def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -146,8 +146,13 @@ class Trainer:
         own = checkpoint.describe(
             self.system, self.family, 0, recipe=self.recipe, train=self._train_settings()
         )
-        for part in ("family", "config", "context"):
-            changes = checkpoint.changed_fields({part: state[part]}, {part: own[part]})
+        was = {
+            "family": state["family"],
+            "config": checkpoint.completed(self.system.config, state["config"]),
+            "context": checkpoint.completed(self.system.context, state["context"]),
+        }
+        for part, stored in was.items():
+            changes = checkpoint.changed_fields({part: stored}, {part: own[part]})
             if changes:
                 more = f" and {len(changes) - 4} more" if len(changes) > 4 else ""
                 raise CheckpointError(

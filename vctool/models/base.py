@@ -40,6 +40,8 @@ class Context(Config):
     """Log-F0 statistics of every training speaker."""
     domains: dict[str, SpeakerStats] = Field(default_factory=dict)
     """Log-F0 statistics over all training speakers of each role."""
+    added: tuple[str, ...] = ()
+    """Roles that were added to a trained system, whose other roles stay as they are."""
 
 
 class Dataset(Protocol):
@@ -59,6 +61,10 @@ class System(nn.Module):
     """Frozen settings, one documented field per hyper-parameter."""
     best_of: ClassVar[tuple[str, ...]] = ()
     """Groups whose held-out loss ranks checkpoints; none: all that do not discriminate."""
+    takes_more_roles: ClassVar[bool] = False
+    """Whether roles can be added once it is trained. Every tensor of the smaller system is then in
+    the larger one under the same name, and is kept: frozen where it is a parameter, and not touched
+    by `setup` where it is a buffer. `dataset` draws the roles in `context.added` at every step."""
 
     config: Any
     context: Context

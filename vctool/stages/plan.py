@@ -81,9 +81,9 @@ def _sizes(folder: Path, table: str) -> list[int | None]:
     return [file.stat().st_size if file.is_file() else None for file in files]
 
 
-def checkpoint_hash(recipe: Recipe) -> str:
-    """Hash the weights that conversion would load."""
-    folder = latest(recipe.exp / "checkpoints")
+def checkpoint_hash(recipe: Recipe, experiment: Path | None = None) -> str:
+    """Hash the weights that conversion would load, with the recipe's own or another experiment."""
+    folder = latest((experiment or recipe.exp) / "checkpoints")
     return MISSING if folder is None else file_hash(folder / "model.safetensors")
 
 
@@ -151,6 +151,9 @@ def _train_inputs(recipe: Recipe) -> Inputs:
     train = recipe.train.model_dump(mode="json", by_alias=True, exclude=set(PACE_FIELDS))
     model = model_config(recipe).model_dump(mode="json")
     inputs = _features_inputs(recipe) | {"family": recipe.family}
+    if recipe.base is not None:
+        inputs["extends"] = recipe.extends
+        inputs[str(recipe.base)] = checkpoint_hash(recipe, recipe.base)
     return inputs | flatten(model, "model") | flatten(train, "train")
 
 
@@ -164,6 +167,8 @@ def _infer_inputs(recipe: Recipe) -> Inputs:
     inputs["train.seed"] = recipe.train.seed
     inputs["evaluate.max_utterances"] = recipe.evaluate.max_utterances
     inputs["evaluate.split"] = recipe.evaluate.split
+    if recipe.evaluate.roles is not None:
+        inputs["evaluate.roles"] = list(recipe.evaluate.roles)
     return inputs | flatten(recipe.convert.model_dump(mode="json"), "convert")
 
 
@@ -172,7 +177,7 @@ def _synthesize_inputs(recipe: Recipe) -> Inputs:
 
 
 def _evaluate_inputs(recipe: Recipe) -> Inputs:
-    evaluate = recipe.evaluate.model_dump(mode="json")
+    evaluate = recipe.evaluate.model_dump(mode="json", exclude_none=True)
     return _synthesize_inputs(recipe) | flatten(evaluate, "evaluate")
 
 

@@ -22,14 +22,16 @@ TABLES = {"speaker": "utt2spk", "domain": "utt2domain"}
 
 
 def check(recipe: Recipe) -> None:
-    """See that all roles that one corpus plays can be trained on, validated and scored.
+    """See that all speakers, or domains, can be trained on, validated and scored.
 
     Raises:
         ConfigError: the corpus has no such speaker or domain; it is named with those that it has.
         DataError: a split lacks one of them.
     """
     if recipe.corpus.name is not None and recipe.corpus.by != "corpus":
-        require(recipe.corpus.name, recipe.roles, recipe.corpus.by)
+        for corpus in recipe.corpus.names:
+            wanted = [role for role, own in recipe.roles.items() if own == corpus]
+            require(corpus, wanted, recipe.corpus.by)
 
 
 def require(corpus: str, wanted: Iterable[str], what: str = "speaker") -> None:

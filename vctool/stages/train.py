@@ -15,6 +15,7 @@ from vctool.errors import DataError
 from vctool.features.stats import SpeakerStats, pool
 from vctool.models.base import Context, Dataset, System, family
 from vctool.recipe import Recipe
+from vctool.stages import extend
 from vctool.stages.features import open_set
 from vctool.stages.samples import Samples
 
@@ -44,11 +45,23 @@ def run(recipe: Recipe, device: str = "auto", fresh: bool = False) -> Path:
     with processes(device) as own:
         if own.device.type == "cuda":
             torch.set_float32_matmul_precision("high")
-        return prepare(recipe, own).run(fresh)
+        before = None if recipe.base is None else extend.read(recipe)
+        if before is not None and not fresh:
+            extend.require_kept(recipe, before)
+        folder = prepare(recipe, own, before).run(fresh)
+        if before is not None:
+            extend.require_kept(recipe, before)
+        return folder
 
 
-def prepare(recipe: Recipe, own: Processes) -> Trainer:
-    """Build the system, its batches and the hook that writes samples."""
+def prepare(recipe: Recipe, own: Processes, before: extend.Trained | None = None) -> Trainer:
+    """Build the system, its batches and the hook that writes samples.
+
+    Args:
+        recipe: the experiment.
+        own: which process this is.
+        before: the experiment that it extends, where it does.
+    """
     cls = family(recipe.family)
     config = build(cls.Config, recipe.model, f"recipe {recipe.name}: model")
     kinds = cls.features(config)
@@ -58,7 +71,10 @@ def prepare(recipe: Recipe, own: Processes) -> Trainer:
     sets = open_sets(recipe, kinds, "train")
     held = open_sets(recipe, kinds, "dev") if has_split(recipe, "dev") else None
     torch.manual_seed(recipe.train.seed)
-    system = cls(config, context(recipe, sets))
+    known = context(recipe, sets)
+    system = cls(config, known if before is None else extend.widen(recipe, before, known))
+    if before is not None:
+        extend.take_over(system, before)
     valid: Dataset | None = None
     sample: Samples | None = None
     if held is None:

@@ -46,6 +46,7 @@ class System(base.System):
     """An encoder, and a decoder and a discriminator for every voice, in the order of the roles."""
 
     Config = VaeGanConfig
+    takes_more_roles = True
     config: VaeGanConfig
 
     def __init__(self, config: VaeGanConfig, context: Context) -> None:
@@ -77,6 +78,7 @@ class System(base.System):
         seed: int,
     ) -> UnpairedClips:
         """Draw clips of some of the voices, each independently of the others."""
+        added = context.added
 
         def voice(utterances: FeatureSet, name: str) -> np.ndarray:
             mel = utterances.load(name, "mel")
@@ -93,7 +95,9 @@ class System(base.System):
             batch_size,
             seed,
             setup_clips=SETUP_CLIPS,
-            roles_per_batch=config.speakers_per_batch,
+            # with added voices learns none of the others: one of them at a time is enough
+            roles_per_batch=config.speakers_per_batch if not added else len(added) + 1,
+            always=added,
         )
 
     def groups(self) -> dict[str, Iterable[nn.Parameter]]:
@@ -112,10 +116,29 @@ class System(base.System):
 
     @torch.no_grad()
     def setup(self, batch: Mapping[str, Clips]) -> None:
-        """Let every decoder begin at its voice's mean spectrum."""
-        for role, clips in batch.items():
-            mel = self._voice(clips).mel
-            self._decoder(role).mean.copy_(mel.mean(dim=(0, 2))[:, None])
+        """Let every decoder begin at its voice's mean spectrum.
+
+        Where voices are added to a trained system, only theirs, and as copies of the nearest one.
+        """
+        added = self.context.added
+        for role in added or batch:
+            voice = self._voice(batch[role])
+            if added:
+                index, nearest = (
+                    self.context.roles.index(one) for one in (role, self._nearest(voice))
+                )
+                for networks in (self.decoders, self.discriminators):
+                    networks[index].load_state_dict(networks[nearest].state_dict())
+            self._decoder(role).mean.copy_(voice.mel.mean(dim=(0, 2))[:, None])
+
+    def _nearest(self, voice: Voice) -> str:
+        """Name the trained voice whose decoder reconstructs another voice best."""
+        code = self._encode(voice.mel).mean
+        known = [role for role in self.context.roles if role not in self.context.added]
+        distances = [
+            float(_distance(self._decode(code, voice.f0, role), voice.mel)) for role in known
+        ]
+        return known[int(np.argmin(distances))]
 
     def objectives(self, batch: Mapping[str, Clips], step: int) -> Iterator[tuple[str, Terms]]:
         """Step the discriminators on real clips and conversions, then the autoencoder."""
