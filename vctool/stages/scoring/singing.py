@@ -2,18 +2,14 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from vctool import vocoders
 from vctool.data.datadir import DataDir, Utterance
 from vctool.errors import DataError
-from vctool.features import mel, world
-from vctool.features.settings import FeatureConfig
 from vctool.metrics.board import REAL, Board, Task
 from vctool.metrics.unavailable import MetricUnavailable
 from vctool.metrics.words import WordRecogniser, chance, read_grammar
@@ -21,6 +17,7 @@ from vctool.recipe import Recipe
 from vctool.stages import directions
 from vctool.stages.scoring import (
     converted,
+    copies,
     html,
     report,
     singing_anchors,
@@ -28,7 +25,6 @@ from vctool.stages.scoring import (
     singing_report,
     utterances,
 )
-from vctool.workers import WorkerPool
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +89,9 @@ def run(recipe: Recipe, nj: int = 1) -> None:
         accomps,
         task.real_b,
         time_maps=held.time_maps,
-        resynthesis=resynthesise(sources, recipe.vocoder, recipe.features, nj),
+        resynthesis=[
+            one.wave for one in copies.copy_waves(sources, recipe.vocoder, recipe.features, nj)
+        ],
         seed=recipe.train.seed,
         nj=nj,
     )
@@ -193,31 +191,6 @@ def _rated(
     waves: Sequence[np.ndarray], rate: int, texts: Sequence[str]
 ) -> list[tuple[np.ndarray, int, str]]:
     return [(wave, rate, text) for wave, text in zip(waves, texts, strict=True)]
-
-
-def resynthesise(
-    sources: Sequence[np.ndarray], vocoder: str, config: FeatureConfig, nj: int
-) -> list[np.ndarray]:
-    """Send waves (T,) through the recipe's features and vocoder and nothing else."""
-    one = partial(_resynthesise, vocoder=vocoder, config=config)
-    if nj == 1:
-        return [one(wave) for wave in sources]
-    with WorkerPool(nj, start=_one_thread) as pool:
-        return list(pool.map(one, sources, chunksize=2))
-
-
-def _resynthesise(wave: np.ndarray, vocoder: str, config: FeatureConfig) -> np.ndarray:
-    chosen = vocoders.get(vocoder)
-    assert chosen.kind in ("mel", "world"), chosen.kind
-    values = mel.log_mel(wave, config) if chosen.kind == "mel" else world.analyse(wave, config)
-    made = chosen.synthesise({chosen.kind: values}, config, len(wave))
-    return made.astype(np.float32)
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def data_digest(held: HeldOut, waves: Iterable[np.ndarray]) -> str:

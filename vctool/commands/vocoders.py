@@ -1,0 +1,45 @@
+"""Commands about vocoders: how good they are on their own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vctool.commands.options import CORES, Jobs
+
+app = typer.Typer()
+
+FEATURES = Path("conf/features/16k_mel128.yaml")
+
+
+@app.command("copy-synthesis")
+def copy_synthesis(
+    recordings: Annotated[Path, typer.Argument(help="A data dir, or a folder of recordings.")],
+    vocoder: Annotated[
+        list[str] | None,
+        typer.Option("--vocoder", help="Name, or path of a trained one; repeatable."),
+    ] = None,
+    features: Annotated[
+        Path,
+        typer.Option("--features", help="What vocoders without weights read, a YAML file."),
+    ] = FEATURES,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the results; exp/copy_NAME.")
+    ] = None,
+    most: Annotated[
+        int, typer.Option("--max", min=2, help="Recordings that are scored, drawn from all.")
+    ] = 60,
+    nj: Jobs = CORES,
+) -> None:
+    """Score vocoders: recordings through each, beside the recordings."""
+    from vctool.config import PROJECT_ROOT, build, read_yaml
+    from vctool.features.settings import FeatureConfig
+    from vctool.stages.scoring import copy_synthesis as stage
+
+    path = features if features.exists() else PROJECT_ROOT / features
+    config = build(FeatureConfig, read_yaml(path), str(features))
+    place = recordings.resolve()
+    folder = out or Path("exp") / "_".join(["copy", *place.parts[-2:]])
+    names = list(dict.fromkeys(vocoder or stage.ANCHORS))
+    print(stage.run(recordings, names, config, folder, most=most, nj=nj))
+    print(f"written to {folder}")
