@@ -1,12 +1,12 @@
 """Encoder and decoders that convolve over time: (B, C, F), code (B, latent_channels, F / 2)."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from vctool.features.settings import FeatureConfig
 from vctool.models.vae_gan.settings import VaeGanConfig
 from vctool.models.vae_gan.streams import Harmonics, cosine_basis
+from vctool.models.vae_gan.voice_range import VoiceRange
 
 KERNEL = 5
 
@@ -43,10 +43,9 @@ class DecoderBlock(nn.Module):
 
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
-        reach = dilation * (KERNEL // 2)
         self.norm = ChannelNorm(width)
         self.first = nn.Conv1d(
-            width, 2 * width, KERNEL, padding=reach, dilation=dilation, padding_mode="reflect"
+            width, 2 * width, 3, padding=dilation, dilation=dilation, padding_mode="reflect"
         )
         self.second = nn.Conv1d(width, width, 1)
 
@@ -126,12 +125,10 @@ class Decoder(nn.Module):
         features: the feature settings.
     """
 
-    mean: Tensor
-
     def __init__(self, config: VaeGanConfig, features: FeatureConfig) -> None:
         super().__init__()
         width = config.width
-        self.register_buffer("mean", torch.full((features.n_mels, 1), 0.5))
+        self.range = VoiceRange(features.n_mels)
         self.blocks = nn.Sequential(
             *(DecoderBlock(width, 1 + n % 3) for n in range(config.decoder_blocks))
         )
@@ -140,5 +137,5 @@ class Decoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Decode (B, width, F) to normalised log-mel (B, n_mels, F) float32."""
-        made: Tensor = self.last(functional.gelu(self.norm(self.blocks(x))))
-        return self.mean + made.float()
+        made: Tensor = self.range(self.last(functional.gelu(self.norm(self.blocks(x)))))
+        return made

@@ -2,14 +2,14 @@
 
 After AlBadawy and Lyu, "Voice conversion using speech-to-speech neuro-style transfer" (2020), and
 the many-voice form of Bonnici et al. (2021, arXiv 2109.02096). Here the posterior has a
-log-variance of its own, and the output is not squashed to -1..1, since the targets lie in 0..1.
+log-variance of its own, and the output is squashed to the range of the voice, not to -1..1.
 """
 
-import torch
 from torch import Tensor, nn
 
 from vctool.features.settings import FeatureConfig
 from vctool.models.vae_gan.settings import VaeGanConfig
+from vctool.models.vae_gan.voice_range import VoiceRange
 
 
 class ResidualBlock(nn.Module):
@@ -91,12 +91,10 @@ class Decoder(nn.Module):
         features: the feature settings.
     """
 
-    mean: Tensor
-
     def __init__(self, config: VaeGanConfig, features: FeatureConfig) -> None:
         super().__init__()
         width = config.width
-        self.register_buffer("mean", torch.full((features.n_mels, 1), 0.5))
+        self.range = VoiceRange(features.n_mels)
         self.layers = nn.Sequential(
             *(ResidualBlock(4 * width) for _ in range(config.decoder_blocks)),
             nn.ConvTranspose2d(4 * width, 2 * width, 4, stride=2, padding=1),
@@ -110,5 +108,5 @@ class Decoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Decode (B, 4 width, n_mels / 4, F / 4) to log-mel (B, n_mels, F) float32."""
-        made: Tensor = self.layers(x)
-        return self.mean + made[:, 0].float()
+        made: Tensor = self.range(self.layers(x)[:, 0])
+        return made

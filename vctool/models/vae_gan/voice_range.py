@@ -1,0 +1,42 @@
+"""The range that each mel bin has in a voice: what its decoder writes lies within it.
+
+Conversions have no target frame by frame, so nothing but a critic would keep a decoder from a bin
+that is louder than the voice ever was, and heard as a beep.
+"""
+
+import torch
+from torch import Tensor, nn
+
+MARGIN = 0.03
+"""How far beyond the measured extremes the range reaches [of `top_db`]; a squashing function never
+arrives at its bounds."""
+
+
+class VoiceRange(nn.Module):
+    """Squash to the range of a voice's bins, beginning at their mean.
+
+    Args:
+        bins: n_mels.
+    """
+
+    low: Tensor
+    high: Tensor
+    centre: Tensor
+
+    def __init__(self, bins: int) -> None:
+        super().__init__()
+        self.register_buffer("low", torch.full((bins, 1), -MARGIN))
+        self.register_buffer("high", torch.full((bins, 1), 1.0 + MARGIN))
+        self.register_buffer("centre", torch.zeros(bins, 1))
+
+    @torch.no_grad()
+    def measure(self, mel: Tensor) -> None:
+        """Take the range from clips (B, n_mels, F) of the voice."""
+        self.low.copy_(mel.amin(dim=(0, 2))[:, None] - MARGIN)
+        self.high.copy_(mel.amax(dim=(0, 2))[:, None] + MARGIN)
+        share = (mel.mean(dim=(0, 2))[:, None] - self.low) / (self.high - self.low)
+        self.centre.copy_(torch.logit(share))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Squash (B, n_mels, F) of any range: 0 becomes the mean. Float32."""
+        return self.low + (self.high - self.low) * torch.sigmoid(x.float() + self.centre)
