@@ -25,7 +25,7 @@ from vctool.models.vae_gan.posterior import Posterior
 from vctool.models.vae_gan.settings import VaeGanConfig
 
 SETUP_CLIPS = 64
-"""Clips of each voice that its mean spectrum is measured on."""
+"""Clips of each voice that its range is measured on."""
 
 AT_ONCE = 32
 """Windows of a conversion that pass the networks together."""
@@ -116,7 +116,7 @@ class System(base.System):
 
     @torch.no_grad()
     def setup(self, batch: Mapping[str, Clips]) -> None:
-        """Let every decoder begin at its voice's mean spectrum.
+        """Measure the range of every voice, in which its decoder begins at the mean.
 
         Where voices are added to a trained system, only theirs, and as copies of the nearest one.
         """
@@ -129,7 +129,7 @@ class System(base.System):
                 )
                 for networks in (self.decoders, self.discriminators):
                     networks[index].load_state_dict(networks[nearest].state_dict())
-            self._decoder(role).mean.copy_(voice.mel.mean(dim=(0, 2))[:, None])
+            self._decoder(role).range.measure(voice.mel)
 
     def _nearest(self, voice: Voice) -> str:
         """Name the trained voice whose decoder reconstructs another voice best."""
