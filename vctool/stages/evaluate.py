@@ -7,7 +7,8 @@
                plots/           spectrograms with F0, loss curves
 
 What is scored are the files that stage 5 wrote, read back as anyone would hear them. Recipes whose
-roles are speakers and those whose roles are domains have measures and anchors of their own.
+roles are speakers, those whose roles are domains, and those that train a vocoder have measures and
+anchors of their own.
 """
 
 from vctool.recipe import Recipe
@@ -23,7 +24,11 @@ def run(recipe: Recipe, nj: int = 1) -> None:
     Raises:
         DataError: stage 4 or 5 has not finished, or too little is held out.
     """
-    if recipe.corpus.name is not None:
+    if recipe.vocoder == "wave":  # what writes sound itself is a vocoder
+        from vctool.stages.scoring import copy_synthesis
+
+        copy_synthesis.run_recipe(recipe, nj)
+    elif recipe.corpus.name is not None:
         from vctool.stages.scoring import voice
 
         voice.run(recipe, nj)

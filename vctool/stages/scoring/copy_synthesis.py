@@ -107,18 +107,23 @@ def run_recipe(recipe: Recipe, nj: int = 1) -> None:
     Raises:
         DataError: stage 4 or 5 has not finished, or too little is held out.
     """
-    (way,) = directions.of(recipe)
-    data = DataDir.read(recipe.data(recipe.roles[way.source], recipe.evaluate.split))
-    found = [data[name] for name, _ in directions.read(recipe, [way])[way]]
+    found: dict[str, Utterance] = {}
+    outputs: list[np.ndarray] = []
+    for way, rows in directions.read(recipe, directions.of(recipe)).items():
+        data = DataDir.read(recipe.data(recipe.roles[way.source], recipe.evaluate.split))
+        # To whom a vocoder "converts" changes nothing, so each recording counts once.
+        names = [name for name, _ in rows if name not in found]
+        found |= {name: data[name] for name in names}
+        outputs += converted.outputs(recipe.exp / way.sounds, names, recipe.features.rate)
     if len(found) < LEAST:
-        raise DataError(f"{data.path}: {len(found)} recording(s) are too few; hold out {LEAST}")
-    names = [one.id for one in found]
-    outputs = converted.outputs(recipe.exp / way.sounds, names, recipe.features.rate)
+        raise DataError(
+            f"{recipe.exp}: {len(found)} recording(s) converted are too few; hold out {LEAST}"
+        )
     score(
         Job(
             folder=recipe.exp,
             name=recipe.name,
-            recordings=found,
+            recordings=list(found.values()),
             rows={**{name: name for name in ANCHORS}, MODEL: str(recipe.exp)},
             features=recipe.features,
             config_hash=report.config_hash(recipe),
@@ -127,7 +132,7 @@ def run_recipe(recipe: Recipe, nj: int = 1) -> None:
             given={MODEL: outputs},
             losses=voice.held_out_losses(recipe.exp),
             config=voice.settings(recipe),
-            memory=Path("dump") / recipe.roles[way.source] / "judged",
+            memory=Path("dump") / next(iter(recipe.roles.values())) / "judged",
         ),
         nj,
     )
