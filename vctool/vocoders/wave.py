@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vctool.errors import ConfigError
 from vctool.features import framing
 from vctool.features.settings import FeatureConfig
+from vctool.vocoders.stored.agreement import require_kind
 
 
 class Vocoder:
@@ -14,6 +14,8 @@ class Vocoder:
 
     kind = "wave"
     """The kind of features that it turns into sound."""
+    features: FeatureConfig | None = None
+    """It has no weights, and takes all features that it accepts."""
 
     def accepts(self, config: FeatureConfig, kinds: Sequence[str]) -> None:
         """Refuse features that hold no sound.
@@ -21,10 +23,7 @@ class Vocoder:
         Raises:
             ConfigError: there is no `wave` among them.
         """
-        if self.kind not in kinds:
-            raise ConfigError(
-                f"vocoder: wave needs 'wave' features, this model writes {', '.join(kinds)}"
-            )
+        require_kind("wave", self.kind, kinds)
 
     def synthesise(
         self, features: Mapping[str, np.ndarray], config: FeatureConfig, samples: int
