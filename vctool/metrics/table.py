@@ -4,7 +4,7 @@ Every board lays its table out by a `Layout`: which measures it has, and between
 gap is closed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -86,13 +86,53 @@ def tabulate(
     Systems other than the real row were measured on the same utterances and share their draws; so
     does the real row in the measures that the layout calls paired.
     """
+    drawn = _draw(pooled, layout, resamples, seed)
+    return {
+        measure: _row(*one, layout.real, layout.measures[measure].gap)
+        for measure, one in drawn.items()
+    }
+
+
+def tabulate_mean(
+    sets: Sequence[Mapping[str, Mapping[str, Pooled]]],
+    layout: Layout,
+    resamples: int,
+    seed: int,
+) -> Scores:
+    """Average what `tabulate` says over several sets of utterances, each with the same weight.
+
+    Sets of as many utterances share their draws: where the n-th utterance of every set is the same
+    sentence, sentences are resampled, since what they do to a score they do in all sets.
+
+    Args:
+        sets: `pooled[system][measure]` of each set; what one of them lacks is left out.
+        layout: of all of them.
+        resamples: of every interval.
+        seed: of the draws.
+    """
+    drawn = [_draw(pooled, layout, resamples, seed) for pooled in sets]
+    scores: Scores = {}
+    for measure in drawn[0]:
+        found = [one[measure] for one in drawn if measure in one]
+        names = [name for name in found[0][0] if all(name in values for values, _ in found)]
+        if len(found) == len(sets) and names:
+            values = {name: float(np.mean([one[name] for one, _ in found])) for name in names}
+            draws = {name: np.mean([one[name] for _, one in found], axis=0) for name in names}
+            scores[measure] = _row(values, draws, layout.real, layout.measures[measure].gap)
+    return scores
+
+
+def _draw(
+    pooled: Mapping[str, Mapping[str, Pooled]], layout: Layout, resamples: int, seed: int
+) -> dict[str, tuple[dict[str, float], dict[str, np.ndarray]]]:
+    """Return every system's value and its draws (R,) by measure."""
     real = layout.real
     sizes = {name: _size(parts) for name, parts in pooled.items() if parts}
     outputs = [name for name in sizes if name != real]
     shared = resample_counts(sizes[outputs[0]], resamples, seed) if outputs else None
     alone = resample_counts(sizes[real], resamples, seed + 1) if real in sizes else None
-    scores: Scores = {}
-    for measure, meaning in layout.measures.items():
+    found: dict[str, tuple[dict[str, float], dict[str, np.ndarray]]] = {}
+    for measure in layout.measures:
         values: dict[str, float] = {}
         draws: dict[str, np.ndarray] = {}
         for name, parts in pooled.items():
@@ -108,7 +148,7 @@ def tabulate(
                 np.full(resamples, layout.exact[measure]),
             )
         if values:
-            scores[measure] = _row(values, draws, real, meaning.gap)
+            found[measure] = values, draws
         for other in layout.derived:
             if other.source == measure and real in values:
                 shares = {
@@ -116,9 +156,8 @@ def tabulate(
                     for name, value in values.items()
                 }
                 drawn = {name: other.finish(one, draws[real]) for name, one in draws.items()}
-                gap = layout.measures[other.name].gap
-                scores[other.name] = _row(shares, drawn, real, gap)
-    return scores
+                found[other.name] = shares, drawn
+    return found
 
 
 def _size(parts: Mapping[str, Pooled]) -> int:

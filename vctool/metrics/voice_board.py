@@ -38,6 +38,8 @@ __all__ = ["COPY", "MEASURES", "REAL", "Scores", "VoiceBoard", "VoiceTask", "mar
 T = TypeVar("T")
 Ask = Callable[[Sequence[np.ndarray], int], np.ndarray]
 """A slow judge: maps N waves and their rate to (N, D)."""
+Analyse = Callable[[Sequence[np.ndarray], int, int], list[VoiceAnalysis]]
+"""Analyses waves at a rate on some processes, as `analyse_all` does."""
 Recall = Callable[[str, Sequence[np.ndarray], int, Ask], np.ndarray]
 """Asks a judge, known by a text on which its answers depend, or remembers what it said."""
 
@@ -139,24 +141,32 @@ class VoiceBoard:
     row, so a script can score one model after another beside anchors that were measured once.
     """
 
-    def __init__(self, task: VoiceTask, nj: int = 1, recall: Recall = ask_anew) -> None:
+    def __init__(
+        self,
+        task: VoiceTask,
+        nj: int = 1,
+        recall: Recall = ask_anew,
+        analyse: Analyse = analyse_all,
+    ) -> None:
         """Analyse sources and references on `nj` processes.
 
         Args:
             task: what systems are measured against.
             nj: processes; no value depends on it.
             recall: asks the networks that judge voices, or remembers what they said.
+            analyse: analyses waves, or remembers what it found.
         """
         self.task = task
         self._recall = recall
+        self._analyse = analyse
         self.nj = nj
         self.not_run: dict[str, str] = {}
         """Measures that could not be taken, each with the reason."""
         self.pooled: dict[str, dict[str, Pooled]] = {}
         self.analyses: dict[str, list[VoiceAnalysis]] = {}
         """Of every system's waves."""
-        self.sources = analyse_all(task.sources, task.rate, nj)
-        self.reference = analyse_all(task.target_training, task.rate, nj)
+        self.sources = analyse(task.sources, task.rate, nj)
+        self.reference = analyse(task.target_training, task.rate, nj)
         self._verifier = self._where_available("speaker", lambda: _Verifier(task, recall))
         self._opinions = self._where_available("DNSMOS", naturalness.OpinionPredictor)
         if task.texts is None:
@@ -166,7 +176,7 @@ class VoiceBoard:
             self.not_run[NEEDS_PARALLEL] = "no recordings of the same sentences by the target"
         assert task.targets is None or len(task.targets) == len(task.sources), "one target a source"
         real = task.targets if task.targets is not None else task.target_recordings
-        self.analyses[REAL] = analyse_all(real, task.rate, nj)
+        self.analyses[REAL] = analyse(real, task.rate, nj)
         self._targets = self.analyses[REAL] if parallel else None
         self.pooled[REAL] = self._measure(real, self.analyses[REAL], same_sentences=parallel)
 
@@ -179,7 +189,7 @@ class VoiceBoard:
         """
         assert name != REAL and len(waves) == len(self.task.sources), (name, len(waves))
         same = name == COPY and all(a is b for a, b in zip(waves, self.task.sources, strict=True))
-        found = self.sources if same else analyse_all(waves, self.task.rate, self.nj)
+        found = self.sources if same else self._analyse(waves, self.task.rate, self.nj)
         self.pooled[name] = self._measure(waves, found)
         self.analyses[name] = found
 

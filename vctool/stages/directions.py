@@ -105,7 +105,9 @@ def read(recipe: Recipe, wanted: Sequence[Direction]) -> dict[Direction, Rows]:
     if not path.is_file():
         raise DataError(f"{path}: not there, so nothing was converted; run stage 4 (infer)")
     found: dict[Direction, Rows] = {one: [] for one in wanted}
-    ways = {(one.source, one.target) if one.name else (): one for one in wanted}
+    ways: dict[tuple[str, ...], Direction] = {
+        (one.source, one.target) if one.name else (): one for one in wanted
+    }
     for line in path.read_text("utf-8").splitlines()[1:]:
         *way, name, other = line.split("\t")
         one = ways.get(tuple(way))

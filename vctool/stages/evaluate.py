@@ -8,7 +8,8 @@
 
 What is scored are the files that stage 5 wrote, read back as anyone would hear them. Recipes whose
 roles are speakers, those whose roles are domains, and those that train a vocoder have measures and
-anchors of their own.
+anchors of their own. Of three speakers and more every direction has its own report, and the
+experiment's is of them all.
 """
 
 from vctool.recipe import Recipe

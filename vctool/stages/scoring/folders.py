@@ -96,7 +96,7 @@ def run(
     )
     groups = (found.sources, found.target_recordings, found.source_training, found.target_training)
     ids = [[path.stem for path in group] for group in groups]
-    scores = voice_report.score(
+    found_scores = voice_report.score(
         voice_report.Job(
             folder=out,
             name=str(converted),
@@ -113,7 +113,7 @@ def run(
         ),
         nj,
     )
-    return "\n".join([markdown(scores), *found.notes, *found.cautions])
+    return "\n".join([markdown(found_scores.scores), *found.notes, *found.cautions])
 
 
 def incomplete(folder: Path | None, reference: Path | None, source: Path | None) -> ConfigError:

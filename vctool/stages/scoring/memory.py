@@ -52,7 +52,7 @@ class Memory:
         if judge not in self._known:
             self._known[judge] = _read(path)
         known = self._known[judge]
-        keys = [_key(wave, rate) for wave in waves]
+        keys = [key_of(wave, rate) for wave in waves]
         new = {key: wave for key, wave in zip(keys, waves, strict=True) if key not in known}
         if new:
             known |= dict(zip(new, ask(list(new.values()), rate), strict=True))
@@ -63,7 +63,8 @@ class Memory:
         return np.stack([known[key] for key in keys])
 
 
-def _key(wave: np.ndarray, rate: int) -> str:
+def key_of(wave: np.ndarray, rate: int) -> str:
+    """Tell a recording (T,) at a rate [Hz] from all others: 32 hex digits."""
     samples = np.ascontiguousarray(wave, dtype=np.float32)
     return hashlib.sha256(f"{rate} ".encode() + samples.tobytes()).hexdigest()[:32]
 

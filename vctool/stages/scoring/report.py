@@ -78,6 +78,8 @@ class Findings:
     """Every setting of the experiment, by its dotted name."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """What results.json holds besides."""
+    sections: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Lines that stand below the first table, by their heading."""
     intervals: bool = False
     """Whether a second table shows every value with its interval."""
     baseline: str | None = None
@@ -102,7 +104,7 @@ def write(found: Findings) -> str:
         "settings": dict(found.settings),
     }
     values = {
-        measure: {name: _plain(score) for name, score in row.items()}
+        measure: {name: plain(score) for name, score in row.items()}
         for measure, row in found.scores.items()
     }
     result = facts | {
@@ -124,18 +126,19 @@ def config_hash(recipe: Recipe) -> str:
     return hashlib.sha256(recipe.model_dump_json(by_alias=True).encode()).hexdigest()[:16]
 
 
-def _plain(score: Score) -> dict[str, Any]:
-    """Turn a score into JSON, which has no NaN."""
-    plain: dict[str, Any] = {
+def plain(score: Score, *, versus: bool = True) -> dict[str, Any]:
+    """Turn a score into JSON, which has no NaN; the other systems where `versus`."""
+    found: dict[str, Any] = {
         key: value if math.isfinite(value) else None
         for key, value in asdict(score).items()
         if key != "versus"
     }
-    plain["versus"] = {
-        other: [value if math.isfinite(value) else None for value in triple]
-        for other, triple in score.versus.items()
-    }
-    return plain
+    if versus:
+        found["versus"] = {
+            other: [value if math.isfinite(value) else None for value in triple]
+            for other, triple in score.versus.items()
+        }
+    return found
 
 
 def environment(more: Sequence[str] = ()) -> dict[str, str]:
@@ -160,6 +163,8 @@ def page(found: Findings, machine: Mapping[str, str]) -> str:
     lines += [markdown(scores, measures), ""]
     lines += [f"- *{name}*: {what}" for name, what in found.systems.items()] + [""]
     lines += [f"- {_legend(name, found)}" for name in scores]
+    for heading, section in found.sections.items():
+        lines += ["", f"## {heading}", "", *section]
     if found.intervals:
         lines += ["", "## Values with 95 % intervals", "", *_intervals(found)]
     if found.baseline is None:
@@ -226,7 +231,7 @@ def _intervals(found: Findings) -> list[str]:
     lines = [f"| measure | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for measure, row in found.scores.items():
         cells = [
-            _with_interval(row[name].value, row[name].low, row[name].high) if name in row else "-"
+            with_interval(row[name].value, row[name].low, row[name].high) if name in row else "-"
             for name in names
         ]
         lines.append(f"| {found.layout.measures[measure].title} | {' | '.join(cells)} |")
@@ -251,7 +256,7 @@ def _gaps(found: Findings) -> list[str]:
     for name in shown:
         rows = [scores[measure].get(name) for measure in measured]
         cells = [
-            _with_interval(s.gap, s.gap_low, s.gap_high, 2) if s is not None else "-" for s in rows
+            with_interval(s.gap, s.gap_low, s.gap_high, 2) if s is not None else "-" for s in rows
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
@@ -294,11 +299,12 @@ def _less(found: Findings) -> list[str]:
 def _difference(score: Score, other: str) -> str:
     """Write a paired difference with its interval, bold where that leaves zero out."""
     value, low, high = score.versus.get(other, (math.nan,) * 3)
-    text = _with_interval(value, low, high)
+    text = with_interval(value, low, high)
     return f"**{text}**" if low > 0 or high < 0 else text
 
 
-def _with_interval(value: float, low: float, high: float, digits: int | None = None) -> str:
+def with_interval(value: float, low: float, high: float, digits: int | None = None) -> str:
+    """Write a value with its interval; `-` where there is none."""
     if not math.isfinite(value):
         return "-"
     if digits is not None:

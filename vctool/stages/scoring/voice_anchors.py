@@ -16,7 +16,7 @@ The log-F0 transform is that of Liu, Zhang and Yan (2007).
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import soxr
@@ -29,6 +29,14 @@ from vctool.metrics.voice_board import COPY, REAL, VoiceBoard, VoiceTask
 from vctool.workers import WorkerPool
 
 T = TypeVar("T")
+
+
+class Each(Protocol):
+    """Applies a function to every wave, in order."""
+
+    def __call__(self, one: Callable[[np.ndarray], T], waves: Sequence[np.ndarray]) -> list[T]:
+        """Return what `one` makes of each wave (T,)."""
+
 
 FEATURES = FeatureConfig(
     rate=16000,
@@ -95,12 +103,18 @@ def fit(
     Raises:
         DataError: a speaker has no voiced frame.
     """
-    return Formula(_speaker(source, rate, nj), _speaker(target, rate, nj))
+    each = partial(_each, nj=nj)
+    return Formula(fit_speaker(source, rate, each), fit_speaker(target, rate, each))
 
 
-def _speaker(waves: Sequence[np.ndarray], rate: int, nj: int) -> Speaker:
-    floor, ceil = stats.f0_range(_each(partial(_wide_f0, rate=rate), waves, nj), FEATURES)
-    features = _each(partial(take_apart, rate=rate, floor=floor, ceil=ceil), waves, nj)
+def fit_speaker(waves: Sequence[np.ndarray], rate: int, each: Each) -> Speaker:
+    """Fit a speaker on recordings (T,) that are not scored, at a rate [Hz].
+
+    Raises:
+        DataError: there is no voiced frame.
+    """
+    floor, ceil = stats.f0_range(each(partial(_wide_f0, rate=rate), waves), FEATURES)
+    features = each(partial(take_apart, rate=rate, floor=floor, ceil=ceil), waves)
     return speaker(features, floor, ceil)
 
 
@@ -191,6 +205,7 @@ def build(
     rate: int,
     formula: Formula,
     nj: int = 1,
+    each: Each | None = None,
 ) -> dict[str, list[np.ndarray]]:
     """Make the waves of every anchor, one per source.
 
@@ -200,17 +215,19 @@ def build(
         rate: of all waves [Hz].
         formula: as `fit` gives.
         nj: processes.
+        each: applies functions to waves, on processes of its own, instead.
 
     Returns:
         Waves by the names in `SYSTEMS`, but for the target itself.
     """
-    made = _each(partial(formulas, formula=formula, rate=rate), sources, nj)
+    each = each or partial(_each, nj=nj)
+    made = each(partial(formulas, formula=formula, rate=rate), sources)
     waves = {COPY: list(sources)}
     for name in made[0]:
         waves[name] = [one[name] for one in made]
     if targets is not None:
         again = partial(resynthesise, who=formula.target, rate=rate)
-        waves[TARGET_RESYNTHESIS] = _each(again, targets, nj)
+        waves[TARGET_RESYNTHESIS] = each(again, targets)
     return waves
 
 

@@ -9,16 +9,17 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from vctool.metrics.table import Scores
-from vctool.metrics.voice_board import COPY, REAL, VoiceBoard, VoiceTask, ask_anew
+from vctool.metrics.voice_analysis import analyse_all
+from vctool.metrics.voice_board import COPY, REAL, Analyse, VoiceBoard, VoiceTask, ask_anew
 from vctool.stages.scoring import converted, figures, html, report, utterances, voice_anchors
 from vctool.stages.scoring.memory import Memory
 from vctool.stages.scoring.report import MODEL, Findings, Losses
-from vctool.stages.scoring.voice_anchors import Formula
+from vctool.stages.scoring.voice_anchors import Each, Formula
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,8 @@ class Job:
     """The anchors; fitted on the task's training recordings where not given."""
     others: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)
     """Waves (N,) of systems that stand in the table besides."""
+    told: Mapping[str, str] = field(default_factory=dict)
+    """What those are, in a few words each."""
     cautions: Sequence[str] = ()
     """Why it is less than a result."""
     notes: Sequence[str] = ()
@@ -65,24 +68,38 @@ class Job:
     """Folder in which it is remembered what networks said of recordings."""
 
 
-def score(job: Job, nj: int = 1) -> Scores:
+class Scored(NamedTuple):
+    """What was found."""
+
+    scores: Scores
+    """All values, for whoever prints the table."""
+    board: VoiceBoard
+    heard: Mapping[str, Sequence[np.ndarray]]
+    """Every row's waves (T,)."""
+    plots: Sequence[Path]
+    """Spectrograms of some utterances, called like them, and loss curves."""
+
+
+def score(
+    job: Job, nj: int = 1, analyse: Analyse = analyse_all, each: Each | None = None
+) -> Scored:
     """Measure the system and its anchors, and write the report.
 
     Args:
         job: what is scored.
         nj: processes; the scores do not depend on it.
-
-    Returns:
-        All values, for whoever prints the table.
+        analyse: analyses waves, or remembers what it found.
+        each: makes the anchors, on processes of its own instead of new ones.
     """
     task = job.task
     formula = job.formula or voice_anchors.fit(
         task.source_training, task.target_training, task.rate, nj
     )
-    systems = voice_anchors.build(task.sources, task.targets, task.rate, formula, nj)
+    systems = voice_anchors.build(task.sources, task.targets, task.rate, formula, nj, each)
     systems |= {name: list(waves) for name, waves in job.others.items()}
     systems[MODEL] = list(job.outputs)
-    board = VoiceBoard(task, nj, ask_anew if job.memory is None else Memory(job.memory))
+    recall = ask_anew if job.memory is None else Memory(job.memory)
+    board = VoiceBoard(task, nj, recall, analyse)
     for name, waves in converted.progress(systems.items(), len(systems)):
         board.add(name, waves)
     scores = board.scores(job.resamples, job.seed)
@@ -94,7 +111,7 @@ def score(job: Job, nj: int = 1) -> Scores:
     shown = html.exhibits(job.utterances, heard, plots)
     html.write(job.folder, text, shown, task.rate, found.systems)
     logger.info("%s and %s written", job.folder / "RESULTS.md", html.NAME)
-    return scores
+    return Scored(scores, board, heard, plots)
 
 
 def _draw(job: Job, board: VoiceBoard, heard: Mapping[str, Sequence[np.ndarray]]) -> list[Path]:
@@ -109,7 +126,8 @@ def _draw(job: Job, board: VoiceBoard, heard: Mapping[str, Sequence[np.ndarray]]
 def _findings(job: Job, board: VoiceBoard, scores: Scores, plots: Sequence[Path]) -> Findings:
     task = job.task
     known = voice_anchors.SYSTEMS | {MODEL: job.model}
-    rows = {name: known.get(name, "given by the caller") for name in board.analyses}
+    known |= {name: job.told.get(name, "given by the caller") for name in job.others}
+    rows = {name: known[name] for name in board.analyses}
     parallel = task.targets is not None
     return Findings(
         folder=job.folder,
@@ -133,21 +151,25 @@ def _findings(job: Job, board: VoiceBoard, scores: Scores, plots: Sequence[Path]
         notes=job.notes,
         packages=JUDGES,
         config=job.config,
-        settings=board.settings()
-        | {
-            "anchors": "fitted on the recordings that speakers' voices are known from; "
-            f"mel-cepstra of order {voice_anchors.FEATURES.envelope_dim - 1}, alpha "
-            f"{voice_anchors.FEATURES.mcep_alpha:g}, of frames within {voice_anchors.GATE_DB:g} dB "
-            "of the loudest; c0 is not changed",
-            "95 % intervals": f"percentile bootstrap over utterances, {job.resamples} resamples, "
-            "centred on the value; systems share their draws"
-            + ("" if parallel else ", the target is drawn apart"),
-        },
+        settings=settings(board, job.resamples),
         losses=job.losses,
         not_run=board.not_run,
         plots=plots,
         intervals=True,
     )
+
+
+def settings(board: VoiceBoard, resamples: int) -> dict[str, str]:
+    """Spell out how every measure is taken, and the anchors and intervals."""
+    return board.settings() | {
+        "anchors": "fitted on the recordings that speakers' voices are known from; "
+        f"mel-cepstra of order {voice_anchors.FEATURES.envelope_dim - 1}, alpha "
+        f"{voice_anchors.FEATURES.mcep_alpha:g}, of frames within {voice_anchors.GATE_DB:g} dB "
+        "of the loudest; c0 is not changed",
+        "95 % intervals": f"percentile bootstrap over utterances, {resamples} resamples, "
+        "centred on the value; systems share their draws"
+        + ("" if board.task.targets is not None else ", the target is drawn apart"),
+    }
 
 
 def _cautions(task: VoiceTask, scores: Scores) -> list[str]:
