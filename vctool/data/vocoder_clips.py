@@ -76,3 +76,14 @@ def columns(kinds: Sequence[str], features: FeatureConfig) -> list[int]:
     """Count the columns of each kind."""
     known = {"mel": features.n_mels, "pitch": 1, "wave": features.hop_length}
     return [known[kind] for kind in kinds]
+
+
+def middle(frames: int, judged: int, hop: int) -> slice:
+    """Return the samples of the middle `judged` frames of a clip of `frames` frames.
+
+    >>> middle(64, 16, 100)
+    slice(2400, 4000, None)
+    """
+    judged = min(judged, frames)
+    start = (frames - judged) // 2
+    return slice(start * hop, (start + judged) * hop)

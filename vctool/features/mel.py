@@ -110,6 +110,18 @@ def power_to_db(power: Tensor, top_db: float | None = None) -> Tensor:
     return torch.maximum(level, level.amax(dim=(-2, -1), keepdim=True) - top_db)
 
 
+def mel_distance(one: Tensor, other: Tensor, config: FeatureConfig) -> Tensor:
+    """Return the mean absolute difference of two waves' log-mels [10 dB]; differentiable.
+
+    Args:
+        one: (..., T) float32 at the config's rate.
+        other: the same shape.
+        config: the settings.
+    """
+    ours, theirs = (power_to_db(mel_power(wave, config)) for wave in (one, other))
+    return (ours - theirs).abs().mean() / 10.0
+
+
 def log_mel(wave: np.ndarray | Tensor, config: FeatureConfig) -> np.ndarray:
     """Return the log-mel spectrogram that the dump holds.
 

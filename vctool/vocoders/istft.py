@@ -7,10 +7,11 @@ noise, whose phases are right by construction, and the network predicts by what 
 the voice (Wang, Takaki and Yamagishi, "Neural source-filter waveform models", 2019; Engel et al.,
 "DDSP", 2020). F0 is read off the mel by a small head, unless the features bring their own.
 
-What differs from these: the filters start from the mel itself, so that an untrained network is
-already a channel vocoder; the pulse train goes on through unvoiced frames, where the filters shut
-it off, so that no tracker's voicing decision is heard; and harmonic filters have minimum phase, as
-in WORLD, times a phase that the network adds.
+What differs from these: filters start from the mel over the excitation's own mel, and the sum is
+held to the mel at the end, so that an untrained network is already a channel vocoder, and what is
+learnt is what a mel does not say; the pulse train goes on through unvoiced frames, where the
+filters shut it off, so that no tracker's voicing decision is heard; and harmonic filters have
+minimum phase, as in WORLD, times a phase that the network adds.
 """
 
 import math
@@ -23,7 +24,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from vctool.config import Config, build
-from vctool.features.mel import mel_frequencies
+from vctool.features.mel import mel_filterbank, mel_frequencies
 from vctool.features.settings import FeatureConfig
 from vctool.nn.convnext import ConvNext
 from vctool.nn.excitation import fixed_noise, pulses
@@ -31,8 +32,12 @@ from vctool.nn.pitch_head import PitchHead
 from vctool.nn.spectra import Spectra, minimum_phase
 from vctool.vocoders.stored import agreement, restoring
 
-LOUDEST = 7.0
+STEEPEST = 9.0
 """Limit of a filter's natural log gain, so that a wild prediction cannot overflow."""
+FAINTEST = 1e-6
+"""Mel magnitudes below this are alike."""
+NOISE_BEGINS = -1.0
+"""Natural log gain of noise before anything is learnt; that of pulses is 0."""
 NEPERS = math.log(10) / 20
 """Natural log of amplitude per dB."""
 
@@ -75,6 +80,7 @@ class IstftNetwork(nn.Module):
 
     mean: Tensor
     std: Tensor
+    filters: Tensor
     spread: Tensor
 
     def __init__(self, config: IstftConfig, features: FeatureConfig) -> None:
@@ -86,18 +92,20 @@ class IstftNetwork(nn.Module):
         self.register_buffer("mean", torch.full((features.n_mels, 1), -40.0))
         self.register_buffer("std", torch.full((features.n_mels, 1), 20.0))
         self.register_buffer("spread", _spread(features, self.spectra.bins), persistent=False)
-        # White noise of variance 1 has this mel magnitude; its log is where filters start.
-        analysis = 0.375 * features.window
-        bin_hz = features.rate / features.n_fft
-        per_bin = math.log(bin_hz) * (1.0 if features.mel_power == 1 else 0.5)
-        self.offset = per_bin - 0.5 * math.log(analysis)
-        self.body = ConvNext(features.n_mels, config.width, config.blocks)
-        parts = 3 if config.excitation == "harmonic" else 2
+        same = features.model_copy(update={"n_fft": self.spectra.n_fft})
+        self.register_buffer("filters", mel_filterbank(same), persistent=False)
+        # From mels of the synthesis STFT to those of the features: other bins, another window.
+        energy = 0.375 * features.window / self.spectra.energy
+        bins = math.log(features.n_fft / self.spectra.n_fft) / features.mel_power
+        self.offset = bins + 0.5 * math.log(energy)
+        harmonic = config.excitation == "harmonic"
+        self.body = ConvNext((3 if harmonic else 1) * features.n_mels, config.width, config.blocks)
+        parts = 3 if harmonic else 2
         self.head = nn.Linear(config.width, parts * self.spectra.bins)
         nn.init.trunc_normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
         self.pitch: PitchHead | None = None
-        if config.excitation == "harmonic":
+        if harmonic:
             self.pitch = PitchHead(
                 features.n_mels,
                 config.pitch_width,
@@ -122,34 +130,60 @@ class IstftNetwork(nn.Module):
             noise: (B, F * hop_length) standard normal.
             smooth: take the most likely track of F0 instead of each frame's best class.
         """
+        mel = mel.float()
         normal = (mel - self.mean) / self.std
-        frames = self.body(normal).transpose(1, 2)
-        raw = self.head(frames).transpose(1, 2)
-        with torch.autocast(mel.device.type, enabled=False):  # FFTs have no bf16
-            base = self.spread @ mel.float() * NEPERS + self.offset
-            if self.pitch is None:
-                return Made(self._vocos(raw.float(), base), None)
+        target = mel * NEPERS
+        if self.pitch is None:
+            return Made(self._vocos(normal, target), None)
         pitch = self.pitch(normal)
-        with torch.autocast(mel.device.type, enabled=False):
+        with torch.autocast(mel.device.type, enabled=False):  # FFTs have no bf16
             with torch.no_grad():
                 own = self.pitch.track(pitch) if smooth else self.pitch.framewise(pitch)
                 f0 = own if f0 is None else torch.where(f0 > 0, f0, own)
                 f0 = f0.clamp(self.features.f0_floor / 2, self.features.rate / 4)
-            return Made(self._filtered(raw.float(), base, f0, noise), pitch)
+                train = pulses(f0, self.features.hop_length, self.features.rate)
+                sources = [self.spectra.analyse(one) for one in (train, noise)]
+                gains = [target - self._log_mel(one) for one in sources]
+        raw = self._predict(torch.cat([normal, *gains], dim=1))
+        with torch.autocast(mel.device.type, enabled=False):
+            voiced, phase, rough = raw.float().chunk(3, dim=1)
+            log_gains = (
+                self._log_gain(gains[0], voiced),
+                self._log_gain(gains[1], rough + NOISE_BEGINS),
+            )
+            turn = torch.polar(torch.ones_like(phase), phase)
+            harmonic = sources[0] * minimum_phase(log_gains[0]) * turn
+            spectrum = harmonic + sources[1] * log_gains[1].exp()
+            return Made(self._held(spectrum, target), pitch)
 
-    def _vocos(self, raw: Tensor, base: Tensor) -> Tensor:
-        log_magnitude, phase = raw.chunk(2, dim=1)
-        level = base + 0.5 * math.log(self.spectra.energy) + log_magnitude
-        return self.spectra.synthesise(torch.polar(level.clamp(max=LOUDEST).exp(), phase))
+    def _vocos(self, normal: Tensor, target: Tensor) -> Tensor:
+        raw = self._predict(normal)
+        with torch.autocast(normal.device.type, enabled=False):
+            log_magnitude, phase = raw.float().chunk(2, dim=1)
+            flat = self._log_mel(torch.ones_like(phase) + 0j)
+            magnitude = self._log_gain(target - flat, log_magnitude).exp()
+            return self._held(torch.polar(magnitude, phase), target)
 
-    def _filtered(self, raw: Tensor, base: Tensor, f0: Tensor, noise: Tensor) -> Tensor:
-        voiced, phase, rough = raw.chunk(3, dim=1)
-        train = pulses(f0, self.features.hop_length, self.features.rate)
-        harmonic = minimum_phase((base + voiced).clamp(max=LOUDEST))
-        harmonic = harmonic * torch.polar(torch.ones_like(phase), phase)
-        noisy = (base + rough - 1.0).clamp(max=LOUDEST).exp()
-        spectrum = self.spectra.analyse(train) * harmonic + self.spectra.analyse(noise) * noisy
-        return self.spectra.synthesise(spectrum)
+    def _predict(self, inputs: Tensor) -> Tensor:
+        made: Tensor = self.head(self.body(inputs).transpose(1, 2)).transpose(1, 2)
+        return made
+
+    def _log_mel(self, spectrum: Tensor) -> Tensor:
+        """Return the natural log magnitude mels (B, M, F) that spectra (B, K, F) have."""
+        exponent = self.features.mel_power
+        power = spectrum.real.square() + spectrum.imag.square()
+        magnitude = power.clamp_min(FAINTEST**2).pow(0.5 * exponent)
+        mel = (self.filters @ magnitude).clamp_min(FAINTEST**exponent)
+        return mel.log() / exponent + self.offset
+
+    def _log_gain(self, bands: Tensor, more: Tensor) -> Tensor:
+        """Spread gains of mel bands (B, M, F) over bins and add what was predicted of bins."""
+        return (self.spread @ bands + more).clamp(-STEEPEST, STEEPEST)
+
+    def _held(self, spectrum: Tensor, target: Tensor) -> Tensor:
+        """Give spectra the mel that was asked for, and return their waves."""
+        short = self.spread @ (target - self._log_mel(spectrum))
+        return self.spectra.synthesise(spectrum * short.clamp(-STEEPEST, STEEPEST).exp())
 
 
 def _spread(features: FeatureConfig, bins: int) -> Tensor:

@@ -20,5 +20,8 @@ class IstftTrainingConfig(IstftConfig):
     """FFT lengths of the discriminators that see spectra [samples]."""
     spectrum_width: int = Field(8, ge=1)
     """Channels of these."""
+    judged_frames: int = Field(64, ge=4)
+    """Frames in the middle of a clip that discriminators judge; they cost most of a step, and see
+    no further than a few tens of milliseconds."""
     adversarial_from: int = Field(0, ge=0)
     """Step from which on there are adversarial losses; spectral ones are quicker at first."""

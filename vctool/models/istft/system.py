@@ -15,7 +15,7 @@ from vctool.data import vocoder_clips
 from vctool.data.batches import Clips, UnpairedClips
 from vctool.data.feature_set import FeatureSet
 from vctool.data.sampling import keyed_normal
-from vctool.features.mel import mel_power, power_to_db
+from vctool.features.mel import mel_distance
 from vctool.models import base
 from vctool.models.base import Context, Features, Terms
 from vctool.models.istft.settings import IstftTrainingConfig
@@ -75,17 +75,21 @@ class System(base.System):
         noise = keyed_normal(key, (true.shape[-1],), 0)
         made = self.generator(parts["mel"], f0, noise)
         judged = step >= self.config.adversarial_from
+        hop = self.context.features.hop_length
+        middle = vocoder_clips.middle(self.config.segment_frames, self.config.judged_frames, hop)
         if judged:
-            own = self.discriminators.own_loss(true, made.wave.detach())
+            own = self.discriminators.own_loss(true[:, middle], made.wave[:, middle].detach())
             yield "discriminator", {"adversarial": own}
         zero = true.new_zeros(())
         adversarial, matching = zero, zero
         if judged:
-            adversarial, matching = self.discriminators.generator_losses(true, made.wave)
+            adversarial, matching = self.discriminators.generator_losses(
+                true[:, middle], made.wave[:, middle]
+            )
         terms: Terms = {"adversarial": adversarial, "matching": matching}
         with torch.autocast(true.device.type, enabled=False):
             terms["stft"] = self.stft(made.wave, true)
-            terms["mel"] = self._mel_distance(made.wave, true)
+            terms["mel"] = mel_distance(made.wave, true, self.context.features)
             if made.pitch is not None and f0 is not None:
                 assert self.generator.pitch is not None
                 terms["pitch"] = self.generator.pitch.loss(made.pitch, f0)
@@ -103,10 +107,3 @@ class System(base.System):
         sizes = vocoder_clips.columns(kinds, self.context.features)
         parts, key = vocoder_clips.join(batch, sizes)
         return dict(zip(kinds, parts, strict=True)), key
-
-    def _mel_distance(self, made: Tensor, true: Tensor) -> Tensor:
-        """L1 distance of log-mels [10 dB]."""
-        ours, theirs = (
-            power_to_db(mel_power(wave, self.context.features)) for wave in (made, true)
-        )
-        return (ours - theirs).abs().mean() / 10.0

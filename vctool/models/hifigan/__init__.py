@@ -1,0 +1,1 @@
+"""The family that trains the vocoder `hifigan`."""

@@ -1,0 +1,26 @@
+"""Hyper-parameters of the family hifigan."""
+
+from pydantic import Field
+
+from vctool.vocoders.hifigan import HifiganConfig
+
+
+class HifiganTrainingConfig(HifiganConfig):
+    """The generator's, and how it is trained; the defaults are as published."""
+
+    segment_frames: int = Field(32, ge=4)
+    """Length of a training clip [frames]; shorter utterances are left out."""
+    stft_sizes: tuple[int, ...] = (512, 1024, 2048)
+    """FFT lengths of the spectral loss [samples]; its weight is 0 as published."""
+    periods: tuple[int, ...] = (2, 3, 5, 7, 11)
+    """Periods of the discriminators that fold the wave [samples]."""
+    period_width: int = Field(32, ge=1)
+    """Channels after their first layer, of which the last have 32 times as many."""
+    scales: int = Field(3, ge=0)
+    """Discriminators that see the wave at ever lower rates."""
+    scale_width: int = Field(128, ge=1)
+    """Channels after their first layer, of which the last have 8 times as many."""
+    judged_frames: int = Field(32, ge=4)
+    """Frames in the middle of a clip that discriminators judge."""
+    adversarial_from: int = Field(0, ge=0)
+    """Step from which on there are adversarial losses; spectral ones are quicker at first."""

@@ -1,0 +1,98 @@
+"""Train the vocoder `hifigan` (Kong, Kim and Bae, 2020): mel to sound against discriminators.
+
+Least-squares adversarial losses, feature matching and an L1 distance of log-mels, as published. A
+multi-resolution STFT loss (Yamamoto, Song and Kim, 2020) stands beside them for short trainings.
+Different from the published code: losses are means over discriminators and layers, not sums (the
+weights in `conf/hifigan/` make up for it), and discriminators see a clip once for both opponents.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vctool.data import vocoder_clips
+from vctool.data.batches import Clips, UnpairedClips
+from vctool.data.feature_set import FeatureSet
+from vctool.features.mel import mel_distance
+from vctool.models import base
+from vctool.models.base import Context, Features, Terms
+from vctool.models.hifigan.settings import HifiganTrainingConfig
+from vctool.nn.stft_loss import MultiResolutionStft
+from vctool.nn.wave_discriminators import WaveDiscriminators
+from vctool.vocoders.hifigan import HifiganNetwork, synthesise
+
+KINDS = ("mel", "wave")
+
+
+class System(base.System):
+    """The generator and its discriminators."""
+
+    Config = HifiganTrainingConfig
+    config: HifiganTrainingConfig
+
+    def __init__(self, config: HifiganTrainingConfig, context: Context) -> None:
+        super().__init__(config, context)
+        self.generator = HifiganNetwork(config, context.features)
+        for layer in self.generator.modules():
+            if isinstance(layer, nn.Conv1d | nn.ConvTranspose1d):
+                # The published 0.01 goes with weight norm, which rescales it in training.
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="leaky_relu")
+        self.discriminators = WaveDiscriminators(
+            config.periods, config.period_width, config.scales, config.scale_width, (), 1
+        )
+        self.stft = MultiResolutionStft(config.stft_sizes)
+
+    @classmethod
+    def features(cls, config: HifiganTrainingConfig) -> tuple[str, ...]:
+        """Name the kinds it reads."""
+        return KINDS
+
+    @classmethod
+    def dataset(
+        cls,
+        config: HifiganTrainingConfig,
+        context: Context,
+        sets: Mapping[str, FeatureSet],
+        batch_size: int,
+        seed: int,
+    ) -> UnpairedClips:
+        """Draw clips of mel and sound, of any voice."""
+        return vocoder_clips.draw(sets, KINDS, config.segment_frames, batch_size, seed)
+
+    def groups(self) -> dict[str, Iterable[nn.Parameter]]:
+        """The generator, and everyone who judges it."""
+        return {
+            "generator": list(self.generator.parameters()),
+            "discriminator": list(self.discriminators.parameters()),
+        }
+
+    def objectives(self, batch: Mapping[str, Clips], step: int) -> Iterator[tuple[str, Terms]]:
+        """Step the discriminators on recordings and on what is made, then the generator."""
+        config, features = self.config, self.context.features
+        (mel, frames), _ = vocoder_clips.join(batch, vocoder_clips.columns(KINDS, features))
+        true = vocoder_clips.to_wave(frames)
+        made: Tensor = self.generator(mel)
+        middle = vocoder_clips.middle(
+            config.segment_frames, config.judged_frames, features.hop_length
+        )
+        adversarial = matching = true.new_zeros(())
+        if step >= config.adversarial_from:
+            own = self.discriminators.own_loss(true[:, middle], made[:, middle].detach())
+            yield "discriminator", {"adversarial": own}
+            adversarial, matching = self.discriminators.generator_losses(
+                true[:, middle], made[:, middle]
+            )
+        terms: Terms = {"adversarial": adversarial, "matching": matching}
+        with torch.autocast(true.device.type, enabled=False):  # FFTs have no bf16
+            terms["stft"] = self.stft(made.float(), true)
+            terms["mel"] = mel_distance(made.float(), true, features)
+        yield "generator", terms
+
+    def convert(self, source: Features, condition: Features | None, to: str) -> Features:
+        """Make an utterance's sound from its mel; see `base.System.convert`."""
+        mel = torch.tensor(source["mel"], dtype=torch.float32).T
+        wave = synthesise(self.generator, mel)
+        hop = self.context.features.hop_length
+        return {"wave": np.ascontiguousarray(wave[: mel.shape[1] * hop].reshape(-1, hop))}
