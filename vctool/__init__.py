@@ -9,16 +9,18 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(path: Path | str, device: str = "auto") -> "Converter":
+def load(path: Path | str, device: str = "auto", vocoder: str | None = None) -> "Converter":
     """Load a trained model, ready to convert: `vctool.load("exp/mini").convert(wave, rate)`.
 
     Args:
         path: an experiment `exp/<name>` (its latest checkpoint) or one checkpoint folder.
         device: `auto`, `cpu`, `cuda`, or `cuda:N`.
+        vocoder: a name, or the path of a trained one, in place of that of the model's recipe.
 
     Raises:
         CheckpointError: there is none, it is half written, or of a changed family or config.
+        ConfigError: a vocoder that cannot take the model's features.
     """
     from vctool.stages.convert import Converter
 
-    return Converter(path, device)
+    return Converter(path, device, vocoder)

@@ -28,6 +28,7 @@ from vctool.commands.options import (
     RecipeOption,
     Scheduler,
     Settings,
+    VocoderName,
 )
 from vctool.errors import ConfigError, VctoolError
 
@@ -369,6 +370,7 @@ def convert(
         float, typer.Option("--accomp-offset", help="Second of the accompaniment to begin at.")
     ] = 0.0,
     device: DeviceName = "auto",
+    vocoder: VocoderName = None,
 ) -> None:
     """Convert recordings with a trained model."""
     with importing():
@@ -387,6 +389,7 @@ def convert(
         rate=rate,
         accomp_offset=accomp_offset,
         device=device,
+        vocoder=vocoder,
     )
     print("\n".join(summary.lines()))
     if summary.exit_code:

@@ -10,6 +10,10 @@ Scheduler = Annotated[
     str | None,
     typer.Option("--scheduler", metavar="ADDRESS", help="Of a Dask cluster that does the work."),
 ]
+VocoderName = Annotated[
+    str | None,
+    typer.Option("--vocoder", metavar="NAME|PATH", help="In place of the recipe's."),
+]
 Device = Literal["auto", "cpu", "cuda"]
 RecipeOption = typer.Option("--recipe", help="Name in recipes/, or a YAML file.")
 RecipeName = Annotated[str, RecipeOption]

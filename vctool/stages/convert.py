@@ -49,13 +49,16 @@ class Converter:
     Args:
         path: an experiment `exp/<name>` (its latest checkpoint) or one checkpoint folder.
         device: `auto`, `cpu`, `cuda`, or `cuda:N`.
+        vocoder: a name or a path (`vocoders.get`) in place of the recipe's.
 
     Raises:
         CheckpointError: there is none, it is half written, or of a changed family or config.
         ConfigError: no such device, or a vocoder that cannot take the model's features.
     """
 
-    def __init__(self, path: Path | str, device: str = "auto") -> None:
+    def __init__(
+        self, path: Path | str, device: str = "auto", vocoder: str | None = None
+    ) -> None:
         self.path = Path(path)
         self.device = resolve_device(device)
         self.system, self.state = checkpoint.load(self.path, self.device)
@@ -66,7 +69,7 @@ class Converter:
         where = f"{self.path}: recipe convert"
         self.settings = build(ConvertConfig, self.state["recipe"].get("convert", {}), where)
         self.kinds = type(self.system).features(self.system.config)
-        self.vocoder = vocoders.get(context.vocoder)
+        self.vocoder = vocoders.get(vocoder or context.vocoder, self.features)
         self.vocoder.accepts(self.features, voice_kinds(self.kinds))
 
     def request(
@@ -223,6 +226,8 @@ class Converter:
             assert accomp_known is not None
             condition = self.condition(accomp.read(start, stop), accomp_known)
         converted = self.convert_features(source, condition, request)
+        # Known only now: a family may read kinds that it does not write.
+        self.vocoder.accepts(self.features, tuple(converted))
         return self.synthesise(converted, stop - start, request.transpose)
 
     def condition(self, wave: np.ndarray, known: Scan | None = None) -> Features:

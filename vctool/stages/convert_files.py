@@ -76,6 +76,7 @@ def convert_files(
     rate: str = "model",
     accomp_offset: float = 0.0,
     device: str = "auto",
+    vocoder: str | None = None,
     experiments: Path = Path("exp"),
 ) -> Summary:
     """Convert recordings.
@@ -94,6 +95,7 @@ def convert_files(
         rate: sampling rate of the outputs: `model`, `input`, or a number [Hz].
         accomp_offset: second of the accompaniment at which the voice enters; may be negative.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        vocoder: a name or a path in place of that of the model's recipe.
         experiments: where trained models are looked for.
 
     Returns:
@@ -110,9 +112,9 @@ def convert_files(
     require_offset(accomp_offset)
     # A folder holds outputs only of the role that is asked for, known once a model is.
     converter = (
-        Converter(model, device)
+        Converter(model, device, vocoder)
         if model is not None
-        else discover.newest(experiments, to, accomp is not None, device)
+        else discover.newest(experiments, to, accomp is not None, device, vocoder)
     )
     request = converter.request(to, stretch, transpose)
     jobs = discover.jobs(inputs, request.to, out)

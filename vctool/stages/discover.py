@@ -27,7 +27,9 @@ class Job(NamedTuple):
         return self.target.with_suffix(".mix.wav")
 
 
-def newest(root: Path, to: str | None, accompanied: bool, device: str) -> Converter:
+def newest(
+    root: Path, to: str | None, accompanied: bool, device: str, vocoder: str | None = None
+) -> Converter:
     """Load the newest experiment that accepts the inputs.
 
     It must have the role, and an accompaniment where its direction needs one; where one is given,
@@ -38,6 +40,7 @@ def newest(root: Path, to: str | None, accompanied: bool, device: str) -> Conver
         to: role to convert to, or None for the experiment's own target.
         accompanied: whether an accompaniment is given.
         device: as for `Converter`.
+        vocoder: as for `Converter`; experiments whose features it cannot take are passed over.
 
     Raises:
         CheckpointError: nothing is trained, or nothing that is trained fits, with the reasons.
@@ -56,7 +59,7 @@ def newest(root: Path, to: str | None, accompanied: bool, device: str) -> Conver
             if to is not None and to not in roles:
                 refused.append(f"--to {to}: {experiment} converts to {' or '.join(roles)}")
                 continue
-            converter = Converter(experiment, device)
+            converter = Converter(experiment, device, vocoder)
         except (CheckpointError, ConfigError) as error:
             _pass_over(experiment, error, refused)
             continue

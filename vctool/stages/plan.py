@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vctool import vocoders
 from vctool.config import build
 from vctool.engine.manifest import latest
+from vctool.errors import CheckpointError, ConfigError
 from vctool.recipe import Recipe
 
 Inputs = dict[str, Any]
@@ -173,7 +175,17 @@ def _infer_inputs(recipe: Recipe) -> Inputs:
 
 
 def _synthesize_inputs(recipe: Recipe) -> Inputs:
-    return _infer_inputs(recipe) | {"vocoder": recipe.vocoder}
+    inputs = _infer_inputs(recipe) | {"vocoder": recipe.vocoder}
+    return inputs | _vocoder_weights(recipe)
+
+
+def _vocoder_weights(recipe: Recipe) -> Inputs:
+    """Hash the weights of the recipe's vocoder, where it has any."""
+    try:
+        path = vocoders.weights(recipe.vocoder, recipe.features)
+    except (CheckpointError, ConfigError):  # the stage itself says what to do about it
+        return {"vocoder weights": MISSING}
+    return {} if path is None else {"vocoder weights": file_hash(path)}
 
 
 def _evaluate_inputs(recipe: Recipe) -> Inputs:

@@ -53,7 +53,7 @@ class Samples:
     def __init__(self, out: Path, sets: Mapping[str, FeatureSet], system: System) -> None:
         self.out = out
         self.features = system.context.features
-        self.vocoder = vocoders.get(system.context.vocoder)
+        self.vocoder = vocoders.get(system.context.vocoder, self.features)
         self._sources = [
             source
             for origin, target in ring(system.context.roles)

@@ -37,6 +37,7 @@ class Task(NamedTuple):
     samples: int
     level_db: float
     vocoder: str
+    """A name, or an absolute path."""
     config: FeatureConfig
 
 
@@ -62,7 +63,8 @@ def run(recipe: Recipe, nj: int = 1) -> None:
         if not task.target.is_file()
     ]
     if tasks:
-        vocoders.get(recipe.vocoder).accepts(recipe.features, _kinds(tasks[0].folder))
+        chosen = vocoders.get(recipe.vocoder, recipe.features)
+        chosen.accepts(recipe.features, _kinds(tasks[0].folder))
     total = len(tasks)
     for _ in _progress(_results(tasks, nj), total):
         pass
@@ -73,13 +75,12 @@ def run(recipe: Recipe, nj: int = 1) -> None:
 def _tasks(recipe: Recipe, table: Path, ways: Mapping[str, Path]) -> Iterator[Task]:
     """Read one set's table of outputs; `ways` are the places of the sets that are scored."""
     folder = table.parent
+    vocoder = vocoders.absolute(recipe.vocoder)
     sounds = ways.get(folder.name, Path(f"wav_{folder.name}"))
     for line in table.read_text("utf-8").splitlines()[1:]:
         name, samples, level = line.split("\t")
         target = folder.parent.parent / sounds / f"{name}.wav"
-        yield Task(
-            name, folder, target, int(samples), float(level), recipe.vocoder, recipe.features
-        )
+        yield Task(name, folder, target, int(samples), float(level), vocoder, recipe.features)
 
 
 def _kinds(folder: Path) -> list[str]:
@@ -91,7 +92,7 @@ def synthesise(task: Task) -> None:
     """Synthesise and write one utterance."""
     stores = {kind: FeatureStore(task.folder / kind) for kind in _kinds(task.folder)}
     features = {kind: store[task.name] for kind, store in stores.items()}
-    wave = vocoders.get(task.vocoder).synthesise(features, task.config, task.samples)
+    wave = vocoders.get(task.vocoder, task.config).synthesise(features, task.config, task.samples)
     audio.write(
         task.target, audio.match_level(wave, task.config.rate, task.level_db), task.config.rate
     )

@@ -65,7 +65,7 @@ def prepare(recipe: Recipe, own: Processes, before: extend.Trained | None = None
     cls = family(recipe.family)
     config = build(cls.Config, recipe.model, f"recipe {recipe.name}: model")
     kinds = cls.features(config)
-    vocoders.get(recipe.vocoder).accepts(
+    vocoders.get(recipe.vocoder, recipe.features).accepts(
         recipe.features, [kind for kind in kinds if not kind.startswith(ACCOMPANIMENT)]
     )
     sets = open_sets(recipe, kinds, "train")

@@ -92,6 +92,11 @@ def get(name: str, features: FeatureConfig | None = None) -> Vocoder:
     return load_kept(name, features)
 
 
+def absolute(name: str) -> str:
+    """Return the name of a vocoder, or its path for those who work in another folder."""
+    return name if name in names() else str(Path(name).absolute())
+
+
 def weights(name: str, features: FeatureConfig | None = None) -> Path | None:
     """Return the file that holds a vocoder's weights, or None where it has none.
 
