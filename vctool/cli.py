@@ -357,7 +357,7 @@ def convert(
     model: Annotated[
         Path | None, typer.Option("--model", help="Experiment or checkpoint; else the newest.")
     ] = None,
-    to: Annotated[str | None, typer.Option("--to", help="Domain or speaker to turn into.")] = None,
+    to: Annotated[str | None, typer.Option("--to", help="Voice to turn into; or all.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Output file or folder.")] = None,
     mix: Annotated[bool, typer.Option("--mix", help="Write the mix too.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace existing outputs.")] = False,

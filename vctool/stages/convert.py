@@ -56,9 +56,7 @@ class Converter:
         ConfigError: no such device, or a vocoder that cannot take the model's features.
     """
 
-    def __init__(
-        self, path: Path | str, device: str = "auto", vocoder: str | None = None
-    ) -> None:
+    def __init__(self, path: Path | str, device: str = "auto", vocoder: str | None = None) -> None:
         self.path = Path(path)
         self.device = resolve_device(device)
         self.system, self.state = checkpoint.load(self.path, self.device)
@@ -71,6 +69,7 @@ class Converter:
         self.kinds = type(self.system).features(self.system.config)
         self.vocoder = vocoders.get(vocoder or context.vocoder, self.features)
         self.vocoder.accepts(self.features, voice_kinds(self.kinds))
+        self._analysed: tuple[Scan, Block, Features] | None = None
 
     def request(
         self, to: str | None = None, stretch: float | None = None, transpose: float = 0.0
@@ -149,10 +148,17 @@ class Converter:
         gain = level_gain(known, meter.level_db, float(np.abs(joined).max()))
         return joined * np.float32(gain), self.rate
 
-    def scan(self, voice: Track, request: Request) -> Scan:
-        """Go through a voice once, for what its blocks must know of the whole."""
+    def scan(self, voice: Track, *requests: Request) -> Scan:
+        """Go through a voice once, for what its blocks must know of the whole.
+
+        Args:
+            voice: the voice.
+            requests: everything that will be made of it.
+        """
         kinds = voice_kinds(self.kinds)
-        if request.stretch != 1:  # time is stretched where the voice has an F0
+        if any(
+            request.stretch != 1 for request in requests
+        ):  # time is stretched where the voice has an F0
             kinds = (*kinds, "world")
         return scan(voice, self.features, kinds, self._block)
 
@@ -214,7 +220,7 @@ class Converter:
     ) -> np.ndarray:
         """Convert a block with its context: (T',) float32 from `outer_start` to `outer_stop`."""
         wave = voice.read(block.outer_start, block.outer_stop)
-        source = voice_features(wave, voice_kinds(self.kinds), self.features, known)
+        source = self._source(wave, block, known)
         start, stop = request.samples(block.outer_start), request.samples(block.outer_stop)
         if request.stretch != 1:
             voiced = voicing(wave, source, self.features, known)
@@ -229,6 +235,17 @@ class Converter:
         # Known only now: a family may read kinds that it does not write.
         self.vocoder.accepts(self.features, tuple(converted))
         return self.synthesise(converted, stop - start, request.transpose)
+
+    def _source(self, wave: np.ndarray, block: Block, known: Scan) -> Features:
+        """Analyse a block of a voice, unless that was the last one to be analysed.
+
+        Whoever converts a recording to several roles asks for each block several times over.
+        """
+        last = self._analysed
+        if last is None or last[0] is not known or last[1] != block:
+            found = voice_features(wave, voice_kinds(self.kinds), self.features, known)
+            self._analysed = last = known, block, found
+        return {kind: values.copy() for kind, values in last[2].items()}
 
     def condition(self, wave: np.ndarray, known: Scan | None = None) -> Features:
         """Analyse an accompaniment (T,) at the model's rate into `accomp_` features."""

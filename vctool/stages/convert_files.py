@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
@@ -18,13 +19,17 @@ import numpy as np
 from vctool import audio
 from vctool.errors import AudioError, ConfigError, VctoolError
 from vctool.stages import discover
-from vctool.stages.analysis import PEAK, level_gain
+from vctool.stages.analysis import PEAK, Scan, level_gain
 from vctool.stages.convert import Converter
 from vctool.stages.discover import Job
 from vctool.stages.inputs import Request, require_length, require_offset
 from vctool.stages.tracks import CHUNK_SECONDS, Looped, SpoolTrack, Track, pieces, resampled
 
 logger = logging.getLogger(__name__)
+
+
+EVERYONE = "all"
+"""What `--to` names to convert to every role of a model, where no role is called so."""
 
 
 @dataclass
@@ -45,9 +50,13 @@ class Summary:
 
     def lines(self) -> list[str]:
         """Say it for people: one line per failure, one for all."""
-        told = [f"failed: {reason}" for _, reason in self.failed]
+        told = dict.fromkeys(f"failed: {reason}" for _, reason in self.failed)
         total = len(self.done) + len(self.failed)
         return [*told, f"{len(self.done)} of {total} converted with {self.model}"]
+
+
+Way = tuple[Request, Job]
+"""What is asked of a recording, and where that goes."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ def convert_files(
         inputs: files, folders and globs.
         model: an experiment or a checkpoint; the newest that accepts the inputs where None.
         accomp: the accompaniment, looped or cut to each output.
-        to: role to convert to; the model's target where None.
+        to: role to convert to, or `all` of them; the model's target where None.
         out: a file for one recording, or a folder; beside the recordings where None.
         mix: write the mix with the accompaniment too, as `*.mix.wav`.
         force: replace outputs that exist.
@@ -114,35 +123,45 @@ def convert_files(
     converter = (
         Converter(model, device, vocoder)
         if model is not None
-        else discover.newest(experiments, to, accomp is not None, device, vocoder)
+        else discover.newest(
+            experiments, None if to == EVERYONE else to, accomp is not None, device, vocoder
+        )
     )
-    request = converter.request(to, stretch, transpose)
-    jobs = discover.jobs(inputs, request.to, out)
+    everyone = to == EVERYONE and EVERYONE not in converter.roles
+    roles = list(converter.roles) if everyone else [to]
+    requests = [converter.request(role, stretch, transpose) for role in roles]
+    named = [request.to for request in requests]
+    by_role = [discover.jobs(inputs, role, out, named) for role in named]
+    sources = [list(zip(requests, jobs, strict=True)) for jobs in zip(*by_role, strict=True)]
     step = converter.state["step"]
-    logger.info("model: %s, step %d, to %s", converter.path, step, request.to)
-    if accomp is None and converter.needs_accompaniment(request.to):
-        raise ConfigError(f"--to {request.to}: {converter.path} needs --accomp FILE for it")
-    if accomp is not None and not mix and not converter.needs_accompaniment(request.to):
-        logger.info("--accomp %s: not used when converting to %s", accomp, request.to)
+    logger.info("model: %s, step %d, to %s", converter.path, step, ", ".join(named))
+    for role in named:
+        if accomp is None and converter.needs_accompaniment(role):
+            raise ConfigError(f"--to {role}: {converter.path} needs --accomp FILE for it")
+        if accomp is not None and not mix and not converter.needs_accompaniment(role):
+            logger.info("--accomp %s: not used when converting to %s", accomp, role)
     output = _Output(converter.rate if wanted == "model" else wanted, mix, force)
     summary = Summary(converter.path)
     with ExitStack() as stack:
         background = None
         if accomp is not None:
-            background = stack.enter_context(SpoolTrack(_made(jobs[0].target.parent)))
+            background = stack.enter_context(SpoolTrack(_made(by_role[0][0].target.parent)))
             _fill(background, accomp, converter.rate)
         offset = round(accomp_offset * converter.rate)
-        taken = _identities([job.source for job in jobs] + ([] if accomp is None else [accomp]))
-        for job in _progress(jobs):
+        read = [job.source for job in by_role[0]] + ([] if accomp is None else [accomp])
+        taken = _identities(read)
+        for ways in _progress(sources):
+            jobs = [job for _, job in ways]
             try:
-                _check(job, output, taken)
-                _convert(converter, job, background, offset, request, output)
-                summary.done.append(job)
+                for job in jobs:
+                    _check(job, output, taken)
+                _convert(converter, ways, background, offset, output)
+                summary.done += jobs
             except VctoolError as error:
-                if len(jobs) == 1:
+                if len(sources) == 1:
                     raise
                 logger.warning("%s", error)
-                summary.failed.append((job.source, str(error)))
+                summary.failed += [(job.source, str(error)) for job in jobs]
     return summary
 
 
@@ -196,46 +215,81 @@ def _fill(track: SpoolTrack, path: Path, rate: int) -> None:
 
 def _convert(
     converter: Converter,
-    job: Job,
+    ways: Sequence[Way],
     background: Track | None,
     offset: int,
-    request: Request,
     output: _Output,
 ) -> None:
-    """Convert one recording and write it."""
-    folder = _made(job.target.parent)
-    with SpoolTrack(folder) as voice, SpoolTrack(folder) as converted:
-        _fill(voice, job.source, converter.rate)
-        require_length(voice.samples, converter.rate, str(job.source))
-        samples = request.samples(voice.samples)
-        accomp = None
-        if background is not None:
-            accomp = Looped(background, samples, offset)
-            _tell_fit(background.samples - offset, samples, converter.rate, job)
-        known = converter.scan(voice, request)
+    """Convert one recording, to every role that is asked for, and write what comes of it.
+
+    All roles go through the recording side by side, so that it is read and analysed once.
+    """
+    source = ways[0][1].source
+    folder = _made(ways[0][1].target.parent)
+    with ExitStack() as stack:
+        voice = stack.enter_context(SpoolTrack(folder))
+        _fill(voice, source, converter.rate)
+        require_length(voice.samples, converter.rate, str(source))
+        known = converter.scan(voice, *(request for request, _ in ways))
         if known.silent:
-            logger.info("%s: silent, and so is its output", job.source)
-        meter, peak = audio.LevelMeter(converter.rate), 0.0
-        for wave in converter.pieces(voice, accomp, request, known):
-            if len(wave):
-                converted.append(wave)
-                meter.add(wave)
-                peak = max(peak, float(np.abs(wave).max()))
-        assert converted.samples == samples, (converted.samples, samples)
-        level = meter.level_db
-        gain = level_gain(known, level, peak)
-        if output.rate == "input":  # the input's length exactly, not that of its resampling
-            own = audio.measure(job.source)
-            rate, length = own.rate, request.samples(own.samples)
-        else:
-            rate = output.rate
-            length = audio.resampled_length(samples, converter.rate, rate)
-        chunk = round(CHUNK_SECONDS * converter.rate)
-        _write(job.target, _scaled(converted, chunk, gain), converter.rate, rate, length)
-        if output.mix:
-            assert accomp is not None
-            mixed = _mixer(converter, converted, accomp, gain, level, chunk)
-            _write(job.mix, mixed(), converter.rate, rate, length)
+            logger.info("%s: silent, and so is its output", source)
+        takes = []
+        for request, job in ways:
+            samples = request.samples(voice.samples)
+            accomp = None
+            if background is not None:
+                accomp = Looped(background, samples, offset)
+                _tell_fit(background.samples - offset, samples, converter.rate, job)
+            spool = stack.enter_context(SpoolTrack(folder))
+            meter = audio.LevelMeter(converter.rate)
+            takes.append(_Take(request, job, accomp, spool, meter))
+        streams = [converter.pieces(voice, take.accomp, take.request, known) for take in takes]
+        for waves in zip_longest(*streams):
+            for take, wave in zip(takes, waves, strict=True):
+                if wave is not None:
+                    take.add(wave)
+        for take in takes:
+            samples = take.request.samples(voice.samples)
+            assert take.converted.samples == samples, (take.converted.samples, samples)
+            _finish(converter, take, known, output)
+
+
+@dataclass
+class _Take:
+    """What one role makes of a recording."""
+
+    request: Request
+    job: Job
+    accomp: Track | None
+    converted: SpoolTrack
+    meter: audio.LevelMeter
+    peak: float = 0.0
+
+    def add(self, wave: np.ndarray) -> None:
+        """Take the next piece (T,)."""
+        if len(wave):
+            self.converted.append(wave)
+            self.meter.add(wave)
+            self.peak = max(self.peak, float(np.abs(wave).max()))
+
+
+def _finish(converter: Converter, take: _Take, known: Scan, output: _Output) -> None:
+    """Write what a role has made, as loud as its source."""
+    job, converted, samples = take.job, take.converted, take.converted.samples
+    level = take.meter.level_db
+    gain = level_gain(known, level, take.peak)
+    if output.rate == "input":  # the input's length exactly, not that of its resampling
+        own = audio.measure(job.source)
+        rate, length = own.rate, take.request.samples(own.samples)
+    else:
+        rate = output.rate
+        length = audio.resampled_length(samples, converter.rate, rate)
+    chunk = round(CHUNK_SECONDS * converter.rate)
+    _write(job.target, _scaled(converted, chunk, gain), converter.rate, rate, length)
+    if output.mix:
+        assert take.accomp is not None
+        mixed = _mixer(converter, converted, take.accomp, gain, level, chunk)
+        _write(job.mix, mixed(), converter.rate, rate, length)
 
 
 def _tell_fit(left: int, samples: int, rate: int, job: Job) -> None:
@@ -298,11 +352,11 @@ def _write(
             file.write(np.zeros(samples - file.samples, np.float32))
 
 
-def _progress(jobs: Sequence[Job]) -> Iterable[Job]:
+def _progress(jobs: Sequence[list[Way]]) -> Iterable[list[Way]]:
     """Show a bar over several recordings on a terminal."""
     if len(jobs) < 2 or not sys.stderr.isatty():
         return jobs
     from tqdm import tqdm
 
-    bar: Iterable[Job] = tqdm(jobs, unit="file", desc="convert")
+    bar: Iterable[list[Way]] = tqdm(jobs, unit="file", desc="convert")
     return bar

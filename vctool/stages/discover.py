@@ -104,7 +104,7 @@ def _pass_over(experiment: Path, error: VctoolError, refused: list[str]) -> None
     refused.append(f"{experiment} cannot be loaded")
 
 
-def jobs(inputs: Sequence[str], to: str, out: Path | None) -> list[Job]:
+def jobs(inputs: Sequence[str], to: str, out: Path | None, beside: Sequence[str] = ()) -> list[Job]:
     """Find the recordings that are meant, and name their outputs.
 
         in.wav                   in.singing.wav
@@ -118,16 +118,21 @@ def jobs(inputs: Sequence[str], to: str, out: Path | None) -> list[Job]:
         inputs: files, folders (searched through) and globs.
         to: role to convert to; part of the outputs' names.
         out: a WAV file for one recording, or a folder; beside the recordings where None.
+        beside: further roles that are converted to in the same run; they need a folder, and their
+            outputs are not taken either.
 
     Raises:
         AudioError: a file, folder or glob with nothing in it.
         ConfigError: an output that cannot be meant, or that two recordings would share.
     """
-    pairs = list(dict.fromkeys(pair for name in inputs for pair in _expand(name, to)))
+    roles = tuple(dict.fromkeys((to, *beside)))
+    pairs = list(dict.fromkeys(pair for name in inputs for pair in _expand(name, roles)))
     if out is None:  # what it is named from decides nothing then
         pairs = list({path: (path, root) for path, root in pairs}.values())
     single = len(pairs) == 1 and Path(inputs[0]).is_file()
     as_file = out is not None and out.suffix.lower() in audio.SUFFIXES and not out.is_dir()
+    if as_file and len(roles) > 1:
+        raise ConfigError(f"--out {out}: {len(roles)} voices need a folder, not a file")
     if as_file and not single:
         raise ConfigError(f"--out {out}: {len(pairs)} recordings need a folder, not a file")
     if as_file and out is not None and out.suffix.lower() != ".wav":
@@ -162,11 +167,11 @@ def _require_own_targets(jobs: list[Job]) -> None:
             )
 
 
-def _expand(name: str, to: str) -> list[tuple[Path, Path]]:
+def _expand(name: str, roles: Sequence[str]) -> list[tuple[Path, Path]]:
     """Return the recordings that an argument means, each with the folder it is named from."""
     path = Path(name)
     if path.is_dir():
-        kept = _without_outputs(audio.list_audio(path), to, name)
+        kept = _without_outputs(audio.list_audio(path), roles, name)
         if not kept:
             endings = " ".join(audio.SUFFIXES)
             raise AudioError(f"{path}: a folder without recordings; {endings} are looked for")
@@ -175,24 +180,25 @@ def _expand(name: str, to: str) -> list[tuple[Path, Path]]:
         return [(path, path.parent)]
     matches = [Path(match) for match in sorted(glob.glob(name, recursive=True))]
     found = [one for one in matches if one.is_file() and one.suffix.lower() in audio.SUFFIXES]
-    kept = _without_outputs(found, to, name)
+    kept = _without_outputs(found, roles, name)
     if not kept:
         raise AudioError(f"{name}: no recording matches")
     return [(one, one.parent) for one in kept]
 
 
-def _without_outputs(paths: list[Path], to: str, where: str) -> list[Path]:
-    """Leave outputs of earlier conversions to a role out.
+def _without_outputs(paths: list[Path], roles: Sequence[str], where: str) -> list[Path]:
+    """Leave outputs of earlier conversions to some roles out.
 
     Raises:
         AudioError: nothing else is there.
     """
-    ours = (f".{to}.wav", f".{to}.mix.wav")
+    ours = tuple(f".{role}{ending}" for role in roles for ending in (".wav", ".mix.wav"))
     kept = [path for path in paths if not path.name.endswith(ours)]
     if len(kept) < len(paths):
         if not kept:
             raise AudioError(
-                f"{where}: holds only earlier conversions to {to}; name the files to convert them"
+                f"{where}: holds only earlier conversions to {' and '.join(roles)}; name the "
+                "files to convert them"
             )
         logger.info("%d outputs of earlier conversions are passed over", len(paths) - len(kept))
     return kept
