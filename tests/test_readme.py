@@ -17,8 +17,9 @@ from vctool.config import build, read_yaml
 from vctool.engine import checkpoint
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
-from vctool.models.base import Context
+from vctool.models.base import Context, family
 from vctool.models.cyclegan_vc.system import System
+from vctool.stages.add_speaker import MARK
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -57,6 +58,12 @@ def project(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
         shutil.copy(wav, folder / name)
     shutil.copy(accompaniment, folder / "inst.wav")
     save_speaker_model(folder / "exp" / "vcc2016_cyclegan_vc_SF1_TM3")
+    save_voices_model(folder / "exp" / "vcc2016_vae_gan", ("SF1", "SM1", "TF2", "TM3"))
+    save_voices_model(folder / "exp" / "vcc2016_vae_gan+anna", ("SF1", "SM1", "TF2", "TM3", "anna"))
+    (folder / "recipes" / "vcc2016_vae_gan+anna.yaml").write_text(
+        f"{MARK}\nbase: recipes/vcc2016_vae_gan.yaml\nname: vcc2016_vae_gan+anna\n"
+        "corpus: {also: {anna: my_voices}}\nextends: vcc2016_vae_gan\n"
+    )
     for name in ("librispeech_mir1k", "longer"):
         shutil.copytree(folder / "exp" / "mini", folder / "exp" / name)
     return trained
@@ -75,6 +82,20 @@ def save_speaker_model(folder: Path) -> None:
         features=features, vocoder="world", roles=("SF1", "TM3"), speakers=voices, domains=voices
     )
     checkpoint.save(folder / "checkpoints", System(config, context), family="cyclegan_vc", step=1)
+
+
+def save_voices_model(folder: Path, voices: tuple[str, ...]) -> None:
+    """Save an untrained model of many voices."""
+    system = family("vae_gan")
+    tree = read_yaml(ROOT / "conf" / "vae_gan" / "tiny.yaml")
+    features = build(FeatureConfig, read_yaml(ROOT / "conf/features/16k_mel128.yaml"), "features")
+    voice = SpeakerStats(
+        log_f0_mean=5.0, log_f0_std=0.2, f0_floor=60, f0_ceil=400, voiced_frames=1000
+    )
+    domains = dict.fromkeys(voices, voice)
+    context = Context(features=features, vocoder="griffin_lim", roles=voices, domains=domains)
+    made = system(build(system.Config, tree["model"], "tiny"), context)
+    checkpoint.save(folder / "checkpoints", made, family="vae_gan", step=1)
 
 
 @pytest.mark.parametrize("command", commands())

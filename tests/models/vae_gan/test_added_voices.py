@@ -48,18 +48,17 @@ def clips(level: float) -> Clips:
 def test_it_begins_as_a_copy_of_the_voice_that_is_nearest(network: str) -> None:
     made = system(("a", "b", "c"), ("c",), network=network)
     for role, level in (("a", 0.2), ("b", 0.8)):
-        made._decoder(role).mean.fill_(level)
+        made._decoder(role).range.measure(clips(level).voice)
     before = {name: value.clone() for name, value in made.state_dict().items()}
     # setup sees the voices that were there, too, and leaves them alone
     made.setup({"a": clips(0.5), "b": clips(0.5), "c": clips(0.75)})
     after = made.state_dict()
     old = [name for name in after if not name.startswith(("decoders.2.", "discriminators.2."))]
     assert [name for name in old if not torch.equal(before[name], after[name])] == []
-    for name in (name for name in after if name not in old):
-        if name.endswith("mean"):
-            torch.testing.assert_close(after[name].mean(), torch.tensor(0.75), atol=0.01, rtol=0)
-        else:
-            assert torch.equal(after[name], after[name.replace(".2.", ".1.", 1)]), name
+    own = made._decoder("c").range
+    assert 0.6 < float(own.low.mean()) < 0.75 < float(own.high.mean()) < 0.9
+    for name in (name for name in after if name not in old and ".range." not in name):
+        assert torch.equal(after[name], after[name.replace(".2.", ".1.", 1)]), name
 
 
 def test_it_is_in_every_batch_with_one_of_the_others() -> None:
