@@ -10,17 +10,17 @@ class PatchDiscriminator(nn.Module):
 
     Args:
         width: channels after the first layer; they double three times. Published: 64.
+        norm: whether inner layers normalise instances, as published.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, norm: bool) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(1, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         for factor in (1, 2, 4):
-            layers += [
-                nn.Conv2d(factor * width, 2 * factor * width, 4, stride=2, padding=1),
-                nn.InstanceNorm2d(2 * factor * width),
-                nn.LeakyReLU(0.2),
-            ]
+            layers.append(nn.Conv2d(factor * width, 2 * factor * width, 4, stride=2, padding=1))
+            if norm:
+                layers.append(nn.InstanceNorm2d(2 * factor * width))
+            layers.append(nn.LeakyReLU(0.2))
         self.layers = nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 3, padding=1))
 
     def forward(self, mel: Tensor) -> Tensor:

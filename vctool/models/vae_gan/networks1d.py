@@ -103,16 +103,29 @@ class Shared(nn.Module):
         self.harmonics = Harmonics(features) if config.pitch != "none" else None
         if self.harmonics is not None:
             self.pitch = nn.Conv1d(self.harmonics.channels, width, 1)
+        if config.loudness:
+            self.loudness = nn.Conv1d(1, width, 1)
         self.blocks = nn.Sequential(
             *(DecoderBlock(width, 1 + n % 3) for n in range(config.shared_blocks))
         )
 
-    def forward(self, code: Tensor, f0: Tensor | None) -> Tensor:
-        """Bring a code (B, latent_channels, F / 2) and F0 (B, F) [Hz] together: (B, width, F)."""
+    def forward(self, code: Tensor, f0: Tensor | None, loudness: Tensor | None) -> Tensor:
+        """Bring a code, F0 and loudness together.
+
+        Args:
+            code: (B, latent_channels, F / 2).
+            f0: (B, F) [Hz], 0 where unvoiced; used where `pitch` is not `none`.
+            loudness: (B, F), as `streams.loudness` gives; used where the settings say so.
+
+        Returns:
+            (B, width, F).
+        """
         x: Tensor = self.up(code)
         if self.harmonics is not None:
             assert f0 is not None, "decoders were built to be told F0"
             x = x + self.pitch(self.harmonics(f0))
+        if loudness is not None:
+            x = x + self.loudness(2.0 * loudness[:, None] - 1.0)
         x = self.blocks(x)
         return x
 
@@ -128,7 +141,7 @@ class Decoder(nn.Module):
     def __init__(self, config: VaeGanConfig, features: FeatureConfig) -> None:
         super().__init__()
         width = config.width
-        self.range = VoiceRange(features.n_mels)
+        self.range = VoiceRange(features)
         self.blocks = nn.Sequential(
             *(DecoderBlock(width, 1 + n % 3) for n in range(config.decoder_blocks))
         )

@@ -76,9 +76,9 @@ class Shared(nn.Module):
             *(ResidualBlock(4 * config.width) for _ in range(config.shared_blocks))
         )
 
-    def forward(self, code: Tensor, f0: Tensor | None) -> Tensor:
+    def forward(self, code: Tensor, f0: Tensor | None, loudness: Tensor | None) -> Tensor:
         """Process a code (B, 4 width, n_mels / 4, F / 4)."""
-        assert f0 is None, "these decoders are not told F0"
+        assert f0 is None and loudness is None, "these decoders are told the code alone"
         made: Tensor = self.blocks(code)
         return made
 
@@ -94,7 +94,7 @@ class Decoder(nn.Module):
     def __init__(self, config: VaeGanConfig, features: FeatureConfig) -> None:
         super().__init__()
         width = config.width
-        self.range = VoiceRange(features.n_mels)
+        self.range = VoiceRange(features)
         self.layers = nn.Sequential(
             *(ResidualBlock(4 * width) for _ in range(config.decoder_blocks)),
             nn.ConvTranspose2d(4 * width, 2 * width, 4, stride=2, padding=1),

@@ -36,6 +36,12 @@ class VaeGanConfig(Config):
     """Whether decoders are given F0 beside the code (1d): `none`, as published, leaves pitch to the
     code; `keep` gives the source's, for instruments; `move` gives it the target's mean and
     deviation of log-F0, for speakers."""
+    loudness: bool = False
+    """Whether decoders are given each frame's loudness beside the code (1d), within the range that
+    their voice has: what is silent then stays so, however another voice's silence is coded."""
+    discriminator_norm: bool = False
+    """Normalise instances within the discriminators, as published; it hides from them how loud
+    a conversion is."""
     speakers_per_batch: int | None = Field(4, ge=2)
     """Voices in one batch, all equally often; of fewer voices, all. None: all, however many."""
 
@@ -43,6 +49,6 @@ class VaeGanConfig(Config):
     def _consistent(self) -> "VaeGanConfig":
         if self.clip_frames % 4:
             raise ValueError(f"clip_frames {self.clip_frames} must be a multiple of 4")
-        if self.network == "2d" and (self.pitch != "none" or self.cepstra):
-            raise ValueError("pitch and cepstra need network 1d")
+        if self.network == "2d" and (self.pitch != "none" or self.cepstra or self.loudness):
+            raise ValueError("pitch, cepstra and loudness need network 1d")
         return self

@@ -51,6 +51,16 @@ def move_f0(f0: np.ndarray, target: SpeakerStats) -> np.ndarray:
     return np.where(f0 > 0, np.exp(moved), 0.0).astype(np.float32)
 
 
+def loudness(mel: Tensor, top_db: float) -> Tensor:
+    """Return the mean power over bins of normalised mels (B, n_mels, F), scaled as they are.
+
+    Returns:
+        (B, F): 1 at the level of the utterance, 0 at `top_db` below it.
+    """
+    power = torch.pow(10.0, (mel.float() - 1.0) * (top_db / 10.0)).mean(dim=1)
+    return 1.0 + torch.log10(power.clamp(min=AMIN)) * (10.0 / top_db)
+
+
 class Harmonics(nn.Module):
     """What a decoder is told of pitch: where harmonics lie in the mel, voicing, and log-F0.
 

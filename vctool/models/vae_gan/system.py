@@ -38,6 +38,8 @@ class Voice(NamedTuple):
     """(B, n_mels, F) normalised log-mel."""
     f0: Tensor | None
     """(B, F) [Hz], 0 where unvoiced; None where decoders are not told."""
+    loudness: Tensor | None
+    """(B, F), as `streams.loudness` gives; None where decoders are not told."""
     key: Tensor
     """(B,) int64."""
 
@@ -60,7 +62,8 @@ class System(base.System):
         self.shared = networks.Shared(config, features)
         self.decoders = nn.ModuleList(networks.Decoder(config, features) for _ in context.roles)
         self.discriminators = nn.ModuleList(
-            PatchDiscriminator(config.discriminator_width) for _ in context.roles
+            PatchDiscriminator(config.discriminator_width, config.discriminator_norm)
+            for _ in context.roles
         )
 
     @classmethod
@@ -136,7 +139,8 @@ class System(base.System):
         code = self._encode(voice.mel).mean
         known = [role for role in self.context.roles if role not in self.context.added]
         distances = [
-            float(_distance(self._decode(code, voice.f0, role), voice.mel)) for role in known
+            float(_distance(self._decode(code, voice.f0, voice.loudness, role), voice.mel))
+            for role in known
         ]
         return known[int(np.argmin(distances))]
 
@@ -156,7 +160,8 @@ class System(base.System):
         for role in roles:
             other = source[role]
             f0 = self._join(voices[role].f0, self._moved(voices[other].f0, other, role))
-            made = self._decode(torch.cat([code[role], code[other]]), f0, role)
+            loudness = self._join(voices[role].loudness, voices[other].loudness)
+            made = self._decode(torch.cat([code[role], code[other]]), f0, loudness, role)
             same[role], fake[role] = made.chunk(2)
         yield (
             "discriminator",
@@ -170,10 +175,10 @@ class System(base.System):
         # noise of the clip that the conversion was made of
         key = torch.cat([voices[source[role]].key for role in roles])
         again = dict(zip(roles, second.sample(key, 1).chunk(len(roles)), strict=True))
-        cycle = {
-            source[role]: self._decode(again[role], voices[source[role]].f0, source[role])
-            for role in roles
-        }
+        cycle = {}
+        for role in roles:
+            origin, own = source[role], voices[source[role]]
+            cycle[origin] = self._decode(again[role], own.f0, own.loudness, origin)
         means = posterior.mean.flatten(2).mean(dim=2).chunk(len(roles))
         yield (
             "generator",
@@ -215,7 +220,7 @@ class System(base.System):
             for part in torch.arange(len(begin)).split(AT_ONCE):
                 mean = self._encode(mel[part]).mean
                 told = None if pitch is None else pitch[part]
-                made.append(self._decode(mean, told, to))
+                made.append(self._decode(mean, told, self._loudness(mel[part]), to))
             joined = windows.join(torch.cat(made), begin, len(values))
         decoded = joined.T[:frames].float().cpu().numpy()
         result["mel"] = streams.denormalise(decoded, offset, features)
@@ -230,7 +235,11 @@ class System(base.System):
     def _voice(self, clips: Clips) -> Voice:
         bins = self.context.features.n_mels
         mel, rest = clips.voice[:, :bins], clips.voice[:, bins:]
-        return Voice(mel, rest[:, 0] if rest.shape[1] else None, clips.key)
+        f0 = rest[:, 0] if rest.shape[1] else None
+        return Voice(mel, f0, self._loudness(mel), clips.key)
+
+    def _loudness(self, mel: Tensor) -> Tensor | None:
+        return streams.loudness(mel, self.context.features.top_db) if self.config.loudness else None
 
     def _moved(self, f0: Tensor | None, source: str, target: str) -> Tensor | None:
         """Move F0 (B, F) from one voice's mean and deviation of log-F0 to another's."""
@@ -248,8 +257,12 @@ class System(base.System):
     def _encode(self, mel: Tensor) -> Posterior:
         return Posterior.of(*self.encoder(mel))
 
-    def _decode(self, code: Tensor, f0: Tensor | None, role: str) -> Tensor:
-        made: Tensor = self._decoder(role)(self.shared(code, f0))
+    def _decode(
+        self, code: Tensor, f0: Tensor | None, loudness: Tensor | None, role: str
+    ) -> Tensor:
+        decoder = self._decoder(role)
+        told = None if loudness is None else decoder.range.within(loudness)
+        made: Tensor = decoder(self.shared(code, f0, told))
         return made
 
     def _decoder(self, role: str) -> networks1d.Decoder | networks2d.Decoder:
