@@ -28,6 +28,13 @@ SPEAKERS = DOMAINS | {
     "corpus": {"name": "vcc2016", "source": "SF1", "target": "TM3"},
     "features": {"n_mels": 24},
 }
+CHOIR = SPEAKERS | {
+    "name": "choir",
+    "corpus": {"name": "vcc2016", "speakers": ["SF1", "SM1", "TM3"]},
+    "features": {"n_mels": 16},
+}
+BAND = CHOIR | {"corpus": {"name": "philharmonia", "domains": ["flute", "violin"]}}
+VOCODER = CHOIR | {"corpus": {"name": "vcc2016"}}
 SPLITS = ("train", "dev", "test")
 
 
@@ -44,6 +51,7 @@ def project(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project folder of the test's own, with recipes of both sorts."""
     (workdir / "recipes").mkdir()
     plain: dict[str, Any] = {"base": DOMAINS, "mini": DOMAINS, "vcc2016_cyclegan_vc": SPEAKERS}
+    plain |= {"vcc2016_vae_gan": CHOIR, "band": BAND, "vocoder": VOCODER}
     for name, tree in plain.items():
         (workdir / "recipes" / f"{name}.yaml").write_text(yaml.safe_dump(tree))
     for module in ("vctool.config", "vctool.recipe", "vctool.stages.own_voices"):
@@ -77,10 +85,10 @@ def test_own_recordings_become_a_corpus_and_a_recipe(project: Path) -> None:
     assert download.prepare("mine").source == str((project / "wavs").resolve())
 
 
-def test_without_a_domain_the_first_two_speakers_are_converted_into_each_other(
+def test_two_speakers_are_converted_into_each_other_the_first_two_of_more(
     project: Path, voices: Path
 ) -> None:
-    prepare_own(voices, name="mine")
+    prepare_own(voices, name="mine", base="vcc2016_cyclegan_vc")
     recipe = recipes.load("mine")
     assert recipe.roles == {"Zoë_B": "mine", "anna": "mine"}
     assert (recipe.name, recipe.features.n_mels) == ("mine_Zoë_B_anna", 24)
@@ -92,6 +100,34 @@ def test_without_a_domain_the_first_two_speakers_are_converted_into_each_other(
     assert set(said_by("mine")["test"]) == {"anna", "ben", "Zoë_B"}
     domains = {one.domain for one in DataDir.read(Path("data/mine/train"))}
     assert domains == {"speech"}
+
+
+@pytest.mark.parametrize("base", [None, "vcc2016_vae_gan", "band"])
+def test_more_than_two_speakers_are_converted_into_one_another(
+    voices: Path, base: str | None
+) -> None:
+    path = prepare_own(voices, name="mine", base=base)
+    recipe = recipes.load("mine")
+    assert recipe.roles == {"Zoë_B": "mine", "anna": "mine", "ben": "mine"}
+    assert (recipe.name, recipe.features.n_mels) == ("mine", 16)
+    assert path.read_text().startswith("# Zoë_B, anna, ben into one another, from wavs;")
+    assert said_by("mine") == {split: {"Zoë_B", "anna", "ben"} for split in SPLITS}
+    download.run(recipe)
+
+
+def test_two_speakers_make_a_recipe_of_many_too_where_it_is_named(project: Path) -> None:
+    for speaker in ("ann", "bob"):
+        write_voice(project / "wavs", speaker, 12)
+    prepare_own(Path("wavs"), name="both", base="vcc2016_vae_gan")
+    assert list(recipes.load("both").roles) == ["ann", "bob"]
+    prepare_own(Path("wavs"), name="mine")
+    assert recipes.load("mine").name == "mine_ann_bob"
+
+
+def test_a_vocoder_is_trained_on_everyone(voices: Path) -> None:
+    prepare_own(voices, name="mine", base="vocoder")
+    recipe = recipes.load("mine")
+    assert recipe.roles == {"voices": "mine"} and recipe.name == "mine"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +151,7 @@ def test_many_speakers_all_stay_in_training_where_they_become_each_other(project
     names = {f"s{number}" for number in range(9)}
     for name in names:
         write_voice(project / "wavs", name, 3)
-    prepare_own(Path("wavs"), name="mine")
+    prepare_own(Path("wavs"), name="mine", source="s0")
     assert said_by("mine") == dict.fromkeys(SPLITS, names)
     files = [{one.wav for one in DataDir.read(Path("data/mine") / split)} for split in SPLITS]
     assert sum(map(len, files)) == len(set.union(*files)) == 27
@@ -130,6 +166,7 @@ def test_many_speakers_all_stay_in_training_where_they_become_each_other(project
         ({"target": "x"}, "--target x: no such speaker; there are: Zoë_B, anna, ben"),
         ({"source": "ben", "target": "ben"}, "--source ben: is also --target"),
         ({"accomp": Path("wavs")}, "converts between speakers, without any"),
+        ({"base": "vcc2016_vae_gan", "source": "ben"}, "is for all speakers of a folder; leave"),
         ({"base": "base"}, "--recipe base: converts between domains; pass --domain"),
         ({"base": "base", "source": "ben"}, "base converts between domains; leave them"),
     ],

@@ -34,7 +34,7 @@ def from_wavs(
         typer.Option(
             "--recipe",
             help="Recipe to take everything else from; mini with --domain, else "
-            "vcc2016_cyclegan_vc, which converts between the folder's speakers.",
+            "vcc2016_cyclegan_vc for two speakers and vcc2016_vae_gan for more.",
         ),
     ] = None,
     nj: Jobs = CORES,

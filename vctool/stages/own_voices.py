@@ -1,7 +1,7 @@
 """A user's own recordings: data dirs of them, and a recipe that trains on them.
 
-The recipe either turns one domain into another, such as speech into singing, or one of the folder's
-speakers into another; which of the two follows from the recipe that it is laid over.
+The recipe turns one domain into another, such as speech into singing, or the speakers of a folder
+into one another, or trains a vocoder on them; which of these follows from the recipe below it.
 """
 
 import re
@@ -15,7 +15,7 @@ from vctool.config import PROJECT_ROOT, Tree, suggest
 from vctool.corpora.memory import remembered
 from vctool.data.atomic import write_text
 from vctool.errors import ConfigError, DataError
-from vctool.recipe import load, recipes
+from vctool.recipe import CorpusConfig, load, recipes
 from vctool.stages.download import MEASURED, SEED, write_stamp
 from vctool.stages.speakers import require
 
@@ -26,7 +26,10 @@ BETWEEN_DOMAINS = "mini"
 """Recipe that recordings of one domain are laid over unless another is named."""
 
 BETWEEN_SPEAKERS = "vcc2016_cyclegan_vc"
-"""Recipe that recordings of several speakers are laid over unless another is named."""
+"""Recipe that recordings of two speakers are laid over unless another is named."""
+
+AMONG_SPEAKERS = "vcc2016_vae_gan"
+"""Recipe that recordings of more speakers are laid over, unless it or two of them are named."""
 
 
 def prepare_own(
@@ -48,11 +51,13 @@ def prepare_own(
         name: name of the corpus and of the recipe.
         domain: what the recordings are. A recipe between domains needs it; for one between
             speakers it is speech where None.
-        source: speaker to convert from; the first in order of names where None.
+        source: speaker to convert from, where the recipe is between two; the first in order of
+            names where None.
         target: speaker to convert to; the first other one where None.
         accomp: folder of accompaniments, matched by file name.
         base: recipe whose other corpus, features, model and budget are taken. Where None,
-            `BETWEEN_DOMAINS` if a domain and no speaker is given, else `BETWEEN_SPEAKERS`.
+            `BETWEEN_DOMAINS` if a domain and no speaker is given, else `BETWEEN_SPEAKERS` for two
+            and `AMONG_SPEAKERS` for more.
         force: replace a recipe and data dirs of this name.
         nj: threads that measure recordings.
 
@@ -64,24 +69,12 @@ def prepare_own(
             does not go with the other arguments; or there are no such speakers.
         DataError: the folder holds no usable audio, too little of a speaker, or the name is taken.
     """
-    if base is None:
-        by_domain = domain is not None and source is None and target is None
-        base = BETWEEN_DOMAINS if by_domain else BETWEEN_SPEAKERS
+    base = base or _base(wavs, domain, source, target)
     recipe, folder = _places(name, base, force)
-    between_speakers = load(base).corpus.name is not None
-    if between_speakers:
-        if accomp is not None:
-            raise ConfigError(f"--accomp {accomp}: {base} converts between speakers, without any")
-        pair = _pair(wavs, source, target)
-        corpus: Tree = {"name": name, "source": pair[0], "target": pair[1]}
-        what = f"{pair[0]} to {pair[1]}, from {wavs}"
-    else:
-        if source is not None or target is not None:
-            raise ConfigError(f"--source, --target: {base} converts between domains; leave them")
-        if domain is None:
-            raise ConfigError(f"--recipe {base}: converts between domains; pass --domain")
-        corpus = {domain: name}
-        what = f"{domain} from {wavs}"
+    corpus, what = _corpus(load(base).corpus, base, wavs, name, domain, source, target)
+    between_speakers = "name" in corpus
+    if between_speakers and accomp is not None:
+        raise ConfigError(f"--accomp {accomp}: {base} converts between speakers, without any")
     with remembered(MEASURED):
         report = corpora.get("from_wavs").prepare(
             wavs,
@@ -92,10 +85,10 @@ def prepare_own(
             every_speaker=between_speakers,
             nj=nj,
         )
-    if between_speakers:
-        require(name, pair)
+    chosen = [corpus[field] for field in ("source", "target") if field in corpus]
+    require(name, chosen or corpus.get("speakers") or ())
     write_stamp(folder, wavs, str(report))
-    experiment = f"{name}_{{corpus.source}}_{{corpus.target}}" if between_speakers else name
+    experiment = f"{name}_{{corpus.source}}_{{corpus.target}}" if chosen else name
     text = yaml.safe_dump(
         {"base": f"recipes/{base}.yaml", "name": experiment, "corpus": corpus},
         sort_keys=False,
@@ -104,6 +97,53 @@ def prepare_own(
     write_text(recipe, f"# {what}; everything else as in {base}.\n{text}")
     load(name)
     return recipe
+
+
+def _base(wavs: Path, domain: str | None, source: str | None, target: str | None) -> str:
+    """Choose the recipe that recordings are laid over."""
+    if source is not None or target is not None:
+        return BETWEEN_SPEAKERS
+    if domain is not None:
+        return BETWEEN_DOMAINS
+    return AMONG_SPEAKERS if len(_speakers(wavs)) > 2 else BETWEEN_SPEAKERS
+
+
+def _corpus(
+    below: CorpusConfig,
+    base: str,
+    wavs: Path,
+    name: str,
+    domain: str | None,
+    source: str | None,
+    target: str | None,
+) -> tuple[Tree, str]:
+    """Lay a corpus over that of a recipe, in the same form; and say what it is, in a few words."""
+    named = source is not None or target is not None
+    if below.name is None:
+        if named:
+            raise ConfigError(f"--source, --target: {base} converts between domains; leave them")
+        if domain is None:
+            raise ConfigError(f"--recipe {base}: converts between domains; pass --domain")
+        return {domain: name}, f"{domain} from {wavs}"
+    if below.source is not None:
+        pair = _pair(wavs, source, target)
+        corpus = {"name": name, "source": pair[0], "target": pair[1]}
+        return corpus, f"{pair[0]} to {pair[1]}, from {wavs}"
+    if named:
+        raise ConfigError(f"--source, --target: {base} is for all speakers of a folder; leave them")
+    if below.by == "corpus":
+        return {"name": name}, f"everyone in {wavs}"
+    speakers = _speakers(wavs)
+    _require_several(speakers, wavs)
+    everyone: Tree = {"name": name, "speakers": speakers}
+    if below.domains is not None:
+        everyone["domains"] = None
+    return everyone, f"{', '.join(speakers)} into one another, from {wavs}"
+
+
+def _speakers(wavs: Path) -> list[str]:
+    found: list[str] = corpora.get("from_wavs").speakers(wavs)
+    return found
 
 
 def _places(name: str, base: str, force: bool) -> tuple[Path, Path]:
@@ -130,12 +170,8 @@ def _pair(wavs: Path, source: str | None, target: str | None) -> tuple[str, str]
     Raises:
         ConfigError: there is only one, none of a name that is given, or both are one.
     """
-    speakers: list[str] = corpora.get("from_wavs").speakers(wavs)
-    if len(speakers) < 2:
-        raise ConfigError(
-            f"{wavs}: holds one speaker, '{speakers[0]}', and conversion between speakers takes "
-            "two folders; for speech to singing and back pass --domain"
-        )
+    speakers = _speakers(wavs)
+    _require_several(speakers, wavs)
     for option, speaker in (("--source", source), ("--target", target)):
         if speaker is not None and speaker not in speakers:
             raise ConfigError(f"{option} {speaker}: no such speaker{suggest(speaker, speakers)}")
@@ -143,3 +179,11 @@ def _pair(wavs: Path, source: str | None, target: str | None) -> tuple[str, str]
         raise ConfigError(f"--source {source}: is also --target; name two speakers")
     first = source or next(one for one in speakers if one != target)
     return first, target or next(one for one in speakers if one != first)
+
+
+def _require_several(speakers: list[str], wavs: Path) -> None:
+    if len(speakers) < 2:
+        raise ConfigError(
+            f"{wavs}: holds one speaker, '{speakers[0]}', and conversion between speakers takes "
+            "two folders; for speech to singing and back pass --domain"
+        )
