@@ -58,6 +58,7 @@ def project(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
         shutil.copy(wav, folder / name)
     shutil.copy(accompaniment, folder / "inst.wav")
     save_speaker_model(folder / "exp" / "vcc2016_cyclegan_vc_SF1_TM3")
+    save_vocoder(folder / "exp" / "vcc2016_istft")
     save_voices_model(folder / "exp" / "vcc2016_vae_gan", ("SF1", "SM1", "TF2", "TM3"))
     save_voices_model(folder / "exp" / "vcc2016_vae_gan+anna", ("SF1", "SM1", "TF2", "TM3", "anna"))
     (folder / "recipes" / "vcc2016_vae_gan+anna.yaml").write_text(
@@ -96,6 +97,17 @@ def save_voices_model(folder: Path, voices: tuple[str, ...]) -> None:
     context = Context(features=features, vocoder="griffin_lim", roles=voices, domains=domains)
     made = system(build(system.Config, tree["model"], "tiny"), context)
     checkpoint.save(folder / "checkpoints", made, family="vae_gan", step=1)
+
+
+def save_vocoder(folder: Path) -> None:
+    """Save an untrained vocoder of the mel of `save_voices_model`."""
+    tree = read_yaml(ROOT / "conf" / "istft" / "tiny.yaml")
+    features = build(FeatureConfig, read_yaml(ROOT / "conf/features/16k_mel128.yaml"), "features")
+    context = Context(features=features, vocoder="wave", roles=("voices",))
+    system = family("istft")
+    made = system(build(system.Config, tree["model"], "tiny"), context)
+    recipe = {"name": folder.name, "corpus": {"name": "vcc2016"}}
+    checkpoint.save(folder / "checkpoints", made, family="istft", step=1, recipe=recipe)
 
 
 @pytest.mark.parametrize("command", commands())

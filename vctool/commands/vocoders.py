@@ -43,3 +43,20 @@ def copy_synthesis(
     names = list(dict.fromkeys(vocoder or stage.ANCHORS))
     print(stage.run(recordings, names, config, folder, most=most, nj=nj))
     print(f"written to {folder}")
+
+
+@app.command("package-vocoder")
+def package_vocoder(
+    trained: Annotated[Path, typer.Argument(help="A vocoder's experiment, or one checkpoint.")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write, *.safetensors.")],
+    scores: Annotated[
+        Path | None, typer.Option("--scores", help="--out of copy-synthesis; else stage 6's.")
+    ] = None,
+    row: Annotated[
+        str | None, typer.Option("--row", help="The vocoder's row in these scores.")
+    ] = None,
+) -> None:
+    """Write a trained vocoder as one small file with a model card."""
+    from vctool.stages import package_vocoder as stage
+
+    print(stage.run(trained, out, scores, row))

@@ -107,8 +107,7 @@ class CopyBoard:
             for path, one in zip(paths, self._sources, strict=True)
         ]
         errors = f0_error.pooled(found, self._sources, paths)
-        bands = [[one.bands for one in group] for group in (found, self._sources)]
-        hits = content.retrieve(*bands)
+        hits = content.retrieve([a.bands for a in found], [b.bands for b in self._sources])
         lengths = np.array([len(wave) / rate for wave in waves])
         self.pooled[name] = {
             **resynthesis.pooled(waves, self.recordings, rate, self.rate),

@@ -1,6 +1,9 @@
 """Vocoders out of experiments: `exp/vcc2016_istft`, or one of its checkpoints."""
 
 from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
 
 from vctool import checkpoints
 from vctool.config import build
@@ -22,14 +25,29 @@ def weights(path: Path) -> Path:
     return checkpoints.find(path) / checkpoints.MODEL
 
 
-def load(path: Path) -> Vocoder:
-    """Restore a vocoder from the latest checkpoint of an experiment, or from one checkpoint.
+class Stored(NamedTuple):
+    """What a checkpoint of a vocoder's family holds of the vocoder."""
+
+    folder: Path
+    """The checkpoint."""
+    name: str
+    """The vocoder: the family's name."""
+    features: FeatureConfig
+    """What it was trained on."""
+    network: dict[str, Tensor]
+    """Its weights, without those of whatever else was trained with it."""
+    state: checkpoints.State
+    """Everything else: config, recipe, steps."""
+
+
+def read(path: Path) -> Stored:
+    """Read the latest checkpoint of an experiment, or one checkpoint.
 
     Args:
         path: an experiment, its `checkpoints` folder, or one checkpoint.
 
     Raises:
-        CheckpointError: there is none, it is half written, or it does not fit the network.
+        CheckpointError: there is none, or it is half written.
         ConfigError: what is trained there is no vocoder.
     """
     folder = checkpoints.find(path)
@@ -45,8 +63,19 @@ def load(path: Path) -> Vocoder:
         for name, tensor in stored.items()
         if name.startswith(PREFIX)
     }
+    features = build(FeatureConfig, state["context"]["features"], f"{folder} features")
+    return Stored(folder, state["family"], features, network, state)
+
+
+def load(path: Path) -> Vocoder:
+    """Restore the vocoder of an experiment or of one checkpoint.
+
+    Raises:
+        CheckpointError, ConfigError: see `read`; or it does not fit the network.
+    """
+    found = read(path)
     try:
-        features = build(FeatureConfig, state["context"]["features"], f"{folder} features")
-        return restoring.restore(state["family"], state["config"], features, network)
+        config = found.state["config"]
+        return restoring.restore(found.name, config, found.features, found.network)
     except ConfigError as error:
-        raise CheckpointError(f"{folder}: {error}; train it again with --fresh") from None
+        raise CheckpointError(f"{found.folder}: {error}; train it again with --fresh") from None
