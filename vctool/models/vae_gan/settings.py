@@ -39,6 +39,10 @@ class VaeGanConfig(Config):
     loudness: bool = False
     """Whether decoders are given each frame's loudness beside the code (1d), within the range that
     their voice has: what is silent then stays so, however another voice's silence is coded."""
+    warp: float = Field(0.0, ge=0, lt=0.5)
+    """Largest change of vocal tract length that the encoder is shown training clips with, as a
+    share: frequencies are multiplied by 1 - warp to 1 + warp. Decoders so meet codes of voices that
+    are not their own; 0 shows clips as they are, as published."""
     discriminator_norm: bool = False
     """Normalise instances within the discriminators, as published; it hides from them how loud
     a conversion is."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from vctool.data.batches import Clips, Role, UnpairedClips
 from vctool.data.feature_set import FeatureSet
+from vctool.data.sampling import keyed_uniform
 from vctool.errors import ConfigError
 from vctool.models import base
 from vctool.models.base import Context, Features, Terms
@@ -23,6 +24,7 @@ from vctool.models.vae_gan import networks1d, networks2d, streams, windows
 from vctool.models.vae_gan.discriminators import PatchDiscriminator
 from vctool.models.vae_gan.posterior import Posterior
 from vctool.models.vae_gan.settings import VaeGanConfig
+from vctool.models.vae_gan.warping import Warp
 
 SETUP_CLIPS = 64
 """Clips of each voice that its range is measured on."""
@@ -58,6 +60,7 @@ class System(base.System):
             raise ConfigError(f"features: n_mels = {bins} must be a multiple of 4 for network 2d")
         networks = networks1d if config.network == "1d" else networks2d
         features = context.features
+        self.warp = Warp(features, config.warp) if config.warp else None
         self.encoder = networks.Encoder(config, features)
         self.shared = networks.Shared(config, features)
         self.decoders = nn.ModuleList(networks.Decoder(config, features) for _ in context.roles)
@@ -153,7 +156,7 @@ class System(base.System):
         real = torch.cat([voice.mel for voice in voices.values()])
         key = torch.cat([voice.key for voice in voices.values()])
 
-        posterior = self._encode(real)
+        posterior = self._encode(self._warped(real, key))
         code = dict(zip(roles, posterior.sample(key, 0).chunk(len(roles)), strict=True))
         # each decoder once: on its own voice's code, and on that of another
         same, fake = {}, {}
@@ -237,6 +240,13 @@ class System(base.System):
         mel, rest = clips.voice[:, :bins], clips.voice[:, bins:]
         f0 = rest[:, 0] if rest.shape[1] else None
         return Voice(mel, f0, self._loudness(mel), clips.key)
+
+    def _warped(self, mel: Tensor, key: Tensor) -> Tensor:
+        """Give each clip (B, n_mels, F) another vocal tract, drawn from its key."""
+        if self.warp is None:
+            return mel
+        made: Tensor = self.warp(mel, keyed_uniform(key, (1,), 2)[:, 0])
+        return made
 
     def _loudness(self, mel: Tensor) -> Tensor | None:
         return streams.loudness(mel, self.context.features.top_db) if self.config.loudness else None
