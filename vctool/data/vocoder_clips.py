@@ -1,6 +1,8 @@
 """Clips of features and of the sound that they were made from, cut at one place.
 
-What trains a vocoder is the same for all: mel in, sound out, all voices alike.
+What trains a vocoder is the same for all: mel in, sound out, all voices alike. Voices can be had
+from others by playing them faster or slower (Ko et al., "Audio augmentation for speech
+recognition", 2015), which moves their pitch and their formants.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,46 +11,87 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vctool import audio
 from vctool.data.batches import Clips, Role, UnpairedClips
 from vctool.data.feature_set import FeatureSet
 from vctool.errors import DataError
+from vctool.features import framing
+from vctool.features.mel import log_mel
 from vctool.features.settings import FeatureConfig
 
 
 def draw(
     sets: Mapping[str, FeatureSet],
     kinds: Sequence[str],
+    features: FeatureConfig,
     frames: int,
     batch_size: int,
     seed: int,
+    speeds: Sequence[float] = (1.0,),
 ) -> UnpairedClips:
     """Choose clips of all kinds at once, from utterances that are long enough.
 
     Args:
         sets: utterances by role.
-        kinds: the kinds, whose columns stand side by side in `Clips.voice`.
+        kinds: out of `mel`, `pitch` and `wave`; their columns stand side by side in `Clips.voice`.
+        features: the feature settings.
         frames: clip length [frames].
-        batch_size: clips of each role.
+        batch_size: clips of each role at each speed.
         seed: seed of everything drawn.
+        speeds: how fast the recordings are played; each is a role of its own.
 
     Raises:
         DataError: no utterance of a role is as long as a clip.
     """
+    played: dict[int, float] = {}
 
     def together(utterances: FeatureSet, name: str) -> np.ndarray:
-        return np.concatenate([utterances.load(name, kind) for kind in kinds], axis=1)
+        parts = {kind: utterances.load(name, kind) for kind in kinds}
+        speed = played[id(utterances)]
+        if speed != 1.0:
+            parts = at_speed(parts, speed, features)
+        return np.concatenate(list(parts.values()), axis=1)
 
     roles = {}
     for role, utterances in sets.items():
-        # A reflected wave has kinks that no voice has, so short ones are left out.
-        long = utterances.subset(lambda one, own=utterances: own.frames(one.id) >= frames)
-        if not len(long):
-            raise DataError(
-                f"{utterances.path}: no utterance of role '{role}' is as long as a clip of "
-                f"{frames} frames; lower model.segment_frames"
-            )
-        roles[role] = Role(long)
+        for speed in speeds:
+            # A reflected wave has kinks that no voice has, so short ones are left out.
+            least = round(frames * max(speed, 1.0)) + 1
+            long = utterances.subset(lambda o, u=utterances, n=least: u.frames(o.id) >= n)
+            if not len(long):
+                raise DataError(
+                    f"{utterances.path}: no utterance of role '{role}' is as long as a clip of "
+                    f"{frames} frames; lower model.segment_frames"
+                )
+            played[id(long)] = speed
+            roles[f"{role} x{speed:g}"] = Role(long)
     return UnpairedClips(roles, together, None, frames, batch_size, seed)
+
+
+def at_speed(
+    parts: Mapping[str, np.ndarray], speed: float, config: FeatureConfig
+) -> dict[str, np.ndarray]:
+    """Return the features that an utterance has when it is played faster or slower.
+
+    Args:
+        parts: by kind (F, D), `wave` among them.
+        speed: 2 halves the time and doubles every frequency.
+        config: the feature settings.
+    """
+    frames = parts["wave"]
+    wave = framing.unframe(frames, len(frames) * config.hop_length - config.hop_length // 2)
+    wave = audio.resample(wave, round(config.rate * speed), config.rate)
+    made: dict[str, np.ndarray] = {}
+    for kind, values in parts.items():
+        if kind == "wave":
+            made[kind] = framing.frame(wave, config)
+        elif kind == "mel":
+            made[kind] = log_mel(wave, config)
+        else:
+            assert kind == "pitch", kind
+            place = np.round(np.arange(config.frames(len(wave))) * speed).astype(int)
+            made[kind] = speed * values[np.minimum(place, len(values) - 1)]
+    return made
 
 
 def join(batch: Mapping[str, Clips], sizes: Sequence[int]) -> tuple[list[Tensor], Tensor]:

@@ -110,16 +110,20 @@ def power_to_db(power: Tensor, top_db: float | None = None) -> Tensor:
     return torch.maximum(level, level.amax(dim=(-2, -1), keepdim=True) - top_db)
 
 
-def mel_distance(one: Tensor, other: Tensor, config: FeatureConfig) -> Tensor:
-    """Return the mean absolute difference of two waves' log-mels [10 dB]; differentiable.
+def mel_distance(wave: Tensor, mel: Tensor, config: FeatureConfig) -> Tensor:
+    """Return how far clips of sound are from the log-mel that they should have [10 dB].
+
+    Differentiable in the wave. Frames whose window reaches beyond the clip do not count.
 
     Args:
-        one: (..., T) float32 at the config's rate.
-        other: the same shape.
+        wave: (B, F * hop_length) float32, in which frame k is the k-th hop (`features.framing`).
+        mel: (B, n_mels, F) [dB].
         config: the settings.
     """
-    ours, theirs = (power_to_db(mel_power(wave, config)) for wave in (one, other))
-    return (ours - theirs).abs().mean() / 10.0
+    made = power_to_db(mel_power(wave[..., config.hop_length // 2 :], config))
+    edge = min(-(-config.window // (2 * config.hop_length)), (mel.shape[-1] - 1) // 2)
+    inner = slice(edge, mel.shape[-1] - edge)
+    return (made - mel)[..., inner].abs().mean() / 10.0
 
 
 def log_mel(wave: np.ndarray | Tensor, config: FeatureConfig) -> np.ndarray:

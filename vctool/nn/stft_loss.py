@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-FLOOR = 1e-4
-"""Magnitudes below this are alike: about what rounding to 16 bits leaves."""
+FLOOR = 2e-3
+"""Magnitudes below this are alike: 100 dB below a full-scale sine, where mels have their floor."""
 QUIET = 0.05
 """Root mean square magnitude below which an example counts less for the convergence, so that one
 silent clip does not outweigh a batch of speech; a voice has about 1."""

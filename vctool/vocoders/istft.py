@@ -11,7 +11,7 @@ What differs from these: filters start from the mel over the excitation's own me
 held to the mel at the end, so that an untrained network is already a channel vocoder, and what is
 learnt is what a mel does not say; the pulse train goes on through unvoiced frames, where the
 filters shut it off, so that no tracker's voicing decision is heard; and harmonic filters have
-minimum phase, as in WORLD, times a phase that the network adds.
+minimum phase, as in WORLD.
 """
 
 import math
@@ -53,6 +53,8 @@ class IstftConfig(Config):
     """ConvNeXt blocks of the backbone."""
     window_hops: int = Field(4, ge=2)
     """Length of the synthesis window [hops]."""
+    passes: int = Field(2, ge=1)
+    """How often the sum is held to the mel: spectra that overlap do not keep what each is given."""
     pitch_width: int = Field(96, ge=8)
     """Channels of the head that reads F0 off the mel."""
     pitch_blocks: int = Field(3, ge=1)
@@ -100,8 +102,7 @@ class IstftNetwork(nn.Module):
         self.offset = bins + 0.5 * math.log(energy)
         harmonic = config.excitation == "harmonic"
         self.body = ConvNext((3 if harmonic else 1) * features.n_mels, config.width, config.blocks)
-        parts = 3 if harmonic else 2
-        self.head = nn.Linear(config.width, parts * self.spectra.bins)
+        self.head = nn.Linear(config.width, 2 * self.spectra.bins)
         nn.init.trunc_normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
         self.pitch: PitchHead | None = None
@@ -146,15 +147,10 @@ class IstftNetwork(nn.Module):
                 gains = [target - self._log_mel(one) for one in sources]
         raw = self._predict(torch.cat([normal, *gains], dim=1))
         with torch.autocast(mel.device.type, enabled=False):
-            voiced, phase, rough = raw.float().chunk(3, dim=1)
-            log_gains = (
-                self._log_gain(gains[0], voiced),
-                self._log_gain(gains[1], rough + NOISE_BEGINS),
-            )
-            turn = torch.polar(torch.ones_like(phase), phase)
-            harmonic = sources[0] * minimum_phase(log_gains[0]) * turn
-            spectrum = harmonic + sources[1] * log_gains[1].exp()
-            return Made(self._held(spectrum, target), pitch)
+            voiced, rough = raw.float().chunk(2, dim=1)
+            harmonic = sources[0] * minimum_phase(self._log_gain(gains[0], voiced))
+            noisy = sources[1] * self._log_gain(gains[1], rough + NOISE_BEGINS).exp()
+            return Made(self._held(harmonic + noisy, target), pitch)
 
     def _vocos(self, normal: Tensor, target: Tensor) -> Tensor:
         raw = self._predict(normal)
@@ -176,14 +172,18 @@ class IstftNetwork(nn.Module):
         mel = (self.filters @ magnitude).clamp_min(FAINTEST**exponent)
         return mel.log() / exponent + self.offset
 
-    def _log_gain(self, bands: Tensor, more: Tensor) -> Tensor:
+    def _log_gain(self, bands: Tensor, more: Tensor | float = 0.0) -> Tensor:
         """Spread gains of mel bands (B, M, F) over bins and add what was predicted of bins."""
         return (self.spread @ bands + more).clamp(-STEEPEST, STEEPEST)
 
     def _held(self, spectrum: Tensor, target: Tensor) -> Tensor:
-        """Give spectra the mel that was asked for, and return their waves."""
-        short = self.spread @ (target - self._log_mel(spectrum))
-        return self.spectra.synthesise(spectrum * short.clamp(-STEEPEST, STEEPEST).exp())
+        """Give spectra the mel that was asked for, as far as they go together, as waves."""
+        for left in reversed(range(self.config.passes)):
+            gain = self._log_gain(target - self._log_mel(spectrum))
+            wave = self.spectra.synthesise(spectrum * gain.exp())
+            if left:
+                spectrum = self.spectra.analyse(wave)
+        return wave
 
 
 def _spread(features: FeatureConfig, bins: int) -> Tensor:

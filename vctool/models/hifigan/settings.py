@@ -10,6 +10,9 @@ class HifiganTrainingConfig(HifiganConfig):
 
     segment_frames: int = Field(32, ge=4)
     """Length of a training clip [frames]; shorter utterances are left out."""
+    speeds: tuple[float, ...] = (1.0,)
+    """How fast recordings are played: each speed makes other voices of the same, and has
+    `train.batch_size` clips in a batch."""
     stft_sizes: tuple[int, ...] = (512, 1024, 2048)
     """FFT lengths of the spectral loss [samples]; its weight is 0 as published."""
     periods: tuple[int, ...] = (2, 3, 5, 7, 11)

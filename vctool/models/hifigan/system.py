@@ -59,7 +59,15 @@ class System(base.System):
         seed: int,
     ) -> UnpairedClips:
         """Draw clips of mel and sound, of any voice."""
-        return vocoder_clips.draw(sets, KINDS, config.segment_frames, batch_size, seed)
+        return vocoder_clips.draw(
+            sets,
+            KINDS,
+            context.features,
+            config.segment_frames,
+            batch_size,
+            seed,
+            config.speeds,
+        )
 
     def groups(self) -> dict[str, Iterable[nn.Parameter]]:
         """The generator, and everyone who judges it."""
@@ -87,7 +95,7 @@ class System(base.System):
         terms: Terms = {"adversarial": adversarial, "matching": matching}
         with torch.autocast(true.device.type, enabled=False):  # FFTs have no bf16
             terms["stft"] = self.stft(made.float(), true)
-            terms["mel"] = mel_distance(made.float(), true, features)
+            terms["mel"] = mel_distance(made.float(), mel, features)
         yield "generator", terms
 
     def convert(self, source: Features, condition: Features | None, to: str) -> Features:

@@ -54,7 +54,15 @@ class System(base.System):
     ) -> UnpairedClips:
         """Draw clips of all kinds, of any voice."""
         kinds = cls.features(config)
-        return vocoder_clips.draw(sets, kinds, config.segment_frames, batch_size, seed)
+        return vocoder_clips.draw(
+            sets,
+            kinds,
+            context.features,
+            config.segment_frames,
+            batch_size,
+            seed,
+            config.speeds,
+        )
 
     def groups(self) -> dict[str, Iterable[nn.Parameter]]:
         """The network, and everyone who judges it."""
@@ -89,7 +97,7 @@ class System(base.System):
         terms: Terms = {"adversarial": adversarial, "matching": matching}
         with torch.autocast(true.device.type, enabled=False):
             terms["stft"] = self.stft(made.wave, true)
-            terms["mel"] = mel_distance(made.wave, true, self.context.features)
+            terms["mel"] = mel_distance(made.wave, parts["mel"], self.context.features)
             if made.pitch is not None and f0 is not None:
                 assert self.generator.pitch is not None
                 terms["pitch"] = self.generator.pitch.loss(made.pitch, f0)
