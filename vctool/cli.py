@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vctool.commands import data, prepare, vocoders
+from vctool.commands import data, prepare, scoreboard, vocoders
 from vctool.commands.options import (
     CORES,
     AddSpeaker,
@@ -50,6 +50,7 @@ app = typer.Typer(
 app.add_typer(prepare.app, name="prepare")
 app.add_typer(data.app, name="data")
 app.add_typer(vocoders.app)
+app.add_typer(scoreboard.app)
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 

@@ -104,7 +104,7 @@ def test_three_voices_go_six_ways_and_each_arrives(
     assert [way.name for way in ways] == [
         *("ann_to_ben", "ann_to_cid", "ben_to_ann", "ben_to_cid", "cid_to_ann", "cid_to_ben"),
     ]
-    rows = directions.read(chosen, ways)
+    rows = directions.read(chosen.exp, ways)
     drawn = {name.split("-")[1] for name, _ in rows[ways[0]]}
     for way in ways:
         # the same two sentences every way, each with what the target said of it
@@ -116,7 +116,7 @@ def test_three_voices_go_six_ways_and_each_arrives(
             assert pitch_of(path, features) == pytest.approx(PITCH[way.target], rel=0.03)
         assert (chosen.exp / way.times / f"{rows[way][0][0]}.tsv").is_file()
     assert len(list(chosen.exp.glob("wav*/**/*.wav"))) == 12
-    assert directions.read(chosen, ways[2:3]) == {ways[2]: rows[ways[2]]}
+    assert directions.read(chosen.exp, ways[2:3]) == {ways[2]: rows[ways[2]]}
 
 
 def test_a_stopped_run_continues_to_the_same_end(
@@ -153,7 +153,7 @@ def test_everyone_in_one_role_is_converted_to_it_without_pairs(
     assert way == Direction("voices", "voices", "") and str(way.sounds) == "wav"
     infer.run(chosen, "cpu")
     synthesize.run(chosen)
-    rows = directions.read(chosen, [way])[way]
+    rows = directions.read(chosen.exp, [way])[way]
     assert len(rows) == 2 and all(other == "" for _, other in rows)
     assert len(list(chosen.exp.glob("wav/*.wav"))) == 2
     assert not list(chosen.exp.glob("infer/to_*"))
@@ -175,8 +175,8 @@ def test_a_way_that_was_not_converted_is_one_line(workdir: Path) -> None:
     chosen = recipe()
     first, second = directions.of(chosen)[:2]
     with pytest.raises(DataError, match=r"pairs.tsv: not there, so nothing was converted"):
-        directions.read(chosen, [first])
-    directions.write(directions.table(chosen), {first: [("ann-0", "ben-0"), ("ann-1", "")]})
-    assert directions.read(chosen, [first]) == {first: [("ann-0", "ben-0"), ("ann-1", "")]}
+        directions.read(chosen.exp, [first])
+    directions.write(directions.table(chosen.exp), {first: [("ann-0", "ben-0"), ("ann-1", "")]})
+    assert directions.read(chosen.exp, [first]) == {first: [("ann-0", "ben-0"), ("ann-1", "")]}
     with pytest.raises(DataError, match="nothing was converted from ann to cid; run stage 4"):
-        directions.read(chosen, [first, second])
+        directions.read(chosen.exp, [first, second])

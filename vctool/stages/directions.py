@@ -76,9 +76,9 @@ def of(recipe: Recipe) -> list[Direction]:
     ]
 
 
-def table(recipe: Recipe) -> Path:
-    """Return the table of converted utterances: stage 4 is complete where it is."""
-    return recipe.exp / "infer" / "pairs.tsv"
+def table(exp: Path) -> Path:
+    """Return an experiment's table of converted utterances: stage 4 is complete where it is."""
+    return exp / "infer" / "pairs.tsv"
 
 
 def write(path: Path, found: Mapping[Direction, Iterable[tuple[str, str]]]) -> None:
@@ -91,17 +91,17 @@ def write(path: Path, found: Mapping[Direction, Iterable[tuple[str, str]]]) -> N
     write_text(path, "".join(lines))
 
 
-def read(recipe: Recipe, wanted: Sequence[Direction]) -> dict[Direction, Rows]:
+def read(exp: Path, wanted: Sequence[Direction]) -> dict[Direction, Rows]:
     """Read which utterances were converted.
 
     Args:
-        recipe: the experiment.
+        exp: folder of the experiment.
         wanted: some of its directions.
 
     Raises:
         DataError: nothing was converted, or nothing in one of the directions.
     """
-    path = table(recipe)
+    path = table(exp)
     if not path.is_file():
         raise DataError(f"{path}: not there, so nothing was converted; run stage 4 (infer)")
     found: dict[Direction, Rows] = {one: [] for one in wanted}

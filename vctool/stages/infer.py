@@ -83,7 +83,7 @@ def run(recipe: Recipe, device: str = "auto", nj: int = 1) -> None:
         if not way.name:
             _beside(recipe, converter, way, one, nj)
         matched[way] = pairs
-    _write_pairs(directions.table(recipe), matched)  # last: it marks the stage as complete
+    _write_pairs(directions.table(recipe.exp), matched)  # last: it marks the stage as complete
 
 
 class Set(NamedTuple):

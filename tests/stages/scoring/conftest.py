@@ -1,4 +1,4 @@
-"""Two speakers who differ by a fixed filter and by their pitch, and say the same sentences."""
+"""Speakers who differ by a fixed filter and by their pitch, and say the same sentences."""
 
 from collections.abc import Callable
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 RATE = 16000
-INTONATION = {"low": (110.0, 1.0), "high": (185.0, 1.3)}
-"""Mean pitch [Hz], and how far intonation goes, of either speaker."""
+INTONATION = {"low": (110.0, 1.0), "mid": (145.0, 1.1), "high": (185.0, 1.3)}
+"""Mean pitch [Hz], and how far intonation goes, of every speaker."""
 
 
 def speak(sentence: int, who: str, seconds: float = 1.2) -> np.ndarray:
@@ -23,7 +23,7 @@ def speak(sentence: int, who: str, seconds: float = 1.2) -> np.ndarray:
         gains = np.interp(np.linspace(0, 8, 1 + len(piece) // 2), np.arange(9), rng.normal(0, 1, 9))
         pieces.append(np.fft.irfft(np.fft.rfft(piece) * np.exp(gains), len(piece)))
     wave = np.concatenate([np.zeros(RATE // 10), *pieces, np.zeros(RATE // 10)])
-    if who == "high":  # another mouth: one filter for all that is said
+    if who != "low":  # another mouth: one filter for all that is said
         wave = np.convolve(wave, [1.0, -0.8, 0.3], mode="same")
     wave = wave + 1e-4 * np.abs(wave).max() * rng.standard_normal(len(wave))
     return (0.5 * wave / np.abs(wave).max()).astype(np.float32)
@@ -31,7 +31,7 @@ def speak(sentence: int, who: str, seconds: float = 1.2) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def say() -> Callable[..., np.ndarray]:
-    """Makes waves: say(sentence, "low" or "high", seconds) -> (T,), 16 kHz, peak 0.5."""
+    """Makes waves: say(sentence, "low", "mid" or "high", seconds) -> (T,), 16 kHz, peak 0.5."""
     return speak
 
 

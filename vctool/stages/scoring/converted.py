@@ -37,13 +37,22 @@ def outputs(folder: Path, names: Sequence[str], rate: int) -> list[np.ndarray]:
     Raises:
         DataError: a file is missing.
     """
+    require(folder, names)
+    return [audio.read(folder / f"{name}.wav", rate)[0] for name in names]
+
+
+def require(folder: Path, names: Sequence[str]) -> None:
+    """See that stage 5 has written all utterances into a folder.
+
+    Raises:
+        DataError: a file is missing.
+    """
     missing = [name for name in names if not (folder / f"{name}.wav").is_file()]
     if missing:
         raise DataError(
             f"{folder}: {len(missing)} of {len(names)} outputs are missing, such as "
             f"{missing[0]}.wav; run stage 5 (synthesize)"
         )
-    return [audio.read(folder / f"{name}.wav", rate)[0] for name in names]
 
 
 def digest(ids: object, waves: Iterable[np.ndarray]) -> str:

@@ -109,7 +109,7 @@ def run_recipe(recipe: Recipe, nj: int = 1) -> None:
     """
     found: dict[str, Utterance] = {}
     outputs: list[np.ndarray] = []
-    for way, rows in directions.read(recipe, directions.of(recipe)).items():
+    for way, rows in directions.read(recipe.exp, directions.of(recipe)).items():
         data = DataDir.read(recipe.data(recipe.roles[way.source], recipe.evaluate.split))
         # To whom a vocoder "converts" changes nothing, so each recording counts once.
         names = [name for name, _ in rows if name not in found]

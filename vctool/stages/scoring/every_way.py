@@ -25,7 +25,7 @@ from vctool.metrics.voice_board import VoiceTask
 from vctool.recipe import Recipe
 from vctool.stages import directions
 from vctool.stages.directions import Direction
-from vctool.stages.scoring import overview, voice, voice_anchors, voice_report
+from vctool.stages.scoring import converted, overview, voice, voice_anchors, voice_report
 from vctool.stages.scoring.memory import Memory, key_of
 from vctool.stages.scoring.voice_anchors import FEATURES, Formula, Speaker
 from vctool.workers import WorkerPool
@@ -41,6 +41,8 @@ KEPT = 1000
 def run(recipe: Recipe, nj: int = 1) -> None:
     """Score an experiment with three roles or more; see `vctool.stages.evaluate.run`."""
     ways = directions.of(recipe)
+    for way, rows in directions.read(recipe.exp, ways).items():  # before the first takes minutes
+        converted.require(recipe.exp / way.sounds, [name for name, _ in rows])
     found: list[overview.Outcome] = []
     with shared(recipe, nj) as common:
         for way in ways:

@@ -48,6 +48,7 @@ class Outcome(NamedTuple):
     """What every row is."""
     settings: Mapping[str, str]
     not_run: Mapping[str, str]
+    cautions: Sequence[str]
     exhibit: Exhibit
     """The first utterance."""
 
@@ -86,6 +87,7 @@ def outcome(way: Direction, job: Job, scored: Scored) -> Outcome:
         {name: known[name] for name in board.analyses},
         settings(board, job.resamples),
         dict(board.not_run),
+        scored.cautions,
         Exhibit(f"{way.title}: {job.utterances[0]}", first, drawn.get(job.utterances[0])),
     )
 
@@ -111,7 +113,7 @@ def write(recipe: Recipe, found: Sequence[Outcome]) -> Findings:
         data_hash=converted.digest([one.data_hash for one in found], ()),
         seed=recipe.train.seed,
         counts={"directions": len(found)} | _summed(found),
-        cautions=[],
+        cautions=list(dict.fromkeys(text for one in found for text in one.cautions)),
         notes=_notes(found, scores),
         packages=JUDGES,
         config=voice.settings(recipe),

@@ -125,7 +125,7 @@ def select(recipe: Recipe) -> HeldOut:
             recordings of either role are held out.
     """
     (way,) = directions.of(recipe)
-    rows = directions.read(recipe, [way])[way]
+    rows = directions.read(recipe.exp, [way])[way]
     first, last = way.source, way.target
     speech = DataDir.read(recipe.data(recipe.roles[first], recipe.evaluate.split))
     sung = DataDir.read(recipe.data(recipe.roles[last], recipe.evaluate.split))

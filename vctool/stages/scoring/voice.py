@@ -13,7 +13,7 @@ from vctool.data.store import FeatureStore
 from vctool.metrics.voice_board import VoiceTask
 from vctool.recipe import Recipe
 from vctool.stages import directions
-from vctool.stages.directions import Direction
+from vctool.stages.directions import Direction, Rows
 from vctool.stages.plan import flatten
 from vctool.stages.scoring import converted, voice_anchors, voice_report
 from vctool.stages.scoring.figures import read_journal
@@ -100,19 +100,20 @@ def settings(recipe: Recipe) -> dict[str, object]:
     return {name: leaf for key, value in tree.items() for name, leaf in flatten(value, key).items()}
 
 
-def select(recipe: Recipe, way: Direction | None = None) -> HeldOut:
+def select(recipe: Recipe, way: Direction | None = None, rows: Rows | None = None) -> HeldOut:
     """Find what was converted and what it is compared with.
 
     Args:
         recipe: the experiment.
         way: one of its directions; the only one where None.
+        rows: the converted utterances that are meant; all where None.
 
     Raises:
         DataError: nothing was converted, a converted utterance is gone, or fewer than two
             recordings of either speaker are held out.
     """
     way = way or directions.of(recipe)[0]
-    rows = directions.read(recipe, [way])[way]
+    rows = rows or directions.read(recipe.exp, [way])[way]
     sources, targets = (
         DataDir.read(recipe.data(recipe.roles[role], recipe.evaluate.split))
         for role in (way.source, way.target)

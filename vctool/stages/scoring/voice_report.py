@@ -78,6 +78,8 @@ class Scored(NamedTuple):
     """Every row's waves (T,)."""
     plots: Sequence[Path]
     """Spectrograms of some utterances, called like them, and loss curves."""
+    cautions: Sequence[str]
+    """Why it is less than a result."""
 
 
 def score(
@@ -111,7 +113,7 @@ def score(
     shown = html.exhibits(job.utterances, heard, plots)
     html.write(job.folder, text, shown, task.rate, found.systems)
     logger.info("%s and %s written", job.folder / "RESULTS.md", html.NAME)
-    return Scored(scores, board, heard, plots)
+    return Scored(scores, board, heard, plots, found.cautions)
 
 
 def _draw(job: Job, board: VoiceBoard, heard: Mapping[str, Sequence[np.ndarray]]) -> list[Path]:

@@ -1,0 +1,28 @@
+"""Several experiments in one table."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vctool.commands.options import CORES, Jobs
+
+app = typer.Typer()
+
+
+@app.command()
+def scoreboard(
+    experiments: Annotated[list[Path], typer.Argument(help="Folders that went through stage 5.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the results.")],
+    source: Annotated[
+        str | None, typer.Option("--source", help="Voice that was converted.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", help="Voice that it was converted to.")
+    ] = None,
+    nj: Jobs = CORES,
+) -> None:
+    """Score what several experiments made of one pair of voices, in one table."""
+    from vctool.stages.scoring import together
+
+    print(together.run(experiments, out, source, target, nj))
