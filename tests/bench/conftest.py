@@ -25,9 +25,13 @@ from vctool.data.datadir import DataDir
 from vctool.data.feature_set import FeatureSet
 from vctool.data.utterance import Utterance
 from vctool.engine import checkpoint
+from vctool.engine.distributed import Processes
+from vctool.engine.optim import GroupOptimizers
+from vctool.engine.settings import TrainConfig
+from vctool.engine.step import train_step
 from vctool.features import stats, world
 from vctool.features.settings import FeatureConfig
-from vctool.models.base import Context, System, family
+from vctool.models.base import Context, Dataset, System, family
 from vctool.models.vocal_cyclegan.streams import layout, to_channels, to_condition
 from vctool.recipe import Recipe, resolve
 from vctool.stages.analysis import scan, voice_features
@@ -91,6 +95,20 @@ class Costs:
         return f"{other.wall / one.wall:.1f} times less time, {other.cpu / one.cpu:.1f} CPU time"
 
 
+class Training:
+    """Our training of a system, one step after the other."""
+
+    def __init__(self, system: System, settings: TrainConfig, data: Dataset) -> None:
+        self.system, self.data, self.done = system.train(), data, 0
+        self.optimizers = GroupOptimizers(system, settings)
+        self.last: Any = None
+
+    def step(self) -> None:
+        batch = self.data.batch(self.done)
+        self.last = train_step(self.system, batch, self.done, self.optimizers, Processes())
+        self.done += 1
+
+
 def measure(work: Callable[[], object]) -> Cost:
     """Time some work in this process."""
     began, before = time.perf_counter(), _cpu_seconds()
@@ -125,6 +143,12 @@ def _keep_threads() -> Iterator[None]:
 def measured() -> type[Costs]:
     """`measured(works, rounds)` times works in turn."""
     return Costs
+
+
+@pytest.fixture(scope="session")
+def training() -> type[Training]:
+    """`training(system, settings, data).step()` trains."""
+    return Training
 
 
 @pytest.fixture(scope="session")

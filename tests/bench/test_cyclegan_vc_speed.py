@@ -22,10 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vctool.engine.distributed import Processes
-from vctool.engine.optim import GroupOptimizers
-from vctool.engine.step import train_step, uses_bf16
-from vctool.models.base import Dataset, System
+from vctool.engine.step import uses_bf16
+from vctool.models.base import System
 from vctool.models.cyclegan_vc.layers import Gated1d, Gated2d, InstanceNorm
 
 BATCH = int(os.environ.get("VCTOOL_BENCH_BATCH", "8"))
@@ -155,20 +153,6 @@ class Published:
         self.discriminator_optimizer.step()
 
 
-class Ours:
-    """Our training of a system, one step after the other."""
-
-    def __init__(self, system: System, settings: Any, data: Dataset) -> None:
-        self.system, self.data, self.done = system.train(), data, 0
-        self.optimizers = GroupOptimizers(system, settings)
-        self.last: Any = None
-
-    def step(self) -> None:
-        batch = self.data.batch(self.done)
-        self.last = train_step(self.system, batch, self.done, self.optimizers, Processes())
-        self.done += 1
-
-
 def segments(system: System, clips: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """Normalise the segments of both speakers as the system does: (B, D, F) each."""
     made = []
@@ -214,6 +198,7 @@ def test_samples_per_second(
     voice_systems: Callable[..., Any],
     datasets: Callable[..., Any],
     pair: Any,
+    training: Callable[..., Any],
     measured: Callable[..., Any],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -232,7 +217,7 @@ def test_samples_per_second(
             judge(ones[0]), system.discriminators[side](ones[0]), rtol=1e-3, atol=1e-4
         )
     settings = recipe.train.model_copy(update={"batch_size": BATCH})
-    ours = Ours(system, settings, datasets(system, BATCH, pair.train))
+    ours = training(system, settings, datasets(system, BATCH, pair.train))
     works: dict[str, Callable[[], object]] = {
         "published": lambda: theirs.step(*ones),
         "published, fakes reused": lambda: reusing.step(*ones, reuse=True),
@@ -256,6 +241,7 @@ def test_held_out_loss_after_equal_time(
     voice_systems: Callable[..., Any],
     datasets: Callable[..., Any],
     pair: Any,
+    training: Callable[..., Any],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Target: a lower cycle and identity loss on held-out sentences, from the same weights."""
@@ -264,7 +250,7 @@ def test_held_out_loss_after_equal_time(
     published = Published(system, recipe.train.learning_rates)
     singles, drawn = datasets(system, 1, pair.train), iter(range(1 << 30))
     settings = recipe.train.model_copy(update={"batch_size": RACE_BATCH})
-    ours = Ours(system, settings, datasets(system, RACE_BATCH, pair.train))
+    ours = training(system, settings, datasets(system, RACE_BATCH, pair.train))
     held = segments(system, datasets(system, HELD_OUT, pair.held, seed=1).batch(0))
 
     def losses() -> dict[str, float]:

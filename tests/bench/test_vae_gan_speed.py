@@ -1,4 +1,4 @@
-"""Training vae_gan at its published size, beside the published formulation of the same step.
+"""vae_gan: training beside the published formulation of the same step, and conversion.
 
 The published step: batches of four clips of either voice in float32, each batch used twice, once in
 either order, with fresh noise. Each time everything is encoded, decoded to both voices, encoded
@@ -8,15 +8,42 @@ two of them it moves four times a batch, twice of them by a gradient that is out
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vctool.config import PROJECT_ROOT, build, merge, read_yaml
+from vctool.data.feature_set import FeatureSet
+from vctool.data.utterance import Utterance
+from vctool.engine import checkpoint
+from vctool.engine.settings import TrainConfig
+from vctool.engine.step import uses_bf16
+from vctool.features import stats
+from vctool.features.settings import FeatureConfig
+from vctool.models.base import Context, System, family
+from vctool.stages.analysis import scan, voice_features
+from vctool.stages.convert import Converter
+from vctool.stages.tracks import ArrayTrack
+
 ROUNDS = int(os.environ.get("VCTOOL_BENCH_ROUNDS", "3"))
 THREADS = int(os.environ.get("VCTOOL_BENCH_THREADS", "2"))
+BATCH = int(os.environ.get("VCTOOL_BENCH_BATCH", "4"))
+"""Our clips of either voice."""
+PRECISION = os.environ.get("VCTOOL_BENCH_PRECISION", "auto")
+SECONDS = float(os.environ.get("VCTOOL_BENCH_SECONDS", "10"))
+CONFS = os.environ.get("VCTOOL_BENCH_CONFS", "default published").split()
+SENTENCES = 12
+TARGET = 3
+LIMITS = {"griffin_lim": 0.1, "istft": 0.05}
+"""Most that a conversion through a vocoder should take, over the recording's length."""
+V1_AT_200 = {"upsample_rates": [10, 5, 2, 2], "upsample_kernel_sizes": [20, 11, 4, 4]}
+"""HiFi-GAN V1 for a hop of 200 samples instead of 256."""
 PUBLISHED_BATCH = 4
 """Clips of either voice."""
 FRAMES, BINS = 128, 128
@@ -24,7 +51,7 @@ ADVERSARIAL, PRIOR, CYCLE_PRIOR, PIXELS, MATCH = 10.0, 0.1, 0.1, 100.0, 10.0
 
 
 class Residual(nn.Module):
-    """Two convolutions over the mirrored plane, each normalised over its instance, and the input."""
+    """Two convolutions over the mirrored plane, each instance-normalised, added to the input."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -163,3 +190,149 @@ def test_the_reference_is_of_the_published_size() -> None:
     assert made.shared_steps == 4
     assert len(set(moved)) == 5  # as it was, and after each of four
     assert made.judges[0](clips[0]).shape == (1, 1, 8, 8)
+
+
+class Voices(NamedTuple):
+    """Two speakers' features, and the settings that they are of."""
+
+    features: FeatureConfig
+    sets: dict[str, FeatureSet]
+    context: Context
+    waves: list[np.ndarray]
+    """Recordings of the first."""
+
+
+@pytest.fixture(scope="module")
+def voices(sentences: Callable[..., list[Utterance]]) -> Voices:
+    """A woman and a man of VCC2016, analysed."""
+    config = build(FeatureConfig, read_yaml(PROJECT_ROOT / "conf/features/16k_mel128.yaml"), "")
+    sets, domains, waves = {}, {}, []
+    for role in ("SF1", "TM3"):
+        arrays: dict[str, dict[str, np.ndarray]] = {"mel": {}, "pitch": {}}
+        for one in sentences(role, SENTENCES):
+            wave = one.load(config.rate)
+            known = scan(ArrayTrack(wave), config, tuple(arrays), len(wave))
+            for kind, made in voice_features(wave, tuple(arrays), config, known).items():
+                arrays[kind][one.id] = made
+            waves += [wave] if role == "SF1" else []
+        contours = [made[:, 0] for made in arrays["pitch"].values()]
+        domains[role] = stats.estimate(contours, *stats.f0_range(contours, config))
+        own = dict.fromkeys(arrays["mel"], role)
+        sets[role] = FeatureSet.from_arrays(arrays, own, own)
+    context = Context(
+        features=config, vocoder="griffin_lim", roles=tuple(sets), speakers=domains, domains=domains
+    )
+    return Voices(config, sets, context, waves)
+
+
+def set_up(conf: str, voices: Voices) -> tuple[System, TrainConfig]:
+    """Build conf/vae_gan/<conf>.yaml for the two speakers."""
+    tree = read_yaml(PROJECT_ROOT / f"conf/vae_gan/{conf}.yaml")
+    cls = family("vae_gan")
+    torch.manual_seed(0)
+    system = cls(build(cls.Config, tree["model"], conf), voices.context)
+    data: Any = cls.dataset(system.config, voices.context, voices.sets, 4, 0)
+    system.setup(data.setup_batch())
+    return system, build(TrainConfig, tree["train"], conf)
+
+
+def test_clips_per_second(
+    voices: Voices,
+    training: Callable[..., Any],
+    measured: Callable[..., Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Target: three times the clips per second of the published formulation, on the same CPU."""
+    torch.set_num_threads(THREADS)
+    system, settings = set_up("published", voices)
+    settings = settings.model_copy(update={"precision": PRECISION, "batch_size": BATCH})
+    config: Any = system.config
+    theirs = Published(config.encoder_blocks, config.decoder_blocks)
+    ours_too: Any = system
+    assert count(theirs.shared) == count(ours_too.shared)
+    assert count(theirs.encoder) == count(ours_too.encoder.layers)
+    assert count(theirs.decoders[0]) - count(theirs.shared) == count(ours_too.decoders[0])
+    assert count(theirs.judges[0]) == count(ours_too.discriminators[0])
+    draw = partial(type(system).dataset, system.config, voices.context, voices.sets)
+    drawn = draw(PUBLISHED_BATCH, 0).batch(0)
+    clips = [drawn[role].voice[:, None] for role in voices.context.roles]
+    assert clips[0].shape == (PUBLISHED_BATCH, 1, BINS, FRAMES)
+    ours = training(system, settings, draw(BATCH, 0))
+    works: dict[str, Callable[[], object]] = {
+        "published": lambda: theirs.batch((clips[0], clips[1])),
+        "ours": ours.step,
+    }
+    least = measured(works, ROUNDS).least
+    with capsys.disabled():
+        arithmetic = "bf16" if uses_bf16(settings, system.device) else "fp32"
+        print(f"\ntraining vae_gan, published size, {THREADS} threads; ", end="")
+        print(f"ours: {BATCH} clips of either voice in {arithmetic}, published: 4 in fp32")
+        for kind in ("wall", "cpu"):
+            own = getattr(least["ours"], kind) / (2 * BATCH)
+            published = getattr(least["published"], kind) / (2 * PUBLISHED_BATCH)
+            print(
+                f"  {kind}: {1 / own:.2f} clips per second, published {1 / published:.2f}: ", end=""
+            )
+            print(f"{published / own:.2f} times as many (target {TARGET})")
+    assert not bool(ours.last.bad)
+
+
+@pytest.fixture(scope="module")
+def vocoders(voices: Voices, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Names or paths of vocoders, with the most that conversion through each should take."""
+    found = {"griffin_lim": "griffin_lim"}
+    for name, changes in (("istft", {}), ("hifigan", V1_AT_200)):
+        cls = family(name)
+        tree = merge(read_yaml(PROJECT_ROOT / f"conf/{name}/default.yaml"), {"model": changes})
+        context = Context(features=voices.features, vocoder="wave", roles=("voices",))
+        torch.manual_seed(0)
+        folder = tmp_path_factory.mktemp(name)
+        made = cls(build(cls.Config, tree["model"], name), context)
+        checkpoint.save(folder / "checkpoints", made, family=name, step=0)
+        found[name] = str(folder)
+    return found
+
+
+def test_conversion(
+    voices: Voices,
+    vocoders: dict[str, str],
+    tmp_path: Path,
+    measured: Callable[..., Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Targets: real-time factors under 0.1 with Griffin-Lim and 0.05 with istft, on two cores.
+
+    A loaded model, from a recording in memory to one in memory; weights as before training.
+    """
+    torch.set_num_threads(THREADS)
+    samples = round(SECONDS * voices.features.rate)
+    wave = np.resize(np.concatenate(voices.waves), samples)
+    for conf in CONFS:
+        system, _ = set_up(conf, voices)
+        folder = tmp_path / conf
+        checkpoint.save(folder / "checkpoints", system, family="vae_gan", step=0)
+        ready = {name: Converter(folder, "cpu", path) for name, path in vocoders.items()}
+        first = ready["griffin_lim"]
+        voice, request = ArrayTrack(wave), first.request()
+        kinds, known = first.kinds, first.scan(voice, request)
+        given = voice_features(wave, kinds, voices.features, known)
+        works: dict[str, Callable[[], object]] = {
+            "analysis": lambda k=kinds, n=known: voice_features(wave, k, voices.features, n),
+            "network": lambda c=first, g=given, r=request: c.convert_features(g, None, r),
+            **{
+                name: lambda c=one: c.convert(wave, voices.features.rate)
+                for name, one in ready.items()
+            },
+        }
+        least = measured(works, ROUNDS).least
+        with capsys.disabled():
+            print(f"\nconversion of {SECONDS:g} s, {conf}, {THREADS} threads, real-time factors:")
+            for name, cost in least.items():
+                target = f" (target {LIMITS[name]})" if name in LIMITS else ""
+                what = f"all, with {name}" if name in ready else name
+                print(f"  {what}: {cost.wall / SECONDS:.4f}, ", end="")
+                print(f"{cost.cpu / SECONDS:.4f} of CPU time{target}")
+        for one in ready.values():
+            made, rate = one.convert(wave, voices.features.rate)
+            assert rate == voices.features.rate and len(made) == samples
+            assert np.isfinite(made).all()
