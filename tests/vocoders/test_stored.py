@@ -58,6 +58,8 @@ def test_an_experiment_is_a_vocoder(tmp_path: Path) -> None:
     weights = exp / "checkpoints" / "step-00000001" / "model.safetensors"
     assert vocoders.weights(str(exp)) == vocoders.weights(str(weights.parent)) == weights
     assert vocoders.get(str(weights.parent)) is vocoders.get(str(exp))
+    assert vocoders.absolute("griffin_lim") == "griffin_lim"
+    assert vocoders.absolute("exp/mine") == str(Path.cwd() / "exp" / "mine")
 
 
 def test_training_on_changes_the_vocoder(tmp_path: Path) -> None:
