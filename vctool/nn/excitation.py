@@ -35,13 +35,13 @@ def pulses(f0: Tensor, hop: int, rate: int) -> Tensor:
         rate: sampling rate [Hz].
 
     Returns:
-        (B, F * hop) float32 of unit variance; the phase is the integral of F0 from sample 0.
+        (B, F * hop) float32 of nearly unit variance; the phase is the integral of F0 from sample 0.
     """
     hz = interpolate_frames(f0.double(), hop)
     turns = torch.cumsum(hz / rate, dim=-1)
     turns = (turns - turns.round()).float()  # in -1/2..1/2 of a period
     hz = hz.float()
-    count = torch.floor(0.5 * rate / hz)
+    count = torch.ceil(0.5 * rate / hz) - 1  # below half the rate, not at it
     below = torch.sin(math.pi * turns)
     near = below.abs() < 1e-6
     kernel = torch.sin((2 * count + 1) * math.pi * turns) / torch.where(near, 1.0, 2 * below) - 0.5

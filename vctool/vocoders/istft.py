@@ -10,8 +10,8 @@ the voice (Wang, Takaki and Yamagishi, "Neural source-filter waveform models", 2
 What differs from these: filters start from the mel over the excitation's own mel, and the sum is
 held to the mel at the end, so that an untrained network is already a channel vocoder, and what is
 learnt is what a mel does not say; the pulse train goes on through unvoiced frames, where the
-filters shut it off, so that no tracker's voicing decision is heard; and harmonic filters have
-minimum phase, as in WORLD.
+filters shut it off, so that no tracker's voicing decision is heard; harmonic filters have minimum
+phase, as in WORLD; and of noise only the phase is random, its magnitude is what is to be expected.
 """
 
 import math
@@ -36,6 +36,8 @@ STEEPEST = 9.0
 """Limit of a filter's natural log gain, so that a wild prediction cannot overflow."""
 FAINTEST = 1e-6
 """Mel magnitudes below this are alike."""
+CANCELLED = 0.1
+"""Share of the magnitude to be expected below which pulses and noise count as cancelled."""
 NOISE_BEGINS = -1.0
 """Natural log gain of noise before anything is learnt; that of pulses is 0."""
 NEPERS = math.log(10) / 20
@@ -84,6 +86,7 @@ class IstftNetwork(nn.Module):
     std: Tensor
     filters: Tensor
     spread: Tensor
+    _flat: Tensor
 
     def __init__(self, config: IstftConfig, features: FeatureConfig) -> None:
         super().__init__()
@@ -100,8 +103,10 @@ class IstftNetwork(nn.Module):
         energy = 0.375 * features.window / self.spectra.energy
         bins = math.log(features.n_fft / self.spectra.n_fft) / features.mel_power
         self.offset = bins + 0.5 * math.log(energy)
+        even = torch.full((1, self.spectra.bins, 1), math.sqrt(self.spectra.energy)) + 0j
+        self.register_buffer("_flat", self._log_mel(even), persistent=False)
         harmonic = config.excitation == "harmonic"
-        self.body = ConvNext((3 if harmonic else 1) * features.n_mels, config.width, config.blocks)
+        self.body = ConvNext((2 if harmonic else 1) * features.n_mels, config.width, config.blocks)
         self.head = nn.Linear(config.width, 2 * self.spectra.bins)
         nn.init.trunc_normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
@@ -143,21 +148,26 @@ class IstftNetwork(nn.Module):
                 f0 = own if f0 is None else torch.where(f0 > 0, f0, own)
                 f0 = f0.clamp(self.features.f0_floor / 2, self.features.rate / 4)
                 train = pulses(f0, self.features.hop_length, self.features.rate)
-                sources = [self.spectra.analyse(one) for one in (train, noise)]
-                gains = [target - self._log_mel(one) for one in sources]
-        raw = self._predict(torch.cat([normal, *gains], dim=1))
+                train, noise = self.spectra.analyse(train), self.spectra.analyse(noise)
+                bands = target - self._log_mel(train)
+        raw = self._predict(torch.cat([normal, bands], dim=1))
         with torch.autocast(mel.device.type, enabled=False):
             voiced, rough = raw.float().chunk(2, dim=1)
-            harmonic = sources[0] * minimum_phase(self._log_gain(gains[0], voiced))
-            noisy = sources[1] * self._log_gain(gains[1], rough + NOISE_BEGINS).exp()
-            return Made(self._held(harmonic + noisy, target), pitch)
+            voiced = self._log_gain(bands, voiced)
+            rough = self._log_gain(target - self._flat, rough + NOISE_BEGINS).exp()
+            mixed = train * minimum_phase(voiced) + noise * rough
+            power = (train.abs() * voiced.exp()).square() + rough.square() * self.spectra.energy
+            expected = power.clamp_min(FAINTEST**2).sqrt()
+            # Where the two cancel, the phase is anyone's, and its gradient without bound.
+            mixed = mixed * (expected / torch.maximum(_magnitude(mixed), CANCELLED * expected))
+            return Made(self._held(mixed, target), pitch)
 
     def _vocos(self, normal: Tensor, target: Tensor) -> Tensor:
         raw = self._predict(normal)
         with torch.autocast(normal.device.type, enabled=False):
             log_magnitude, phase = raw.float().chunk(2, dim=1)
-            flat = self._log_mel(torch.ones_like(phase) + 0j)
-            magnitude = self._log_gain(target - flat, log_magnitude).exp()
+            log_magnitude = self._log_gain(target - self._flat, log_magnitude)
+            magnitude = log_magnitude.exp() * math.sqrt(self.spectra.energy)
             return self._held(torch.polar(magnitude, phase), target)
 
     def _predict(self, inputs: Tensor) -> Tensor:
@@ -167,9 +177,9 @@ class IstftNetwork(nn.Module):
     def _log_mel(self, spectrum: Tensor) -> Tensor:
         """Return the natural log magnitude mels (B, M, F) that spectra (B, K, F) have."""
         exponent = self.features.mel_power
-        power = spectrum.real.square() + spectrum.imag.square()
-        magnitude = power.clamp_min(FAINTEST**2).pow(0.5 * exponent)
-        mel = (self.filters @ magnitude).clamp_min(FAINTEST**exponent)
+        magnitude = _magnitude(spectrum)
+        power = magnitude if exponent == 1 else magnitude.square()
+        mel = (self.filters @ power).clamp_min(FAINTEST**exponent)
         return mel.log() / exponent + self.offset
 
     def _log_gain(self, bands: Tensor, more: Tensor | float = 0.0) -> Tensor:
@@ -184,6 +194,12 @@ class IstftNetwork(nn.Module):
             if left:
                 spectrum = self.spectra.analyse(wave)
         return wave
+
+
+def _magnitude(spectrum: Tensor) -> Tensor:
+    """Return magnitudes whose gradient is finite at zero."""
+    power = spectrum.real.square() + spectrum.imag.square()
+    return power.clamp_min(FAINTEST**2).sqrt()
 
 
 def _spread(features: FeatureConfig, bins: int) -> Tensor:
