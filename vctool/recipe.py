@@ -112,6 +112,16 @@ class EvaluateConfig(Config):
     """Of many roles, those whose directions are scored, from them and to them; all where None."""
 
 
+class FineTuneConfig(Config):
+    """How a vocoder is trained on, for what a conversion system makes (`stages.fine_tune`)."""
+
+    start: str | None = Field(None, pattern=rf"^{PLAIN_NAME}$")
+    """Trained experiment of the same family, a folder below `exp/`, to begin with."""
+    mels_of: str | None = Field(None, pattern=rf"^{PLAIN_NAME}$")
+    """Trained conversion system, a folder below `exp/`, whose mels of the training utterances take
+    the place of their own."""
+
+
 class Recipe(Config):
     """One experiment, resolved."""
 
@@ -130,6 +140,7 @@ class Recipe(Config):
     extends: str | None = Field(None, pattern=rf"^{PLAIN_NAME}$")
     """Trained experiment, a folder below `exp/`, whose roles stay exactly as they are; only those
     that it lacks are trained (`stages.extend`)."""
+    fine_tune: FineTuneConfig = FineTuneConfig()
 
     @property
     def exp(self) -> Path:
@@ -140,6 +151,16 @@ class Recipe(Config):
     def base(self) -> Path | None:
         """Folder of the experiment that this one extends."""
         return None if self.extends is None else Path("exp") / self.extends
+
+    @property
+    def start(self) -> Path | None:
+        """Folder of the experiment whose weights this one begins with."""
+        return None if self.fine_tune.start is None else Path("exp") / self.fine_tune.start
+
+    @property
+    def maker(self) -> Path | None:
+        """Folder of the experiment whose mels take the place of the recordings' own."""
+        return None if self.fine_tune.mels_of is None else Path("exp") / self.fine_tune.mels_of
 
     def data(self, corpus: str, split: str) -> Path:
         """Data dir of one split of a corpus."""

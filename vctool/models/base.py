@@ -42,6 +42,8 @@ class Context(Config):
     """Log-F0 statistics over all training speakers of each role."""
     added: tuple[str, ...] = ()
     """Roles that were added to a trained system, whose other roles stay as they are."""
+    start: str | None = None
+    """Experiment whose weights it began with; what its `setup` has measured stays."""
 
 
 class Dataset(Protocol):

@@ -94,7 +94,11 @@ def extract(
 
 
 def open_set(
-    recipe: Recipe, corpus: str, split: str, kinds: Sequence[str] | None = None
+    recipe: Recipe,
+    corpus: str,
+    split: str,
+    kinds: Sequence[str] | None = None,
+    instead: Mapping[str, Path] | None = None,
 ) -> FeatureSet:
     """Open what this stage has written for one split.
 
@@ -104,6 +108,7 @@ def open_set(
         split: the split.
         kinds: the kinds; those the family reads where not given. Accompaniment kinds of a split
             without accompaniments are left out.
+        instead: stores that take the place of what this stage has written, by kind.
 
     Raises:
         DataError: the stage has not finished.
@@ -117,6 +122,7 @@ def open_set(
         for kind, folder in folders.items()
         if not kind.startswith(ACCOMPANIMENT) or folder.is_dir()
     }
+    stores |= instead or {}
     return FeatureSet.open(recipe.data(corpus, split), stores, recipe.stats(corpus, split))
 
 

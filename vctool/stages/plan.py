@@ -156,6 +156,10 @@ def _train_inputs(recipe: Recipe) -> Inputs:
     if recipe.base is not None:
         inputs["extends"] = recipe.extends
         inputs[str(recipe.base)] = checkpoint_hash(recipe, recipe.base)
+    for field, experiment in (("start", recipe.start), ("mels_of", recipe.maker)):
+        if experiment is not None:
+            inputs[f"fine_tune.{field}"] = experiment.name
+            inputs[str(experiment)] = checkpoint_hash(recipe, experiment)
     return inputs | flatten(model, "model") | flatten(train, "train")
 
 

@@ -9,13 +9,13 @@ import torch
 from vctool import vocoders
 from vctool.config import build
 from vctool.data.feature_set import ACCOMPANIMENT, FeatureSet
-from vctool.engine.distributed import Processes, processes
+from vctool.engine.distributed import Processes, any_process, processes
 from vctool.engine.loop import Trainer
 from vctool.errors import DataError
 from vctool.features.stats import SpeakerStats, pool
 from vctool.models.base import Context, Dataset, System, family
 from vctool.recipe import Recipe
-from vctool.stages import extend
+from vctool.stages import extend, fine_tune
 from vctool.stages.features import open_set
 from vctool.stages.samples import Samples
 
@@ -48,6 +48,11 @@ def run(recipe: Recipe, device: str = "auto", fresh: bool = False) -> Path:
         before = None if recipe.base is None else extend.read(recipe)
         if before is not None and not fresh:
             extend.require_kept(recipe, before)
+        if recipe.maker is not None:
+            if own.writes:
+                splits = ("train", "dev") if has_split(recipe, "dev") else ("train",)
+                fine_tune.reconstruct(recipe, splits, own.device)
+            any_process([False], own)  # the others wait
         folder = prepare(recipe, own, before).run(fresh)
         if before is not None:
             extend.require_kept(recipe, before)
@@ -75,6 +80,8 @@ def prepare(recipe: Recipe, own: Processes, before: extend.Trained | None = None
     system = cls(config, known if before is None else extend.widen(recipe, before, known))
     if before is not None:
         extend.take_over(system, before)
+    if recipe.start is not None:
+        fine_tune.begin(system, recipe)
     valid: Dataset | None = None
     sample: Samples | None = None
     if held is None:
@@ -118,7 +125,10 @@ def open_sets(recipe: Recipe, kinds: tuple[str, ...], split: str) -> dict[str, F
     """
     sets = {}
     for role, corpus in recipe.roles.items():
-        whole = open_set(recipe, corpus, split, kinds)
+        instead: dict[str, Path] = {}
+        if recipe.maker is not None:
+            instead[fine_tune.KIND] = fine_tune.store(recipe, corpus, split)
+        whole = open_set(recipe, corpus, split, kinds, instead)
         sets[role] = whole.subset(recipe.plays(role))
         if not len(sets[role]):
             raise DataError(
@@ -149,6 +159,7 @@ def context(recipe: Recipe, sets: Mapping[str, FeatureSet]) -> Context:
         features=recipe.features,
         vocoder=recipe.vocoder,
         roles=tuple(recipe.roles),
+        start=recipe.fine_tune.start,
         speakers={name: pool(found) for name, found in sorted(speakers.items())},
         domains=domains,
     )

@@ -72,8 +72,9 @@ class System(base.System):
         }
 
     def setup(self, batch: Mapping[str, Clips]) -> None:
-        """Measure the mel."""
-        self.generator.fit(self._parts(batch)[0]["mel"])
+        """Measure the mel, unless the weights come from where it was measured."""
+        if self.context.start is None:
+            self.generator.fit(self._parts(batch)[0]["mel"])
 
     def objectives(self, batch: Mapping[str, Clips], step: int) -> Iterator[tuple[str, Terms]]:
         """Step the discriminators on recordings and on what is made, then the network."""
