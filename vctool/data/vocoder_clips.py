@@ -57,7 +57,7 @@ def draw(
         for speed in speeds:
             # A reflected wave has kinks that no voice has, so short ones are left out.
             least = round(frames * max(speed, 1.0)) + 1
-            long = utterances.subset(lambda o, u=utterances, n=least: u.frames(o.id) >= n)
+            long = _at_least(utterances, least)
             if not len(long):
                 raise DataError(
                     f"{utterances.path}: no utterance of role '{role}' is as long as a clip of "
@@ -66,6 +66,10 @@ def draw(
             played[id(long)] = speed
             roles[f"{role} x{speed:g}"] = Role(long)
     return UnpairedClips(roles, together, None, frames, batch_size, seed)
+
+
+def _at_least(utterances: FeatureSet, frames: int) -> FeatureSet:
+    return utterances.subset(lambda one: utterances.frames(one.id) >= frames)
 
 
 def at_speed(
