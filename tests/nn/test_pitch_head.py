@@ -39,7 +39,7 @@ def test_the_track_ignores_a_frame_that_leaps() -> None:
 def test_the_track_is_the_best_of_all_paths() -> None:
     one = head()
     torch.manual_seed(3)
-    scores = torch.log_softmax(3 * torch.randn(1, 4, len(one.centres)), dim=-1)
+    scores = torch.log_softmax(torch.randn(1, 4, len(one.centres)), dim=-1)
     scores[..., 6:] = -30.0
     found, best = -torch.inf, None
     for path in product(range(6), repeat=4):
@@ -49,8 +49,8 @@ def test_the_track_is_the_best_of_all_paths() -> None:
         total -= LEAP_COST * sum(abs(b - a) for a, b in pairwise(path))
         if total > found:
             found, best = total, path
-    wanted = one.around(scores, torch.tensor([best]))
-    torch.testing.assert_close(one.track(scores), wanted)
+    assert best is not None
+    assert one.path(scores)[0].tolist() == list(best)
 
 
 def test_a_batch_is_tracked_as_its_parts_are() -> None:

@@ -72,7 +72,11 @@ class PitchHead(nn.Module):
         return self.around(log_probability, log_probability.argmax(dim=-1))
 
     def track(self, log_probability: Tensor) -> Tensor:
-        """Return the F0 (B, F) [Hz] along the most likely path (Viterbi), whole and unbroken."""
+        """Return the F0 (B, F) [Hz] along the most likely path, whole and unbroken."""
+        return self.around(log_probability, self.path(log_probability))
+
+    def path(self, log_probability: Tensor) -> Tensor:
+        """Return the classes (B, F) of the most likely path, in which leaps cost (Viterbi)."""
         batch, frames, count = log_probability.shape
         moves = torch.arange(-REACH, REACH + 1, device=log_probability.device)
         cost = LEAP_COST * moves.abs()
@@ -88,4 +92,4 @@ class PitchHead(nn.Module):
         for frame in range(frames - 1, 0, -1):
             at = path[:, frame : frame + 1]
             path[:, frame - 1] = (at + came[:, frame].gather(1, at))[:, 0]
-        return self.around(log_probability, path)
+        return path
