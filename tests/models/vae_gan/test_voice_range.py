@@ -32,3 +32,18 @@ def test_loudness_of_another_voice_is_brought_into_the_range() -> None:
     voice.measure(mel)
     told = voice.within(torch.tensor([[0.0, 0.5, 1.2]]))
     torch.testing.assert_close(told, torch.tensor([[0.4, 0.5, 0.9]]))
+
+
+def test_no_frame_is_louder_than_was_asked_for() -> None:
+    features = FeatureConfig(n_mels=8, top_db=80)
+    voice = VoiceRange(features)
+    made = 0.6 + 0.1 * torch.rand(2, 8, 30, generator=torch.Generator().manual_seed(1))
+    asked = torch.full((2, 30), 0.95)
+    torch.testing.assert_close(voice.quieten(made, asked), made)  # louder is not asked of it
+    asked[:, 10:20] = 0.3
+    quiet = voice.quieten(made, asked)
+    torch.testing.assert_close(quiet[..., :10], made[..., :10])
+    torch.testing.assert_close(streams.loudness(quiet, 80.0)[:, 10:20], asked[:, 10:20])
+    # the colour stays
+    shape = made - made.mean(dim=1, keepdim=True)
+    torch.testing.assert_close(quiet - quiet.mean(dim=1, keepdim=True), shape)

@@ -273,7 +273,7 @@ class System(base.System):
         decoder = self._decoder(role)
         told = None if loudness is None else decoder.range.within(loudness)
         made: Tensor = decoder(self.shared(code, f0, told))
-        return made
+        return made if told is None else decoder.range.quieten(made, told)
 
     def _decoder(self, role: str) -> networks1d.Decoder | networks2d.Decoder:
         decoder = self.decoders[self.context.roles.index(role)]

@@ -49,6 +49,14 @@ class VoiceRange(nn.Module):
         """Bring loudness (B, F) of another voice into this one's range."""
         return loudness.clamp(self.loudness[0], self.loudness[1])
 
+    def quieten(self, mel: Tensor, loudness: Tensor) -> Tensor:
+        """Lower the frames of mels (B, n_mels, F) that are louder than was asked for, (B, F).
+
+        Where a decoder meets a code that its own voice never had, it may fill a pause with sound.
+        """
+        excess = (streams.loudness(mel, self.top_db) - loudness).clamp(min=0.0)
+        return torch.maximum(mel - excess[:, None], self.low)
+
     def forward(self, x: Tensor) -> Tensor:
         """Squash (B, n_mels, F) of any range: 0 becomes the mean. Float32."""
         return self.low + (self.high - self.low) * torch.sigmoid(x.float() + self.centre)
