@@ -83,6 +83,7 @@ def test_matching_is_nothing_for_equals_and_gradients_reach_only_what_was_made()
     assert float(matching.detach()) == 0
     made = torch.randn(2, 1000, requires_grad=True)
     adversarial, matching = judges.generator_losses(true, made)
+    assert float(matching.detach()) > 0
     (adversarial + matching).backward()
     assert made.grad is not None
     assert float(made.grad.abs().max()) > 0
