@@ -183,7 +183,14 @@ def test_what_does_not_go_together_is_refused_before_anything_is_written(
 def test_one_speaker_cannot_be_converted_into_another(project: Path) -> None:
     write_voice(project / "wavs", "ann", 12)
     with pytest.raises(ConfigError, match=r"holds one speaker, 'ann', and .* pass --domain"):
-        prepare_own(Path("wavs"), name="mine")
+        prepare_own(Path("wavs"), name="mine", source="ann")
+
+
+def test_a_single_voice_is_prepared_to_be_added_to_a_trained_model(project: Path) -> None:
+    write_voice(project / "wavs", "ann", 12)
+    assert prepare_own(Path("wavs"), name="mine") is None
+    assert said_by("mine") == {split: {"ann"} for split in SPLITS}
+    assert not (project / "recipes" / "mine.yaml").exists()
 
 
 def test_a_speaker_with_too_little_for_three_splits_is_named(project: Path) -> None:

@@ -41,9 +41,9 @@ def from_wavs(
     scheduler: Scheduler = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what has this name.")] = False,
 ) -> None:
-    """Prepare your own recordings and write recipes/NAME.yaml."""
+    """Prepare your own recordings and write recipes/NAME.yaml; of a single voice, only the data."""
     from vctool import cluster
-    from vctool.stages.own_voices import prepare_own
+    from vctool.stages.own_voices import AMONG_SPEAKERS, prepare_own
 
     with cluster.use(scheduler):
         path = prepare_own(
@@ -57,4 +57,10 @@ def from_wavs(
             force=force,
             nj=nj,
         )
+    if path is None:
+        print(
+            f"wrote data/{name}, one voice; add it to a trained model with vctool train "
+            f"--recipe {AMONG_SPEAKERS} --add-speaker {name}/VOICE, or pass --domain for a recipe"
+        )
+        return
     print(f"wrote data/{name} and {path}; train with ./run.sh --recipe {name}")

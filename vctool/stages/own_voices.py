@@ -43,8 +43,11 @@ def prepare_own(
     base: str | None = None,
     force: bool = False,
     nj: int = 1,
-) -> Path:
+) -> Path | None:
     """Prepare a user's own recordings, and write a recipe that trains on them.
+
+    A single voice of which nothing else is said gets no recipe: it is there to be added to a
+    trained model (`stages.add_speaker`).
 
     Args:
         wavs: folder with `<speaker>/**/*.{wav,flac,mp3,ogg}`.
@@ -62,16 +65,19 @@ def prepare_own(
         nj: threads that measure recordings.
 
     Returns:
-        The recipe's path.
+        The recipe's path, or None where there is none.
 
     Raises:
         ConfigError: the name is a path, a built-in corpus or recipe; there is no such base, or it
             does not go with the other arguments; or there are no such speakers.
         DataError: the folder holds no usable audio, too little of a speaker, or the name is taken.
     """
+    alone = not (domain or source or target or accomp or base) and len(_speakers(wavs)) == 1
     base = base or _base(wavs, domain, source, target)
     recipe, folder = _places(name, base, force)
-    corpus, what = _corpus(load(base).corpus, base, wavs, name, domain, source, target)
+    corpus: Tree = {"name": name}
+    if not alone:
+        corpus, what = _corpus(load(base).corpus, base, wavs, name, domain, source, target)
     between_speakers = "name" in corpus
     if between_speakers and accomp is not None:
         raise ConfigError(f"--accomp {accomp}: {base} converts between speakers, without any")
@@ -88,6 +94,8 @@ def prepare_own(
     chosen = [corpus[field] for field in ("source", "target") if field in corpus]
     require(name, chosen or corpus.get("speakers") or ())
     write_stamp(folder, wavs, str(report))
+    if alone:
+        return None
     experiment = f"{name}_{{corpus.source}}_{{corpus.target}}" if chosen else name
     text = yaml.safe_dump(
         {"base": f"recipes/{base}.yaml", "name": experiment, "corpus": corpus},
