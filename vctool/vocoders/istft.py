@@ -11,7 +11,9 @@ What differs from these: filters start from the mel over the excitation's own me
 held to the mel at the end, so that an untrained network is already a channel vocoder, and what is
 learnt is what a mel does not say; the pulse train goes on through unvoiced frames, where the
 filters shut it off, so that no tracker's voicing decision is heard; harmonic filters have minimum
-phase, as in WORLD; and of noise only the phase is random, its magnitude is what is to be expected.
+phase, as in WORLD; and magnitudes are what is to be expected: of noise only the phase is random,
+and where pulses are out of place the network evens them out. Such magnitudes and phases do not
+quite go together; a few projections (Griffin and Lim, 1984) bring them there.
 """
 
 import math
@@ -37,9 +39,11 @@ STEEPEST = 9.0
 FAINTEST = 1e-6
 """Mel magnitudes below this are alike."""
 CANCELLED = 0.1
-"""Share of the magnitude to be expected below which pulses and noise count as cancelled."""
+"""Share of the magnitude wanted below which a spectrum has too little to be scaled up to it."""
 NOISE_BEGINS = -1.0
 """Natural log gain of noise before anything is learnt; that of pulses is 0."""
+EVEN_BEGINS = 1.0
+"""Logit of the share that the mel has in magnitudes before anything is learnt."""
 NEPERS = math.log(10) / 20
 """Natural log of amplitude per dB."""
 
@@ -55,8 +59,10 @@ class IstftConfig(Config):
     """ConvNeXt blocks of the backbone."""
     window_hops: int = Field(4, ge=2)
     """Length of the synthesis window [hops]."""
-    passes: int = Field(2, ge=1)
-    """How often the sum is held to the mel: spectra that overlap do not keep what each is given."""
+    passes: int = Field(6, ge=1)
+    """Inverse STFTs; before each but the first the spectrum of the last is taken and corrected."""
+    held: int = Field(2, ge=0)
+    """How many of the last corrections hold spectra to the mel; those before hold magnitudes."""
     pitch_width: int = Field(96, ge=8)
     """Channels of the head that reads F0 off the mel."""
     pitch_blocks: int = Field(3, ge=1)
@@ -107,7 +113,8 @@ class IstftNetwork(nn.Module):
         self.register_buffer("_flat", self._log_mel(even), persistent=False)
         harmonic = config.excitation == "harmonic"
         self.body = ConvNext((2 if harmonic else 1) * features.n_mels, config.width, config.blocks)
-        self.head = nn.Linear(config.width, 2 * self.spectra.bins)
+        parts = 3 if harmonic else 2
+        self.head = nn.Linear(config.width, parts * self.spectra.bins)
         nn.init.trunc_normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
         self.pitch: PitchHead | None = None
@@ -152,15 +159,15 @@ class IstftNetwork(nn.Module):
                 bands = target - self._log_mel(train)
         raw = self._predict(torch.cat([normal, bands], dim=1))
         with torch.autocast(mel.device.type, enabled=False):
-            voiced, rough = raw.float().chunk(2, dim=1)
+            voiced, rough, even = raw.float().chunk(3, dim=1)
             voiced = self._log_gain(bands, voiced)
             rough = self._log_gain(target - self._flat, rough + NOISE_BEGINS).exp()
             mixed = train * minimum_phase(voiced) + noise * rough
             power = (train.abs() * voiced.exp()).square() + rough.square() * self.spectra.energy
-            expected = power.clamp_min(FAINTEST**2).sqrt()
-            # Where the two cancel, the phase is anyone's, and its gradient without bound.
-            mixed = mixed * (expected / torch.maximum(_magnitude(mixed), CANCELLED * expected))
-            return Made(self._held(mixed, target), pitch)
+            expected = 0.5 * power.clamp_min(FAINTEST**2).log()
+            smooth = self._log_gain(target - self._flat) + 0.5 * math.log(self.spectra.energy)
+            expected = torch.lerp(expected, smooth, torch.sigmoid(even + EVEN_BEGINS))
+            return Made(self._consistent(_scaled(mixed, expected.exp()), target), pitch)
 
     def _vocos(self, normal: Tensor, target: Tensor) -> Tensor:
         raw = self._predict(normal)
@@ -168,7 +175,7 @@ class IstftNetwork(nn.Module):
             log_magnitude, phase = raw.float().chunk(2, dim=1)
             log_magnitude = self._log_gain(target - self._flat, log_magnitude)
             magnitude = log_magnitude.exp() * math.sqrt(self.spectra.energy)
-            return self._held(torch.polar(magnitude, phase), target)
+            return self._consistent(torch.polar(magnitude, phase), target)
 
     def _predict(self, inputs: Tensor) -> Tensor:
         made: Tensor = self.head(self.body(inputs).transpose(1, 2)).transpose(1, 2)
@@ -187,13 +194,28 @@ class IstftNetwork(nn.Module):
         return (self.spread @ bands + more).clamp(-STEEPEST, STEEPEST)
 
     def _held(self, spectrum: Tensor, target: Tensor) -> Tensor:
-        """Give spectra the mel that was asked for, as far as they go together, as waves."""
-        for left in reversed(range(self.config.passes)):
-            gain = self._log_gain(target - self._log_mel(spectrum))
-            wave = self.spectra.synthesise(spectrum * gain.exp())
-            if left:
-                spectrum = self.spectra.analyse(wave)
+        """Give spectra the mel that was asked for."""
+        return spectrum * self._log_gain(target - self._log_mel(spectrum)).exp()
+
+    def _consistent(self, spectrum: Tensor, target: Tensor) -> Tensor:
+        """Return waves whose spectra are nearly those, and whose mel is nearly the target."""
+        spectrum = self._held(spectrum, target)
+        magnitude = _magnitude(spectrum)
+        wave = self.spectra.synthesise(spectrum)
+        for left in reversed(range(self.config.passes - 1)):
+            again = self.spectra.analyse(wave)
+            held = left < self.config.held
+            spectrum = self._held(again, target) if held else _scaled(again, magnitude)
+            wave = self.spectra.synthesise(spectrum)
         return wave
+
+
+def _scaled(spectrum: Tensor, magnitude: Tensor) -> Tensor:
+    """Give spectra other magnitudes.
+
+    Where there is next to nothing its phase is anyone's, and the phase's gradient without bound.
+    """
+    return spectrum * (magnitude / torch.maximum(_magnitude(spectrum), CANCELLED * magnitude))
 
 
 def _magnitude(spectrum: Tensor) -> Tensor:
