@@ -165,8 +165,8 @@ class IstftNetwork(nn.Module):
             mixed = train * minimum_phase(voiced) + noise * rough
             power = (train.abs() * voiced.exp()).square() + rough.square() * self.spectra.energy
             expected = 0.5 * power.clamp_min(FAINTEST**2).log()
-            smooth = self._log_gain(target - self._flat) + 0.5 * math.log(self.spectra.energy)
-            expected = torch.lerp(expected, smooth, torch.sigmoid(even + EVEN_BEGINS))
+            even_out = self._log_gain(target - self._flat) + 0.5 * math.log(self.spectra.energy)
+            expected = torch.lerp(expected, even_out, torch.sigmoid(even + EVEN_BEGINS))
             return Made(self._consistent(_scaled(mixed, expected.exp()), target), pitch)
 
     def _vocos(self, normal: Tensor, target: Tensor) -> Tensor:
