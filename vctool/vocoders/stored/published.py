@@ -6,10 +6,10 @@ are unpickled: such a file can make nothing else happen.
 """
 
 import json
-import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -107,7 +107,7 @@ def _generator(path: Path) -> dict[str, Tensor]:
     """
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
+    except UnpicklingError:
         raise CheckpointError(
             f"{path}: holds more than tensors, or is no file of weights, and is not read; "
             "name a generator such as g_02500000"
