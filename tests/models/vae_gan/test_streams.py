@@ -33,6 +33,21 @@ def test_a_louder_recording_is_the_same_to_the_networks() -> None:
     )
 
 
+def test_a_word_in_a_long_silence_is_not_cut_off() -> None:
+    rng = np.random.default_rng(3)
+    word = (-30 + 10 * rng.standard_normal((60, 128))).astype(np.float32)
+    pause = np.full((40, 128), -100, np.float32)  # as much of it as utterances have
+    spoken = streams.normalise(word, streams.level(np.concatenate([word, pause])), CONFIG).max()
+    lonely = np.concatenate([word, *[pause] * 100])
+    made = streams.normalise(lonely, streams.level(lonely), CONFIG)
+    assert made.max() < spoken + 10 / CONFIG.top_db + 0.01
+    # and a click does not make the rest of an utterance soft
+    said = np.concatenate([word, pause])
+    clicked = said.copy()
+    clicked[20] += 30
+    assert streams.level(clicked) == pytest.approx(streams.level(said), abs=1)
+
+
 def test_f0_gets_the_targets_mean_and_deviation() -> None:
     rng = np.random.default_rng(1)
     f0 = np.where(rng.random(400) > 0.3, 110 * np.exp(0.2 * rng.standard_normal(400)), 0.0)

@@ -11,6 +11,10 @@ from vctool.features.stats import SpeakerStats, voiced
 LOUD_PERCENTILE = 95.0
 """The level of an utterance is this percentile of its frames' loudest bins."""
 
+ACTIVE_DB, BELOW_ACTIVE_DB = 40.0, 10.0
+"""Whatever the pauses, the level is at most `BELOW_ACTIVE_DB` under the same percentile of those
+frames alone that are within `ACTIVE_DB` of the loudest; corpora of utterances have up to 6 [dB]."""
+
 GRID = 128
 """F0 values that `Harmonics` is tabulated at, evenly spaced in log-F0."""
 
@@ -19,8 +23,14 @@ LEAST_SCALE, MOST_SCALE = 0.5, 2.0
 
 
 def level(mel: np.ndarray) -> float:
-    """Return an utterance's level [dB] from its log-mel (F, n_mels)."""
-    return float(np.percentile(mel.max(axis=1), LOUD_PERCENTILE))
+    """Return an utterance's level [dB] from its log-mel (F, n_mels).
+
+    A word in a minute of silence is not louder than networks have heard, and so is not cut off.
+    """
+    loudest = mel.max(axis=1)
+    active = loudest[loudest >= loudest.max() - ACTIVE_DB]
+    whole, heard = (float(np.percentile(one, LOUD_PERCENTILE)) for one in (loudest, active))
+    return max(whole, heard - BELOW_ACTIVE_DB)
 
 
 def normalise(mel: np.ndarray, offset: float, config: FeatureConfig) -> np.ndarray:
