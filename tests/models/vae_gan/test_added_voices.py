@@ -8,6 +8,7 @@ import torch
 
 from vctool.data.batches import Clips
 from vctool.data.feature_set import FeatureSet
+from vctool.errors import ConfigError
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
 from vctool.models.base import Context
@@ -72,3 +73,8 @@ def test_it_is_in_every_batch_with_one_of_the_others() -> None:
     drawn = [list(data.batch(step)) for step in range(6)]
     assert {roles[0] for roles in drawn} == {"d"} and {len(roles) for roles in drawn} == {2}
     assert sorted(roles[1] for roles in drawn) == ["a", "a", "b", "b", "c", "c"]
+
+
+def test_one_voice_alone_is_refused_in_one_line() -> None:
+    with pytest.raises(ConfigError, match="converts between voices, and there is one, 'voices'"):
+        system(("voices",))

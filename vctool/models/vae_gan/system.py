@@ -55,6 +55,11 @@ class System(base.System):
 
     def __init__(self, config: VaeGanConfig, context: Context) -> None:
         super().__init__(config, context)
+        if len(context.roles) < 2:
+            raise ConfigError(
+                f"vae_gan: converts between voices, and there is one, '{context.roles[0]}'; name "
+                "two or more in corpus.speakers or corpus.domains"
+            )
         bins = context.features.n_mels
         if config.network == "2d" and bins % 4:
             raise ConfigError(f"features: n_mels = {bins} must be a multiple of 4 for network 2d")
@@ -214,7 +219,7 @@ class System(base.System):
             if self.config.pitch == "move":
                 f0 = streams.move_f0(f0, self.context.domains[to])
             result["pitch"] = f0[:, None].astype(np.float32)
-            f0 = np.pad(f0, (0, len(values) - frames))
+            f0 = np.pad(f0, (0, len(values) - frames), mode="symmetric")  # as the mel
         begin = windows.starts(len(values), clip)
         with torch.inference_mode():
             mel = self._cut(values.T, begin)
