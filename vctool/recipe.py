@@ -101,6 +101,9 @@ class ConvertConfig(Config):
 class EvaluateConfig(Config):
     """How stage 6 scores."""
 
+    # speakers may be called by numbers, as in `CorpusConfig`
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
     max_utterances: int = Field(60, ge=2)
     """Held-out source utterances that are converted and scored, drawn with the recipe's seed; of
     every direction, where there are many."""

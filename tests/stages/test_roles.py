@@ -82,6 +82,10 @@ def test_lists_are_set_on_the_command_line_and_numbers_are_names() -> None:
     assert list(
         recipes.load("vcc2016_cyclegan_vc", [*settings, "name=n_{corpus.joined}"]).roles
     ) == ["19", "b", "26"]
+    scored = recipes.load(
+        "vcc2016_cyclegan_vc", [*settings, "name=n_{corpus.joined}", "evaluate.roles=[26]"]
+    )
+    assert scored.evaluate.roles == ("26",)
 
 
 @pytest.mark.parametrize(
