@@ -11,7 +11,7 @@ from vctool.data.datadir import DataDir, Utterance
 from vctool.data.store import StoreWriter
 from vctool.engine import checkpoint
 from vctool.engine.settings import TrainConfig
-from vctool.errors import DataError
+from vctool.errors import ConfigError, DataError
 from vctool.features import world
 from vctool.features.settings import FeatureConfig
 from vctool.models import base
@@ -169,6 +169,12 @@ def test_some_roles_are_scored_to_and_from_all() -> None:
     some = recipe(evaluate=EvaluateConfig(roles=("cid",)))
     names = [way.name for way in directions.of(some)]
     assert names == ["ann_to_cid", "ben_to_cid", "cid_to_ann", "cid_to_ben"]
+
+
+def test_ways_that_would_share_a_folder_are_refused() -> None:
+    odd = recipe(corpus=CorpusConfig(name="talks", speakers=("a", "b_to_c", "a_to_b", "c")))
+    with pytest.raises(ConfigError, match="a to b_to_c and a_to_b to c would share the folder"):
+        directions.of(odd)
 
 
 def test_a_way_that_was_not_converted_is_one_line(workdir: Path) -> None:

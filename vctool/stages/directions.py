@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vctool.data.atomic import write_text
-from vctool.errors import DataError
+from vctool.errors import ConfigError, DataError
 from vctool.recipe import Recipe
 
 MATCHED = "matched"
@@ -64,16 +64,27 @@ def of(recipe: Recipe) -> list[Direction]:
     """Return what is scored: first to last role, or every way where there are more than two.
 
     `evaluate.roles` leaves ways out that neither begin nor end at one of them.
+
+    Raises:
+        ConfigError: two ways would have one name.
     """
     roles = list(recipe.roles)
     if len(roles) <= 2:
         return [Direction(roles[0], roles[-1], "")]
     wanted = set(recipe.evaluate.roles or roles)
-    return [
+    found = [
         Direction(a, b, f"{a}_to_{b}")
         for a, b in permutations(roles, 2)
         if wanted.intersection((a, b))
     ]
+    named: dict[str, Direction] = {}
+    for one in found:  # `a` to `b_to_c` is called like `a_to_b` to `c`
+        if named.setdefault(one.name, one) is not one:
+            raise ConfigError(
+                f"recipe {recipe.name}: {named[one.name].title} and {one.title} would share the "
+                f"folder {one.name}; leave one out with evaluate.roles, or rename a voice"
+            )
+    return found
 
 
 def table(exp: Path) -> Path:
