@@ -123,12 +123,14 @@ def open_sets(recipe: Recipe, kinds: tuple[str, ...], split: str) -> dict[str, F
     Raises:
         DataError: no features, or no utterance of a role.
     """
-    sets = {}
+    sets, opened = {}, {}
     for role, corpus in recipe.roles.items():
-        instead: dict[str, Path] = {}
-        if recipe.maker is not None:
-            instead[fine_tune.KIND] = fine_tune.store(recipe, corpus, split)
-        whole = open_set(recipe, corpus, split, kinds, instead)
+        if corpus not in opened:  # once, for time and for the cache, which roles then share
+            instead: dict[str, Path] = {}
+            if recipe.maker is not None:
+                instead[fine_tune.KIND] = fine_tune.store(recipe, corpus, split)
+            opened[corpus] = open_set(recipe, corpus, split, kinds, instead)
+        whole = opened[corpus]
         sets[role] = whole.subset(recipe.plays(role))
         if not len(sets[role]):
             raise DataError(
