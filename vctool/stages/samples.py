@@ -1,7 +1,8 @@
 """What a half-trained system makes of one held-out recording per voice: heard, seen, checked.
 
 Of two roles either way; of more, every role is turned into the next one, so that as many samples
-are made as there are roles, up to `MOST`. The one role of a vocoder is turned into itself.
+are made as there are roles, up to `MOST`, those from and to added roles first. The one role of a
+vocoder is turned into itself.
 
 exp/<name>/samples/step-00001000-speech-to-singing.wav
                    step-00001000-speech-to-singing.png
@@ -56,7 +57,7 @@ class Samples:
         self.vocoder = vocoders.get(system.context.vocoder, self.features)
         self._sources = [
             source
-            for origin, target in ring(system.context.roles)
+            for origin, target in ring(system.context.roles, system.context.added)
             if (source := self._choose(origin, target, sets, system)) is not None
         ]
 
@@ -103,13 +104,16 @@ class Samples:
         return self.vocoder.synthesise(features, self.features, samples)
 
 
-def ring(roles: Sequence[str]) -> list[tuple[str, str]]:
-    """Turn every role into the next one, up to `MOST` of them.
+def ring(roles: Sequence[str], first: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Turn every role into the next one, up to `MOST` of them, from and to the `first` ones first.
 
     >>> ring(["a", "b"]), ring(["a", "b", "c"]), ring(["voices"])
     ([('a', 'b'), ('b', 'a')], [('a', 'b'), ('b', 'c'), ('c', 'a')], [('voices', 'voices')])
+    >>> ring("abcdefghi", first="i")
+    [('h', 'i'), ('i', 'a'), ('a', 'b'), ('b', 'c'), ('c', 'd'), ('d', 'e')]
     """
-    return list(zip(roles, [*roles[1:], *roles[:1]], strict=True))[:MOST]
+    pairs = list(zip(roles, [*roles[1:], *roles[:1]], strict=True))
+    return sorted(pairs, key=lambda pair: not set(first).intersection(pair))[:MOST]
 
 
 def draw(path: Path, before: np.ndarray, after: np.ndarray, rate: int, title: str) -> None:
