@@ -21,12 +21,12 @@ from vctool.vocoders.stored import packaged
 MEL = FeatureConfig(rate=16000, hop_length=128, n_fft=512, n_mels=40)
 
 
-def train(exp: Path, corpus: dict[str, Any]) -> Path:
+def train(exp: Path, corpus: dict[str, Any], **tuned: str) -> Path:
     torch.manual_seed(0)
     conf = read_yaml(Path(__file__).parents[2] / "conf/istft/tiny.yaml")["model"]
     context = Context(features=MEL, vocoder="wave", roles=("voices",))
     system = System(build(System.Config, conf, "tiny"), context)
-    recipe = {"name": exp.name, "corpus": corpus}
+    recipe = {"name": exp.name, "corpus": corpus, "fine_tune": tuned}
     checkpoint.save(exp / "checkpoints", system, family="istft", step=7, recipe=recipe)
     return exp
 
@@ -103,6 +103,21 @@ def test_weights_of_recordings_that_are_not_for_everybody_are_not_packaged(
     assert not Path("istft.safetensors").exists()
     with pytest.raises(ConfigError, match="does not say what it was trained on"):
         package_vocoder.run(train(Path("exp/odd"), {}), Path("istft.safetensors"))
+
+
+@pytest.mark.parametrize("how", ["start", "mels_of"])
+def test_what_an_experiment_began_with_counts_as_well(workdir: Path, how: str) -> None:
+    """Or else a step on other recordings would wash any terms off."""
+    train(Path("exp/first"), {"speech": "vcc2016", "singing": "mir1k"})
+    train(Path("exp/second"), {"name": "vcc2016"}, start="first")
+    exp = train(Path("exp/third"), {"name": "vcc2016"}, **{how: "second"})
+    score(exp)
+    with pytest.raises(ConfigError, match="mir1k, whose terms are"):
+        package_vocoder.run(exp, Path("istft.safetensors"))
+    train(Path("exp/first"), {"name": "cmu_arctic"})
+    package_vocoder.run(exp, Path("istft.safetensors"))
+    card = Path("istft.md").read_text()
+    assert card.count("- vcc2016: ") == card.count("- cmu_arctic: ") == 1
 
 
 def test_what_comes_with_the_project_is_small(

@@ -13,14 +13,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vctool import corpora
+from vctool import checkpoints, corpora
 from vctool.config import build
 from vctool.data.atomic import write_bytes, write_text
 from vctool.data.datadir import DataDir
 from vctool.errors import ConfigError, DataError
 from vctool.metrics.copy_board import MEASURES
 from vctool.metrics.table import cell
-from vctool.recipe import CorpusConfig
+from vctool.recipe import CorpusConfig, FineTuneConfig
 from vctool.stages.scoring.copy_synthesis import BASELINE
 from vctool.stages.scoring.report import MODEL
 from vctool.vocoders.stored import experiment, packaged
@@ -88,11 +88,8 @@ def _licences(found: Stored) -> dict[str, str]:
     Raises:
         ConfigError: those of one rule out that everybody uses what is made of them.
     """
-    corpus = build(CorpusConfig, found.state["recipe"].get("corpus", {}), str(found.folder))
-    if not corpus.names:
-        raise ConfigError(f"{found.folder}: does not say what it was trained on; train it anew")
-    terms = {}
-    for name in corpus.names:
+    terms: dict[str, str] = {}
+    for name in _corpora(found.folder.resolve(), found.state, set()):
         if name not in corpora.names():
             terms[name] = "recordings of one's own; whoever speaks there must agree"
             continue
@@ -104,6 +101,32 @@ def _licences(found: Stored) -> dict[str, str]:
             )
         terms[name] = f"{info.title}, {info.licence}, {info.homepage}"
     return terms
+
+
+def _corpora(folder: Path, state: checkpoints.State, seen: set[Path]) -> list[str]:
+    """Name the corpora that a checkpoint learnt from, be it through other experiments.
+
+    Args:
+        folder: the checkpoint, absolute.
+        state: what it says of itself.
+        seen: checkpoints whose corpora are named already; this one is added.
+
+    Raises:
+        ConfigError: one of them does not say what it was trained on.
+        CheckpointError: an experiment that it began with, or whose mels it got, is not there.
+    """
+    seen.add(folder)
+    recipe = state["recipe"]
+    names = list(build(CorpusConfig, recipe.get("corpus", {}), str(folder)).names)
+    if not names:
+        raise ConfigError(f"{folder}: does not say what it was trained on; train it anew")
+    tuned = build(FineTuneConfig, recipe.get("fine_tune", {}), str(folder))
+    for other in (tuned.start, tuned.mels_of):
+        if other is not None:
+            before = checkpoints.find(folder.parents[2] / other)
+            if before not in seen:
+                names += _corpora(before, checkpoints.read_state(before), seen)
+    return list(dict.fromkeys(names))
 
 
 def _measures(place: Path) -> dict[str, dict[str, dict[str, Any]]]:
