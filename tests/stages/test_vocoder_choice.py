@@ -112,6 +112,14 @@ def test_the_newest_experiment_is_one_that_the_vocoder_can_take(
     assert summary.model == exp
 
 
+def test_a_vocoder_is_never_the_newest_experiment(exp: Path) -> None:
+    """It would hand the recording back, as if that had been converted."""
+    save_istft(Path("exp/latest"), MEL)
+    assert convert_files(["in.wav"], device="cpu").model == exp
+    with pytest.raises(CheckpointError, match="exp/latest is a vocoder, for --vocoder"):
+        convert_files(["in.wav"], to="voices", device="cpu")
+
+
 def test_a_model_that_does_not_write_what_it_reads_is_told_apart(
     workdir: Path, save_toy: Callable[..., Path], speech: Make
 ) -> None:

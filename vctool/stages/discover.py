@@ -33,7 +33,7 @@ def newest(
     """Load the newest experiment that accepts the inputs.
 
     It must have the role, and an accompaniment where its direction needs one; where one is given,
-    experiments that listen to it go first.
+    experiments that listen to it go first. Vocoders, which convert nothing, are passed over.
 
     Args:
         root: the folder of all experiments.
@@ -55,6 +55,9 @@ def newest(
     for folder in found:
         experiment = folder.parent.parent
         try:
+            if _is_vocoder(folder):  # it would give the recording back
+                refused.append(f"{experiment} is a vocoder, for --vocoder")
+                continue
             roles = _roles(folder)
             if to is not None and to not in roles:
                 refused.append(f"--to {to}: {experiment} converts to {' or '.join(roles)}")
@@ -88,6 +91,13 @@ def _trained(root: Path, refused: list[str]) -> list[Path]:
             found.append(folder)
     found.sort(key=lambda folder: (folder / manifest.STATE).stat().st_mtime_ns, reverse=True)
     return found
+
+
+def _is_vocoder(folder: Path) -> bool:
+    """Tell whether a checkpoint is of a family that trains a vocoder, without its weights."""
+    from vctool.vocoders.stored import restoring
+
+    return checkpoint.read_state(folder)["family"] in restoring.trainable()
 
 
 def _roles(folder: Path) -> list[str]:
