@@ -4,7 +4,7 @@ import torch
 
 from vctool.data import vocoder_clips
 from vctool.data.feature_set import FeatureSet
-from vctool.errors import DataError
+from vctool.errors import ConfigError, DataError
 from vctool.features import framing, world
 from vctool.features.mel import log_mel, mel_distance
 from vctool.features.settings import FeatureConfig
@@ -70,6 +70,12 @@ def test_what_is_shorter_than_a_clip_is_left_out() -> None:
     assert {name for step in range(5) for name in data.names(step)} == {"long"}
     with pytest.raises(DataError, match="clip of 400 frames; lower"):
         vocoder_clips.draw(sets(short=0.3), KINDS, CONFIG, 400, 4, 0)
+
+
+def test_a_clip_is_as_long_as_every_fft_of_its_losses() -> None:
+    vocoder_clips.require_long(10, CONFIG, (512, 2000))
+    with pytest.raises(ConfigError, match="an FFT of 2048 samples is longer than a clip of model"):
+        vocoder_clips.require_long(10, CONFIG, (512, 2048))
 
 
 def test_playing_twice_as_fast_halves_time_and_doubles_pitch() -> None:

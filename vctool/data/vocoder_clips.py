@@ -14,10 +14,29 @@ from torch import Tensor
 from vctool import audio
 from vctool.data.batches import Clips, Role, UnpairedClips
 from vctool.data.feature_set import FeatureSet
-from vctool.errors import DataError
+from vctool.errors import ConfigError, DataError
 from vctool.features import framing
 from vctool.features.mel import log_mel
 from vctool.features.settings import FeatureConfig
+
+
+def require_long(frames: int, features: FeatureConfig, sizes: Sequence[int]) -> None:
+    """See that clips are as long as the FFTs of the losses that they get.
+
+    Args:
+        frames: clip length [frames].
+        features: the feature settings.
+        sizes: `model.stft_sizes` [samples].
+
+    Raises:
+        ConfigError: an FFT is longer than a clip.
+    """
+    samples = frames * features.hop_length
+    if max(sizes, default=0) > samples:
+        raise ConfigError(
+            f"model.stft_sizes: an FFT of {max(sizes)} samples is longer than a clip of "
+            f"model.segment_frames = {frames}, {samples} samples; raise the one or lower the other"
+        )
 
 
 def draw(

@@ -1,5 +1,7 @@
 """Hyper-parameters of the family hifigan."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from vctool.vocoders.hifigan import HifiganConfig
@@ -10,10 +12,10 @@ class HifiganTrainingConfig(HifiganConfig):
 
     segment_frames: int = Field(32, ge=4)
     """Length of a training clip [frames]; shorter utterances are left out."""
-    speeds: tuple[float, ...] = (1.0,)
+    speeds: tuple[Annotated[float, Field(ge=0.5, le=2)], ...] = Field((1.0,), min_length=1)
     """How fast recordings are played: each speed makes other voices of the same, and has
     `train.batch_size` clips in a batch."""
-    stft_sizes: tuple[int, ...] = (512, 1024, 2048)
+    stft_sizes: tuple[Annotated[int, Field(ge=16)], ...] = (512, 1024, 2048)
     """FFT lengths of the spectral loss [samples]; its weight is 0 as published."""
     periods: tuple[int, ...] = (2, 3, 5, 7, 11)
     """Periods of the discriminators that fold the wave [samples]."""

@@ -42,6 +42,7 @@ class System(base.System):
         self.discriminators = WaveDiscriminators(
             config.periods, config.period_width, config.scales, config.scale_width, (), 1
         )
+        vocoder_clips.require_long(config.segment_frames, context.features, config.stft_sizes)
         self.stft = MultiResolutionStft(config.stft_sizes)
 
     @classmethod

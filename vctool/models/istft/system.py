@@ -36,6 +36,7 @@ class System(base.System):
         self.discriminators = WaveDiscriminators(
             config.periods, config.period_width, 0, 1, config.spectra, config.spectrum_width
         )
+        vocoder_clips.require_long(config.segment_frames, context.features, config.stft_sizes)
         self.stft = MultiResolutionStft(config.stft_sizes)
 
     @classmethod
