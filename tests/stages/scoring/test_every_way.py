@@ -200,6 +200,8 @@ def test_experiments_of_one_pair_stand_in_one_table(scored: Scored) -> None:
         together.run(both, Path("exp/pair"), "mid", "low")
     with pytest.raises(ConfigError, match="name two experiments or more, each once"):
         together.run(both[:1], Path("exp/pair"))
+    with pytest.raises(ConfigError, match="would have the row 'copy', which is another's"):
+        together.run([both[0], Path("exp/copy")], Path("exp/pair"))
 
 
 def test_what_directions_share_is_measured_once(scored: Scored) -> None:

@@ -16,9 +16,9 @@ from vctool.metrics.voice_board import markdown
 from vctool.recipe import Recipe, resolve
 from vctool.stages import directions
 from vctool.stages.directions import Direction, Rows
-from vctool.stages.scoring import converted, voice, voice_report
+from vctool.stages.scoring import converted, voice, voice_anchors, voice_report
 from vctool.stages.scoring.every_way import shared
-from vctool.stages.scoring.report import config_hash
+from vctool.stages.scoring.report import MODEL, config_hash
 
 LEAST = 2
 """Fewest utterances that all experiments must have converted."""
@@ -54,13 +54,23 @@ def run(
         The table.
 
     Raises:
-        ConfigError: fewer than two experiments, or no pair of voices is named.
+        ConfigError: fewer than two experiments, names that rows cannot have, or no pair of voices
+            is named.
         DataError: an experiment does not convert that pair, or of another corpus or split, or they
             have too few utterances in common.
         CheckpointError: a folder is not an experiment.
     """
     if len(experiments) < 2 or len({path.name for path in experiments}) < len(experiments):
-        raise ConfigError("vctool scoreboard: name two experiments or more, each once")
+        raise ConfigError(
+            "vctool scoreboard: name two experiments or more, each once, whose folders have "
+            "different names"
+        )
+    for path in experiments[1:]:
+        if path.name in (*voice_anchors.SYSTEMS, MODEL):
+            raise ConfigError(
+                f"vctool scoreboard: {path} would have the row '{path.name}', which is another's; "
+                "name it first, or rename its folder"
+            )
     recipes = {
         path: resolve(dict(checkpoints.read_state(checkpoints.find(path))["recipe"]), str(path))
         for path in experiments
