@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from vctool.errors import ConfigError
 from vctool.features import framing
 from vctool.features.mel import log_mel
 from vctool.features.settings import FeatureConfig
@@ -153,3 +154,12 @@ def test_without_excitation_it_is_vocos_and_can_learn_a_sound_by_heart() -> None
         adam.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.3 < losses[0]
+
+
+def test_mel_bins_that_its_own_fft_does_not_have_are_refused() -> None:
+    fine = CONFIG.model_copy(update={"hop_length": 50, "n_mels": 128})
+    with pytest.raises(
+        ConfigError, match=r"of 128 mel bins lie between .* 256 samples; raise model"
+    ):
+        network(fine)
+    assert network(fine, window_hops=20).spectra.n_fft == 1024

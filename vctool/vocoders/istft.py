@@ -26,6 +26,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from vctool.config import Config, build
+from vctool.errors import ConfigError
 from vctool.features.mel import mel_filterbank, mel_frequencies
 from vctool.features.settings import FeatureConfig
 from vctool.nn.convnext import ConvNext
@@ -105,6 +106,7 @@ class IstftNetwork(nn.Module):
         self.register_buffer("spread", _spread(features, self.spectra.bins), persistent=False)
         same = features.model_copy(update={"n_fft": self.spectra.n_fft})
         self.register_buffer("filters", mel_filterbank(same), persistent=False)
+        self._require_bins(mel_filterbank(features))
         # From mels of the synthesis STFT to those of the features: other bins, another window.
         energy = 0.375 * features.window / self.spectra.energy
         bins = math.log(features.n_fft / self.spectra.n_fft) / features.mel_power
@@ -126,6 +128,22 @@ class IstftNetwork(nn.Module):
                 features.f0_floor,
                 features.f0_ceil,
                 config.pitch_cents,
+            )
+
+    def _require_bins(self, own: Tensor) -> None:
+        """See that no mel bin of the features (`own`, their filters) lies between two of the STFT.
+
+        Such a bin stays silent in any sound, and being held to it makes the others ever louder.
+
+        Raises:
+            ConfigError: one does.
+        """
+        lost = ((self.filters.sum(dim=1) == 0) & (own.sum(dim=1) > 0)).sum().item()
+        if lost:
+            raise ConfigError(
+                f"istft: {lost} of {self.features.n_mels} mel bins lie between the bins of the "
+                f"synthesis FFT of {self.spectra.n_fft} samples; raise model.window_hops = "
+                f"{self.config.window_hops}, or lower features.n_mels"
             )
 
     @torch.no_grad()
