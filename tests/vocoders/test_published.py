@@ -177,6 +177,8 @@ def test_a_published_generator_sounds_as_its_reference(
     expected = theirs[0, 0].numpy()[hop // 2 :][: len(wave)]
     vocoder = vocoders.get(str(path))
     vocoder.accepts(FEATURES, ["mel"])
+    assert vocoder.features is not None
+    assert vocoder.features.top_db == FEATURES.top_db
     ours = vocoder.synthesise({"mel": log_mel(wave, FEATURES)}, FEATURES, len(wave))
     assert np.abs(expected).std() > 1e-3
     # Beyond the ends of the wave theirs is reflected, ours silent.

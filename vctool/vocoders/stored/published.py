@@ -45,6 +45,9 @@ MEL = {
 }
 """Our settings of the mel, and what the release calls them."""
 
+MAGNITUDES = {"mel_power": 1, "top_db": 100.0}
+"""What all releases have: bins of magnitudes, with a floor far below all that is recorded."""
+
 
 def inside(folder: Path) -> Path | None:
     """Return the generator that a folder with `config.json` holds, the latest where several."""
@@ -68,7 +71,7 @@ def load(path: Path) -> Vocoder:
     network = {name: settings[name] for name in NETWORK}
     network["resblock"] = str(network["resblock"])  # the V3 of some releases writes a number
     try:
-        features = build(FeatureConfig, given | {"mel_power": 1}, f"{path.parent / CONFIG}")
+        features = build(FeatureConfig, given | MAGNITUDES, f"{path.parent / CONFIG}")
         return restoring.restore("hifigan", network, features, fold(_generator(path)))
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}; is {CONFIG} beside it its own?") from None
