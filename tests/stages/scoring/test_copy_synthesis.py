@@ -46,10 +46,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("no_judges")
-def test_what_is_scored_is_what_the_vocoders_make(folder: Path, tmp_path: Path) -> None:
+def test_what_is_scored_is_what_the_vocoders_make(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = folder / "results"
     said = copy_synthesis.run(folder, ["griffin_lim", "world"], CONFIG, out)
     assert len(copy_synthesis.gather(folder, 60, out)) == 4  # results are no recordings
+    monkeypatch.chdir(folder)
+    assert len(copy_synthesis.gather(folder, 60, Path("results"))) == 4
     for name in ("RESULTS.md", "results.json", "report.html", "plots/ann_0.png"):
         assert (out / name).is_file(), name
     values = utterances.read(out / utterances.NAME)

@@ -8,6 +8,7 @@ asked for. Stage 6 of a recipe that trains a vocoder ends here too.
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,6 +155,7 @@ def gather(place: Path, most: int, out: Path) -> list[Utterance]:
     if (place / "wav.scp").is_file():
         found = list(DataDir.read(place))
     else:
+        place, out = place.absolute(), out.absolute()  # either may be relative
         paths = [path for path in audio.list_audio(place) if out not in path.parents]
         names = [path.relative_to(place).with_suffix("").as_posix() for path in paths]
         found = [
@@ -162,7 +164,7 @@ def gather(place: Path, most: int, out: Path) -> list[Utterance]:
         ]
     if len(found) < LEAST:
         raise DataError(f"{place}: holds {len(found)} recording(s); at least {LEAST} are needed")
-    if clash := {one.id for one in found if sum(one.id == other.id for other in found) > 1}:
+    if clash := [name for name, count in Counter(one.id for one in found).items() if count > 1]:
         raise DataError(f"{place}: two recordings are called {min(clash)}; rename one")
     drawn = np.random.default_rng(SEED).permutation(len(found))[:most]
     return [found[index] for index in sorted(drawn.tolist())]
