@@ -8,17 +8,17 @@ sound, centred in it, as its authors' uncentred STFT has it.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from vctool.config import Config, build
+from vctool.config import Config
 from vctool.errors import ConfigError
 from vctool.features.settings import FeatureConfig
-from vctool.vocoders.stored import agreement, restoring
+from vctool.vocoders.stored.neural import NeuralVocoder
 
 SLOPE, LAST_SLOPE = 0.1, 0.01
 """Of the leaky rectifiers, and of the one before the last convolution."""
@@ -147,47 +147,15 @@ class HifiganNetwork(nn.Module):
         return torch.tanh(x)[:, 0]
 
 
-class Vocoder:
-    """A trained generator as a vocoder: log-mel to wave.
+class Vocoder(NeuralVocoder):
+    """A trained generator as a vocoder: log-mel to wave."""
 
-    Args:
-        network: the generator, with its weights.
-    """
+    name = "hifigan"
+    settings = HifiganConfig
+    build_network = HifiganNetwork
 
-    kind = "mel"
-    """The kind of features that it turns into sound."""
-
-    def __init__(self, network: HifiganNetwork) -> None:
-        self.network = network.eval().requires_grad_(False)
-        self.features: FeatureConfig | None = network.features
-
-    @classmethod
-    def restore(
-        cls, config: Mapping[str, Any], features: FeatureConfig, weights: Mapping[str, Tensor]
-    ) -> "Vocoder":
-        """Build the generator; see `vocoders.Trained`."""
-        own = {name: value for name, value in config.items() if name in HifiganConfig.model_fields}
-        network = HifiganNetwork(build(HifiganConfig, own, "hifigan"), features)
-        restoring.fill(network, weights)
-        return cls(network)
-
-    def accepts(self, config: FeatureConfig, kinds: Sequence[str]) -> None:
-        """Refuse features that it was not trained on.
-
-        Raises:
-            ConfigError: they hold no `mel`, or another one; every setting is named.
-        """
-        agreement.require_kind("hifigan", self.kind, kinds)
-        agreement.require_same("hifigan", self.network.features, config)
-
-    def synthesise(
-        self, features: Mapping[str, np.ndarray], config: FeatureConfig, samples: int
-    ) -> np.ndarray:
-        """Turn `features["mel"]`, (F, n_mels) [dB], into a wave (samples,) float32."""
-        wave = synthesise(self.network, torch.tensor(features[self.kind], dtype=torch.float32).T)
-        begin = config.hop_length // 2
-        wave = wave[begin:][:samples]
-        return np.pad(wave, (0, samples - len(wave)))
+    def _sound(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
+        return synthesise(self.network, torch.tensor(features[self.kind], dtype=torch.float32).T)
 
 
 @torch.no_grad()

@@ -17,15 +17,15 @@ quite go together; a few projections (Griffin and Lim, 1984) bring them there.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from vctool.config import Config, build
+from vctool.config import Config
 from vctool.errors import ConfigError
 from vctool.features.mel import mel_filterbank, mel_frequencies
 from vctool.features.settings import FeatureConfig
@@ -33,7 +33,7 @@ from vctool.nn.convnext import ConvNext
 from vctool.nn.excitation import fixed_noise, pulses
 from vctool.nn.pitch_head import PitchHead
 from vctool.nn.spectra import Spectra, minimum_phase
-from vctool.vocoders.stored import agreement, restoring
+from vctool.vocoders.stored.neural import NeuralVocoder
 
 STEEPEST = 9.0
 """Limit of a filter's natural log gain, so that a wild prediction cannot overflow."""
@@ -250,50 +250,19 @@ def _spread(features: FeatureConfig, bins: int) -> Tensor:
     return torch.from_numpy(np.stack(columns, axis=1).astype(np.float32))
 
 
-class Vocoder:
-    """A trained network as a vocoder: log-mel, and F0 where a model writes it, to wave.
+class Vocoder(NeuralVocoder):
+    """A trained network as a vocoder: log-mel, and F0 where a model writes it, to wave."""
 
-    Args:
-        network: the network, with its weights.
-    """
+    name = "istft"
+    settings = IstftConfig
+    build_network = IstftNetwork
 
-    kind = "mel"
-    """The kind of features that it turns into sound; `pitch` is used too where it is there."""
-
-    def __init__(self, network: IstftNetwork) -> None:
-        self.network = network.eval().requires_grad_(False)
-        self.features: FeatureConfig | None = network.features
-
-    @classmethod
-    def restore(
-        cls, config: Mapping[str, Any], features: FeatureConfig, weights: Mapping[str, Tensor]
-    ) -> "Vocoder":
-        """Build the network; see `vocoders.Trained`."""
-        own = {name: value for name, value in config.items() if name in IstftConfig.model_fields}
-        network = IstftNetwork(build(IstftConfig, own, "istft"), features)
-        restoring.fill(network, weights)
-        return cls(network)
-
-    def accepts(self, config: FeatureConfig, kinds: Sequence[str]) -> None:
-        """Refuse features that it was not trained on.
-
-        Raises:
-            ConfigError: they hold no `mel`, or another one; every setting is named.
-        """
-        agreement.require_kind("istft", self.kind, kinds)
-        agreement.require_same("istft", self.network.features, config)
-
-    def synthesise(
-        self, features: Mapping[str, np.ndarray], config: FeatureConfig, samples: int
-    ) -> np.ndarray:
-        """Turn `features["mel"]`, (F, n_mels) [dB], into a wave (samples,) float32."""
+    def _sound(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
         mel = torch.tensor(features[self.kind], dtype=torch.float32).T[None]
         f0: Tensor | None = None
         if "pitch" in features:
             f0 = torch.from_numpy(_unbroken(features["pitch"][:, 0]))[None]
-        wave = synthesise(self.network, mel, f0)
-        hop = config.hop_length
-        return np.pad(wave[hop // 2 :][:samples], (0, max(0, samples - len(wave) + hop // 2)))
+        return synthesise(self.network, mel, f0)
 
 
 @torch.no_grad()

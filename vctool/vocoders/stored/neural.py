@@ -1,0 +1,65 @@
+"""What vocoders with weights have in common: a network, and the mel that it was trained on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from torch import Tensor
+
+from vctool.config import Config, build
+from vctool.features.settings import FeatureConfig
+from vctool.vocoders.stored import agreement, restoring
+
+
+class NeuralVocoder:
+    """A trained network as a vocoder: log-mel to wave.
+
+    A subclass names its parts, and says in `_sound` what the network makes of features.
+
+    Args:
+        network: the network, with its weights.
+    """
+
+    name: ClassVar[str]
+    """What the vocoder is called in messages."""
+    settings: ClassVar[type[Config]]
+    """Settings of the network."""
+    build_network: ClassVar[Any]
+    """The network's class: `(settings, features)`."""
+
+    kind = "mel"
+    """The kind of features that it turns into sound."""
+
+    def __init__(self, network: Any) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.features: FeatureConfig | None = network.features
+
+    @classmethod
+    def restore(
+        cls, config: Mapping[str, Any], features: FeatureConfig, weights: Mapping[str, Tensor]
+    ) -> Self:
+        """Build the network; see `vocoders.Trained`."""
+        own = {name: config[name] for name in config if name in cls.settings.model_fields}
+        network = cls.build_network(build(cls.settings, own, cls.name), features)
+        restoring.fill(network, weights)
+        return cls(network)
+
+    def accepts(self, config: FeatureConfig, kinds: Sequence[str]) -> None:
+        """Refuse features that it was not trained on.
+
+        Raises:
+            ConfigError: they hold no `mel`, or another one; every setting is named.
+        """
+        agreement.require_kind(self.name, self.kind, kinds)
+        agreement.require_same(self.name, self.network.features, config)
+
+    def synthesise(
+        self, features: Mapping[str, np.ndarray], config: FeatureConfig, samples: int
+    ) -> np.ndarray:
+        """Turn `features["mel"]`, (F, n_mels) [dB], into a wave (samples,) float32."""
+        wave = self._sound(features)[config.hop_length // 2 :][:samples]
+        return np.pad(wave, (0, samples - len(wave)))
+
+    def _sound(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return float32 sound that begins half a hop before the first frame's centre."""
+        raise NotImplementedError
