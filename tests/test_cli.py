@@ -88,8 +88,10 @@ def test_a_stage_hands_over_what_was_typed(monkeypatch: pytest.MonkeyPatch) -> N
         seen.update(options, recipe=recipe, name=name)
         return True
 
-    monkeypatch.setattr("vctool.stages.state.run", run)
-    monkeypatch.setattr("vctool.recipe.load", lambda name, settings: (name, list(settings)))
+    monkeypatch.setattr("vctool.experiment.state.run", run)
+    monkeypatch.setattr(
+        "vctool.experiment.recipe.load", lambda name, settings: (name, list(settings))
+    )
     result = CliRunner().invoke(
         cli.app, ["train", "--recipe", "x", "--set", "a=1", "--set", "b=2 3", "--fresh"]
     )

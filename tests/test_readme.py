@@ -19,7 +19,7 @@ from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
 from vctool.models.base import Context, family
 from vctool.models.cyclegan_vc.system import System
-from vctool.stages.add_speaker import MARK
+from vctool.tools.add_speaker import MARK
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"

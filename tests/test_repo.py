@@ -2,16 +2,17 @@
 
 import ast
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from vctool import recipe as recipes
 from vctool import vocoders
 from vctool.config import build, read_yaml
+from vctool.experiment import plan
+from vctool.experiment import recipe as recipes
 from vctool.features.settings import FeatureConfig
 from vctool.models import base
-from vctool.stages import plan
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted(path for path in (ROOT / "vctool").rglob("*.py"))
@@ -75,3 +76,21 @@ def test_every_direct_requirement_is_pinned_once() -> None:
                 assert entry.count("==") == 1, entry
                 pinned.append(entry.split("==")[0].lower().replace("_", "-"))
     assert len(pinned) == len(set(pinned))
+
+
+def test_no_family_imports_another() -> None:
+    for name in base.families():
+        for path in (ROOT / "vctool" / "models" / name).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                module = getattr(node, "module", None) or ""
+                if module.startswith("vctool.models"):
+                    named = module.split(".")[2:3] or [alias.name for alias in node.names]
+                    assert set(named) <= {name, "base"}, f"{path}: {named}"
+
+
+def test_no_folder_holds_a_fifth_of_the_code() -> None:
+    lines: Counter[str] = Counter()
+    for path in MODULES:
+        lines[path.relative_to(ROOT / "vctool").parts[0]] += len(path.read_text().splitlines())
+    (folder, most), *_ = lines.most_common(1)
+    assert most < sum(lines.values()) / 5, f"vctool/{folder} has {most} lines"

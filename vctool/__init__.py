@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vctool.stages.convert import Converter
+    from vctool.inference.converter import Converter
 
 __version__ = "0.1.0"
 
@@ -21,6 +21,6 @@ def load(path: Path | str, device: str = "auto", vocoder: str | None = None) -> 
         CheckpointError: there is none, it is half written, or of a changed family or config.
         ConfigError: a vocoder that cannot take the model's features.
     """
-    from vctool.stages.convert import Converter
+    from vctool.inference.converter import Converter
 
     return Converter(path, device, vocoder)

@@ -35,7 +35,7 @@ from vctool.errors import ConfigError, VctoolError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from vctool.recipe import Recipe
+    from vctool.experiment.recipe import Recipe
 
 app = typer.Typer(
     name="vctool",
@@ -106,8 +106,8 @@ def _stage(
     """Load the recipe and run one of its stages, unless it is done."""
     import shlex
 
-    from vctool import cluster, recipe
-    from vctool.stages import state
+    from vctool import cluster
+    from vctool.experiment import recipe, state
 
     def work_there() -> None:
         with cluster.use(scheduler):
@@ -180,7 +180,7 @@ def corpora(
     corpus: Annotated[str | None, typer.Argument(help="One corpus, in full.")] = None,
 ) -> None:
     """List the corpora: hours, size, licence, and what is on this machine."""
-    from vctool.stages import inventory
+    from vctool.tools import inventory
 
     print("\n".join(inventory.table() if corpus is None else inventory.details(corpus)))
 
@@ -220,7 +220,7 @@ def train(
         stage.run(loaded, device=device, fresh=fresh)
 
     if add_speaker is not None:
-        from vctool.stages.add_speaker import write_recipe
+        from vctool.tools.add_speaker import write_recipe
 
         recipe = write_recipe(recipe, settings or (), add_speaker, dry_run=dry_run)
         settings = None
@@ -305,7 +305,7 @@ def evaluate(
     if folder is None and not (reference or source or out or unpaired):
         _stage("evaluate", recipe or "mini", settings, work, force=fresh, dry_run=dry_run)
         return
-    from vctool.stages.scoring import folders
+    from vctool.evaluation.voices import folders
 
     if folder is None or reference is None or source is None:
         raise folders.incomplete(folder, reference, source)
@@ -317,8 +317,8 @@ def evaluate(
 @app.command()
 def status(recipe: RecipeName = "mini", settings: Settings = None) -> None:
     """Say which stages of a recipe are done, stale (and why) or half done."""
-    from vctool import recipe as recipes
-    from vctool.stages import state
+    from vctool.experiment import recipe as recipes
+    from vctool.experiment import state
 
     loaded = recipes.load(recipe, settings or ())
     print(f"{recipe}: {loaded.exp}")
@@ -333,7 +333,7 @@ def show(
     settings: Settings = None,
 ) -> None:
     """Print a recipe as resolved, or one field of it."""
-    from vctool import recipe as recipes
+    from vctool.experiment import recipe as recipes
 
     print(recipes.show(recipes.load(recipe, settings or ()), field))
 
@@ -344,7 +344,7 @@ def compare(
     second: Annotated[Path, typer.Argument(help="Another, scored on the same recordings.")],
 ) -> None:
     """Compare two scored systems, utterance by utterance."""
-    from vctool.stages.scoring import compare as comparing
+    from vctool.evaluation.page import compare as comparing
 
     print("\n".join(comparing.lines(comparing.compare(first, second), first, second)))
 
@@ -375,7 +375,7 @@ def convert(
 ) -> None:
     """Convert recordings with a trained model."""
     with importing():
-        from vctool.stages.convert_files import convert_files
+        from vctool.inference.files import convert_files
 
     summary = convert_files(
         inputs,

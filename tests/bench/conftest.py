@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 
+from vctool.audio.tracks import ArrayTrack
 from vctool.config import PROJECT_ROOT, build, merge, read_yaml
 from vctool.corpora import mini
 from vctool.data.batches import Clips
@@ -29,13 +30,12 @@ from vctool.engine.distributed import Processes
 from vctool.engine.optim import GroupOptimizers
 from vctool.engine.settings import TrainConfig
 from vctool.engine.step import train_step
+from vctool.experiment.recipe import Recipe, resolve
 from vctool.features import stats, world
+from vctool.features.analysis import scan, voice_features
 from vctool.features.settings import FeatureConfig
 from vctool.models.base import Context, Dataset, System, family
 from vctool.models.vocal_cyclegan.streams import layout, to_channels, to_condition
-from vctool.recipe import Recipe, resolve
-from vctool.stages.analysis import scan, voice_features
-from vctool.stages.tracks import ArrayTrack
 
 RATE = 44100
 SEED = 0

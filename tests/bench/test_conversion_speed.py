@@ -17,10 +17,10 @@ import pytest
 import torch
 
 from vctool.features.settings import FeatureConfig
+from vctool.inference.converter import Converter
 from vctool.models.base import System
 from vctool.models.vocal_cyclegan.generator import Bottleneck
 from vctool.models.vocal_cyclegan.streams import level, to_channels
-from vctool.stages.convert import Converter
 
 CHUNK = 256
 CONFIG = FeatureConfig()

@@ -24,7 +24,7 @@ _CHILD = """
 import json, sys, time
 from pathlib import Path
 from vctool.corpora import from_wavs
-from vctool.corpora.memory import remembered
+from vctool.acquisition.memory import remembered
 from vctool.data.datadir import DataDir
 folder, out = Path(sys.argv[1]), Path(sys.argv[2])
 began, used, taken = time.monotonic(), time.process_time(), {}

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vctool.audio.tracks import ArrayTrack
 from vctool.config import PROJECT_ROOT, build, merge, read_yaml
 from vctool.data.feature_set import FeatureSet
 from vctool.data.utterance import Utterance
@@ -25,11 +26,10 @@ from vctool.engine import checkpoint
 from vctool.engine.settings import TrainConfig
 from vctool.engine.step import uses_bf16
 from vctool.features import stats
+from vctool.features.analysis import scan, voice_features
 from vctool.features.settings import FeatureConfig
+from vctool.inference.converter import Converter
 from vctool.models.base import Context, System, family
-from vctool.stages.analysis import scan, voice_features
-from vctool.stages.convert import Converter
-from vctool.stages.tracks import ArrayTrack
 
 ROUNDS = int(os.environ.get("VCTOOL_BENCH_ROUNDS", "3"))
 THREADS = int(os.environ.get("VCTOOL_BENCH_THREADS", "2"))

@@ -16,11 +16,11 @@ import pytest
 import soundfile
 import torch
 
+from vctool.audio.tracks import ArrayTrack
 from vctool.config import PROJECT_ROOT
 from vctool.engine import checkpoint
 from vctool.features import world
-from vctool.stages.convert import Converter
-from vctool.stages.tracks import ArrayTrack
+from vctool.inference.converter import Converter
 
 SECONDS = 5.0
 FILES = int(os.environ.get("VCTOOL_BENCH_FILES", "20"))

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from vctool import audio
+from vctool.data.extraction import Result, Task, Workers
 from vctool.features import world
 from vctool.features.settings import FeatureConfig
-from vctool.stages.extraction import Result, Task, Workers
 
 UTTERANCES = int(os.environ.get("VCTOOL_BENCH_UTTERANCES", "96"))
 CLIPS = int(os.environ.get("VCTOOL_BENCH_CLIPS", "24"))

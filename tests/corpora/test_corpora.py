@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vctool import corpora
-from vctool.corpora.survey import survey, word
+from vctool.acquisition.survey import survey, word
 from vctool.data.datadir import DataDir, check
 from vctool.errors import ConfigError, DataError
 

@@ -8,7 +8,7 @@ import pytest
 from vctool import audio, corpora
 from vctool.corpora import mini
 from vctool.corpora.synthetic import builder, espeak, music, sentences, singing
-from vctool.corpora.synthetic.espeak import Job, Phone
+from vctool.corpora.synthetic.espeak import Phone, Speech
 from vctool.data.datadir import DataDir, check
 from vctool.errors import DataError
 
@@ -203,13 +203,13 @@ def test_all_recordings_are_equally_loud(data: Path) -> None:
 
 def test_an_unknown_voice_is_refused() -> None:
     with pytest.raises(DataError, match=r"en-us\+nobody.*variant 'nobody'"):
-        espeak.speak([Job("a", "now", "en-us+nobody", 150, 50, 50)])
+        espeak.speak([Speech("a", "now", "en-us+nobody", 150, 50, 50)])
     with pytest.raises(DataError, match="espeak_SetVoiceByName: code 2 for nonesuch"):
-        espeak.speak([Job("a", "now", "nonesuch", 150, 50, 50)])
+        espeak.speak([Speech("a", "now", "nonesuch", 150, 50, 50)])
 
 
 def test_our_process_never_loads_the_synthesiser() -> None:
-    espeak.speak([Job("a", "now", "en-us", 150, 50, 50)])
+    espeak.speak([Speech("a", "now", "en-us", 150, 50, 50)])
     assert "espeak" not in Path("/proc/self/maps").read_text()
 
 

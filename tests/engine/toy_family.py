@@ -19,7 +19,7 @@ from vctool.engine.loop import Trainer
 from vctool.engine.settings import TrainConfig
 from vctool.features.settings import FeatureConfig
 from vctool.models import base
-from vctool.nn.processes import mean_over_processes
+from vctool.processes import mean_over_processes
 
 
 class Batch(NamedTuple):

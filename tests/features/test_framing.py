@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
+from vctool.audio.tracks import ArrayTrack
+from vctool.data.extraction import Task, features_of
 from vctool.data.utterance import Utterance
 from vctool.features import framing
+from vctool.features.analysis import scan, voice_features
 from vctool.features.mel import log_mel
 from vctool.features.settings import FeatureConfig
-from vctool.stages.analysis import scan, voice_features
-from vctool.stages.extraction import Task, features_of
-from vctool.stages.tracks import ArrayTrack
 
 CONFIG = FeatureConfig(rate=16000, n_fft=1024, hop_length=200, n_mels=40)
 

@@ -70,7 +70,7 @@ def test_a_missing_package_is_named(package: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_waves_are_brought_to_one_level(voice: Voice) -> None:
-    from vctool.loudness import level_db
+    from vctool.audio.loudness import level_db
 
     wave = voice(3)
     for gain in (1e-4, 1.0, 50.0):

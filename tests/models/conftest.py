@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from vctool import recipe
 from vctool.config import PROJECT_ROOT, build, read_yaml
 from vctool.data.feature_set import FeatureSet
 from vctool.engine.settings import TrainConfig
+from vctool.experiment import recipe
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
 from vctool.models import base

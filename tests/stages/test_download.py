@@ -92,7 +92,7 @@ def test_parts_that_are_asked_for_are_added_to_what_is_there(
     module = SimpleNamespace(INFO=info, find=lambda folder: folder, prepare=prepare)
     monkeypatch.setattr(corpora, "names", lambda: ["talks"])
     monkeypatch.setattr(corpora, "get", lambda name: module)
-    monkeypatch.setattr("vctool.corpora.obtain.obtain", obtain)
+    monkeypatch.setattr("vctool.acquisition.obtain.obtain", obtain)
     first = download.prepare("talks")
     assert (asked, first.parts) == ([(None, None)], "usual.zip")
     assert download.prepare("talks") == first

@@ -13,18 +13,20 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from vctool.experiment.features import open_set
 
 from vctool import cluster
+from vctool.data import extraction
 from vctool.data.datadir import DataDir
 from vctool.data.speaker_table import SpeakerTable
 from vctool.data.store import FeatureStore
 from vctool.data.utterance import Utterance
 from vctool.engine.settings import TrainConfig
 from vctool.errors import DataError
+from vctool.experiment.recipe import CorpusConfig, Recipe
 from vctool.features import chroma, mel, world
 from vctool.features.settings import FeatureConfig
-from vctool.recipe import CorpusConfig, Recipe
-from vctool.stages import extraction, features
+from vctool.stages import features
 
 RATE = 16000
 KINDS = ("mel", "world", "accomp_mel", "accomp_chroma")
@@ -95,7 +97,7 @@ def test_dumps_hold_what_the_features_compute(corpus: Path) -> None:
     compute(it)
     data = DataDir.read(it.data("tiny", "train"))
     table = SpeakerTable.read(it.stats("tiny", "train"))
-    opened = features.open_set(it, "tiny", "train", KINDS)
+    opened = open_set(it, "tiny", "train", KINDS)
     assert opened.ids == sorted(one.id for one in data.utterances)
     for one in data.utterances:
         wave = one.load(RATE)
@@ -116,7 +118,7 @@ def test_dumps_hold_what_the_features_compute(corpus: Path) -> None:
 def test_pitch_is_the_f0_of_world_for_a_fraction_of_its_time(corpus: Path) -> None:
     it = recipe()
     compute(it, kinds=("world", "pitch"))
-    opened = features.open_set(it, "tiny", "train", ("world", "pitch"))
+    opened = open_set(it, "tiny", "train", ("world", "pitch"))
     for name in opened.ids:
         f0 = opened.load(name, "pitch")
         np.testing.assert_array_equal(f0, opened.load(name, "world")[:, :1])
@@ -140,7 +142,7 @@ def test_ranges_and_statistics_are_of_a_speaker_in_a_domain(corpus: Path) -> Non
     assert stranger is not None
     assert stranger.log_f0_mean == pytest.approx(np.log(130), abs=0.1)
     assert not it.dump("tiny", "test", "accomp_mel").exists()
-    assert features.open_set(it, "tiny", "test", KINDS).kinds == ("mel", "world")
+    assert open_set(it, "tiny", "test", KINDS).kinds == ("mel", "world")
 
 
 def test_the_bytes_are_the_same_for_any_number_of_processes(corpus: Path) -> None:
@@ -199,7 +201,7 @@ def test_a_lost_utterance_is_named_and_the_rest_is_done(
     assert {line.split("\t")[0] for line in report[1:]} == lost
     assert all(len(line.split("\t")) == 2 and line.split("\t")[1] for line in report[1:])
     assert all(any(name in message for message in caplog.messages) for name in lost)
-    opened = features.open_set(it, "tiny", "train", KINDS)
+    opened = open_set(it, "tiny", "train", KINDS)
     assert len(opened) == 7
     assert not lost & set(opened.ids)
 
@@ -239,7 +241,8 @@ def test_killed_and_run_again_it_ends_with_the_same_bytes(corpus: Path) -> None:
     whole = digests(corpus / "dump")
     os.rename("dump", "dump1")
     code = (
-        "import time; from vctool.stages import features, extraction; from vctool.recipe import *\n"
+        "import time; from vctool.stages import features\n"
+        "from vctool.data import extraction\nfrom vctool.experiment.recipe import *\n"
         "original = extraction.attempt\n"
         "def slow(task): time.sleep(0.1); return original(task)\n"
         "extraction.attempt = slow\n"

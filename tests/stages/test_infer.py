@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import soundfile
 
+from vctool.audio.tracks import ArrayTrack
 from vctool.data.datadir import DataDir, Utterance
 from vctool.data.store import FeatureStore, StoreWriter
 from vctool.engine.settings import TrainConfig
 from vctool.errors import CheckpointError, DataError
+from vctool.experiment.recipe import ConvertConfig, CorpusConfig, EvaluateConfig, Recipe
 from vctool.features import world
+from vctool.features.analysis import scan, voice_features
 from vctool.features.settings import FeatureConfig
-from vctool.recipe import ConvertConfig, CorpusConfig, EvaluateConfig, Recipe
+from vctool.inference.converter import Converter
 from vctool.stages import infer, synthesize
-from vctool.stages.analysis import scan, voice_features
-from vctool.stages.convert import Converter
-from vctool.stages.tracks import ArrayTrack
 
 Make = Callable[..., np.ndarray]
 NOTES = {"0": 57, "1": 52, "2": 60, "3": 55}  # MIDI note of each song's accompaniment

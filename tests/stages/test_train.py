@@ -10,9 +10,11 @@ import torch
 
 from vctool.config import PROJECT_ROOT, read_yaml
 from vctool.engine import checkpoint, manifest
+from vctool.engine.distributed import Processes
 from vctool.errors import CheckpointError, ConfigError, DataError
-from vctool.recipe import Recipe, resolve
+from vctool.experiment.recipe import Recipe, resolve
 from vctool.stages import features, train
+from vctool.training import setup
 
 RATE = 16000
 
@@ -147,7 +149,7 @@ def test_a_role_without_utterances_is_named(here: Path, monkeypatch: pytest.Monk
 def test_samples_that_are_odd_are_shouted_about(
     here: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainer = train.prepare(tiny_recipe(), train.Processes())
+    trainer = setup.prepare(tiny_recipe(), Processes())
     assert trainer.sample is not None
     monkeypatch.setattr(type(trainer.system), "convert", lambda self, source, under, to: source)
     with caplog.at_level(logging.WARNING):

@@ -8,9 +8,10 @@ import pytest
 import soundfile
 import torch
 
-from vctool import recipe as recipes
-from vctool.stages import directions, download, features, infer, synthesize, train
-from vctool.stages.convert import Converter
+from vctool.experiment import directions
+from vctool.experiment import recipe as recipes
+from vctool.inference.converter import Converter
+from vctool.stages import download, features, infer, synthesize, train
 
 SMALL = {
     "tiny_vae_gan": ["corpus={name: choir, speakers: [alto, baritone, tenor]}"],

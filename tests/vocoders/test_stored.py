@@ -15,7 +15,7 @@ from vctool.features.stats import SpeakerStats
 from vctool.models.base import Context
 from vctool.models.cyclegan_vc.system import System as OtherSystem
 from vctool.models.istft.system import System
-from vctool.vocoders.istft import IstftConfig, Vocoder
+from vctool.vocoders.istft.vocoder import IstftConfig, Vocoder
 from vctool.vocoders.stored import packaged
 
 FEATURES = FeatureConfig(rate=16000, n_fft=512, hop_length=128, n_mels=40)

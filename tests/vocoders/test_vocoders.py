@@ -7,8 +7,9 @@ from vctool.errors import ConfigError
 from vctool.features import framing, world
 from vctool.features.mel import log_mel
 from vctool.features.settings import FeatureConfig
-from vctool.vocoders import hifigan, istft
+from vctool.vocoders import hifigan
 from vctool.vocoders.griffin_lim import griffin_lim
+from vctool.vocoders.istft import vocoder as istft
 from vctool.vocoders.stored import restoring
 
 CONFIG = FeatureConfig(rate=16000, n_fft=1024, hop_length=192, n_mels=80)

@@ -43,7 +43,7 @@ def show(
 ) -> None:
     """Print and plot how much of whom there is, how long, how loud and how high."""
     from vctool.data.datadir import DataDir
-    from vctool.stages import summary
+    from vctool.tools import summary
 
     data = DataDir.read(folder)
     voices = summary.summarise(data, nj=nj)

@@ -43,7 +43,7 @@ def from_wavs(
 ) -> None:
     """Prepare your own recordings and write recipes/NAME.yaml; of a single voice, only the data."""
     from vctool import cluster
-    from vctool.stages.own_voices import AMONG_SPEAKERS, prepare_own
+    from vctool.tools.own_voices import AMONG_SPEAKERS, prepare_own
 
     with cluster.use(scheduler):
         path = prepare_own(

@@ -23,6 +23,6 @@ def scoreboard(
     nj: Jobs = CORES,
 ) -> None:
     """Score what several experiments made of one pair of voices, in one table."""
-    from vctool.stages.scoring import together
+    from vctool.evaluation.voices import scoreboard as together
 
     print(together.run(experiments, out, source, target, nj))

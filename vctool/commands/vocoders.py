@@ -33,8 +33,8 @@ def copy_synthesis(
 ) -> None:
     """Score vocoders: recordings through each, beside the recordings."""
     from vctool.config import PROJECT_ROOT, build, read_yaml
+    from vctool.evaluation.vocoders import run as stage
     from vctool.features.settings import FeatureConfig
-    from vctool.stages.scoring import copy_synthesis as stage
 
     path = features if features.exists() else PROJECT_ROOT / features
     config = build(FeatureConfig, read_yaml(path), str(features))
@@ -57,6 +57,6 @@ def package_vocoder(
     ] = None,
 ) -> None:
     """Write a trained vocoder as one small file with a model card."""
-    from vctool.stages import package_vocoder as stage
+    from vctool.tools import package_vocoder as stage
 
     print(stage.run(trained, out, scores, row))

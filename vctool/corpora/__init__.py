@@ -1,11 +1,10 @@
 """One file per corpus: `INFO`, `find(downloads)` and `prepare(source, out)`.
 
-The tree is the registry: a file here that defines `INFO` is a corpus of its own name, found
-without importing it. `from_wavs` prepares a user's own folder and is therefore no corpus.
+The tree is the registry: every file here is a corpus of its own name. What some of them share lies
+in the folders beside them, and how corpora come to a machine in `vctool.acquisition`.
 """
 
 import importlib
-import re
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -13,23 +12,19 @@ from types import ModuleType
 from vctool.config import suggest
 from vctool.errors import ConfigError
 
-_FOLDER = Path(__file__).parent
-_INFO = re.compile(r"^INFO\b", re.MULTILINE)
-_PREPARE = re.compile(r"^def prepare\(", re.MULTILINE)
-
 
 def names() -> list[str]:
-    """Name the corpora that can be prepared, sorted."""
-    return _having(_INFO)
+    """Name the corpora, sorted."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
 
 
 def get(name: str) -> ModuleType:
-    """Import a corpus's module, or `from_wavs`; see `vctool.corpora.info.Corpus`.
+    """Import a corpus's module; see `vctool.acquisition.info.Corpus`.
 
     Raises:
         ConfigError: there is no such corpus; the nearest name is suggested.
     """
-    if name not in _having(_PREPARE):
+    if name not in names():
         raise ConfigError(f"corpus: no corpus '{name}'{suggest(name, names())}")
     return importlib.import_module(f"vctool.corpora.{name}")
 
@@ -49,7 +44,7 @@ def download(
         ConfigError: there is no such corpus or part.
         DataError: it lies behind a form and has not been brought, or cannot be fetched.
     """
-    from vctool.corpora.obtain import choose, obtain
+    from vctool.acquisition.obtain import choose, obtain
 
     module = get(name)
     if hasattr(module, "download"):
@@ -62,9 +57,3 @@ def download(
         obtain(module.INFO, root, subset, limit_hours)
     found: Path = module.find(folder)
     return found
-
-
-def _having(pattern: re.Pattern[str]) -> list[str]:
-    return sorted(
-        path.stem for path in _FOLDER.glob("*.py") if pattern.search(path.read_text("utf-8"))
-    )

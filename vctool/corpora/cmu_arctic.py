@@ -9,11 +9,11 @@ recordings should know of.
 import re
 from pathlib import Path
 
-from vctool.corpora import splits
-from vctool.corpora.archive import Archive, Subset
-from vctool.corpora.clips import absent, clip, into_splits, measured, read_text
-from vctool.corpora.info import CorpusInfo, locate
-from vctool.corpora.report import Report, finish
+from vctool.acquisition import splits
+from vctool.acquisition.archive import Archive, Subset
+from vctool.acquisition.clips import absent, clip, into_splits, measured, read_text
+from vctool.acquisition.info import CorpusInfo, locate
+from vctool.acquisition.report import Report, finish
 
 _CHECKSUMS = {
     "bdl": "26b91aaf48b2799b2956792b4632c2f926cd0542f402b5452d5adecb60942904",

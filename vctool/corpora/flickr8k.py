@@ -10,11 +10,11 @@ same proportions are drawn, and there is no text.
 import re
 from pathlib import Path
 
-from vctool.corpora import splits
-from vctool.corpora.archive import Archive
-from vctool.corpora.clips import absent, clip, into_splits, measured, read_text
-from vctool.corpora.info import CorpusInfo, locate
-from vctool.corpora.report import SPLITS, Rejected, Report, finish
+from vctool.acquisition import splits
+from vctool.acquisition.archive import Archive
+from vctool.acquisition.clips import absent, clip, into_splits, measured, read_text
+from vctool.acquisition.info import CorpusInfo, locate
+from vctool.acquisition.report import SPLITS, Rejected, Report, finish
 
 INFO = CorpusInfo(
     name="flickr8k",

@@ -18,13 +18,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vctool.corpora import splits
-from vctool.corpora.archive import Archive
-from vctool.corpora.clips import absent, clip, into_splits, measured
-from vctool.corpora.info import CorpusInfo, locate
-from vctool.corpora.memory import over
+from vctool.acquisition import splits
+from vctool.acquisition.archive import Archive
+from vctool.acquisition.clips import absent, clip, into_splits, measured
+from vctool.acquisition.info import CorpusInfo, locate
+from vctool.acquisition.memory import over
+from vctool.acquisition.report import SPLITS, Rejected, Report, finish
 from vctool.corpora.midi import excerpts, rendering, score, soundfonts
-from vctool.corpora.report import SPLITS, Rejected, Report, finish
 from vctool.data.datadir import Utterance
 from vctool.errors import AudioError, DataError
 

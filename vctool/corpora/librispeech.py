@@ -7,11 +7,11 @@ time of every speaker's reading where there are fewer.
 
 from pathlib import Path
 
-from vctool.corpora.archive import Archive, Subset
-from vctool.corpora.clips import by_speaker
-from vctool.corpora.info import CorpusInfo, locate
-from vctool.corpora.report import SPLITS, Report, finish
-from vctool.corpora.survey import LONGEST, seconds, survey
+from vctool.acquisition.archive import Archive, Subset
+from vctool.acquisition.clips import by_speaker
+from vctool.acquisition.info import CorpusInfo, locate
+from vctool.acquisition.report import SPLITS, Report, finish
+from vctool.acquisition.survey import LONGEST, seconds, survey
 from vctool.data.datadir import Utterance
 from vctool.errors import DataError
 

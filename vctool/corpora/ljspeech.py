@@ -8,11 +8,11 @@ out.
 import re
 from pathlib import Path
 
-from vctool.corpora import splits
-from vctool.corpora.archive import Archive
-from vctool.corpora.clips import absent, clip, into_splits, measured, read_text
-from vctool.corpora.info import CorpusInfo, locate
-from vctool.corpora.report import Report, finish
+from vctool.acquisition import splits
+from vctool.acquisition.archive import Archive
+from vctool.acquisition.clips import absent, clip, into_splits, measured, read_text
+from vctool.acquisition.info import CorpusInfo, locate
+from vctool.acquisition.report import Report, finish
 from vctool.data.datadir import Utterance
 
 INFO = CorpusInfo(

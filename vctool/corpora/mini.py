@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from vctool import audio
-from vctool.corpora.info import CorpusInfo, locate
-from vctool.corpora.report import SPLITS, Report, finish
+from vctool.acquisition.info import CorpusInfo, locate
+from vctool.acquisition.report import SPLITS, Report, finish
 from vctool.corpora.synthetic import builder
 from vctool.corpora.synthetic.builder import Item, Sizes
 from vctool.corpora.synthetic.espeak import RATE

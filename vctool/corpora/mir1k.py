@@ -8,10 +8,10 @@ singers are where there are eight or more, else one song of every singer.
 import re
 from pathlib import Path
 
-from vctool.corpora.clips import by_singer
-from vctool.corpora.info import CorpusInfo, locate
-from vctool.corpora.report import SPLITS, Rejected, Report, finish
-from vctool.corpora.survey import LONGEST, seconds, survey
+from vctool.acquisition.clips import by_singer
+from vctool.acquisition.info import CorpusInfo, locate
+from vctool.acquisition.report import SPLITS, Rejected, Report, finish
+from vctool.acquisition.survey import LONGEST, seconds, survey
 from vctool.data.datadir import Utterance
 from vctool.errors import DataError
 

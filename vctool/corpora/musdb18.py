@@ -1,7 +1,7 @@
 """MUSDB18 (Rafii et al. 2017, 2019): 150 songs as stems, 44.1 kHz stereo, in two editions.
 
 MUSDB18-HQ holds a folder of WAV files for every song; the compressed edition, one `.stem.mp4` file,
-is decoded into the same layout beside the data dirs (see `vctool.corpora.stems`), which needs
+is decoded into the same layout beside the data dirs (see `vctool.acquisition.stems`), which needs
 ffmpeg. The voice is `vocals.wav`, its accompaniment the sum of the other three stems, both mixed
 down.
 Songs are cut into segments where the voice sounds. The publisher's train and test songs stay
@@ -11,12 +11,12 @@ apart; validation takes some train songs, or the ends of songs where there are f
 from collections.abc import Sequence
 from pathlib import Path
 
-from vctool.corpora import activity, splits, stems
-from vctool.corpora.archive import Archive, Subset
-from vctool.corpora.clips import absent
-from vctool.corpora.info import CorpusInfo, locate
-from vctool.corpora.report import Rejected, Report, finish
-from vctool.corpora.survey import survey, word
+from vctool.acquisition import activity, splits, stems
+from vctool.acquisition.archive import Archive, Subset
+from vctool.acquisition.clips import absent
+from vctool.acquisition.info import CorpusInfo, locate
+from vctool.acquisition.report import Rejected, Report, finish
+from vctool.acquisition.survey import survey, word
 from vctool.data.datadir import Utterance
 from vctool.errors import DataError
 

@@ -6,13 +6,13 @@ A file holds a melody and, but for a few, its chords. FluidSynth plays them; see
 
 from pathlib import Path
 
-from vctool.corpora.archive import Archive
-from vctool.corpora.clips import absent, first_found
-from vctool.corpora.info import CorpusInfo, locate
+from vctool.acquisition.archive import Archive
+from vctool.acquisition.clips import absent, first_found
+from vctool.acquisition.info import CorpusInfo, locate
+from vctool.acquisition.report import Report
+from vctool.acquisition.survey import word
 from vctool.corpora.midi import melodies
 from vctool.corpora.midi.score import Track
-from vctool.corpora.report import Report
-from vctool.corpora.survey import word
 
 _COMMIT = "0992bb6cd864f6d4b90d6663e08c0ef53ffaa08f"
 

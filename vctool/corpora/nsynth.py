@@ -11,11 +11,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vctool.corpora import splits
-from vctool.corpora.archive import Archive, Subset
-from vctool.corpora.clips import absent, clip, into_splits, measured
-from vctool.corpora.info import CorpusInfo, locate
-from vctool.corpora.report import Rejected, Report, finish
+from vctool.acquisition import splits
+from vctool.acquisition.archive import Archive, Subset
+from vctool.acquisition.clips import absent, clip, into_splits, measured
+from vctool.acquisition.info import CorpusInfo, locate
+from vctool.acquisition.report import Rejected, Report, finish
 from vctool.data.datadir import Utterance
 from vctool.errors import DataError
 

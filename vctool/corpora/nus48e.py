@@ -9,9 +9,9 @@ sung and read; a held-out singer's songs may be sung by others in train.
 import re
 from pathlib import Path
 
-from vctool.corpora.clips import absent, by_singer, clip, into_splits, measured, phrases
-from vctool.corpora.info import CorpusInfo, locate
-from vctool.corpora.report import Report, finish
+from vctool.acquisition.clips import absent, by_singer, clip, into_splits, measured, phrases
+from vctool.acquisition.info import CorpusInfo, locate
+from vctool.acquisition.report import Report, finish
 from vctool.data.datadir import Utterance
 
 INFO = CorpusInfo(

@@ -10,12 +10,12 @@ counterparts (`sentence`). Percussion has no pitch and is left out.
 import re
 from pathlib import Path
 
-from vctool.corpora.archive import Archive
-from vctool.corpora.clips import absent, clip, first_found, into_splits, measured
-from vctool.corpora.info import CorpusInfo, locate
-from vctool.corpora.report import Report, finish
-from vctool.corpora.splits import by_sentence
-from vctool.corpora.survey import word
+from vctool.acquisition.archive import Archive
+from vctool.acquisition.clips import absent, clip, first_found, into_splits, measured
+from vctool.acquisition.info import CorpusInfo, locate
+from vctool.acquisition.report import Report, finish
+from vctool.acquisition.splits import by_sentence
+from vctool.acquisition.survey import word
 from vctool.data.datadir import Utterance
 
 _COMMIT = "717b7de2bcae05e44aa8a3dde143c8d093b8f6c8"

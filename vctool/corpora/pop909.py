@@ -7,12 +7,12 @@ accompaniment; see `vctool.corpora.midi.melodies` for who plays what.
 
 from pathlib import Path
 
-from vctool.corpora.archive import Archive
-from vctool.corpora.clips import absent, first_found
-from vctool.corpora.info import CorpusInfo, locate
+from vctool.acquisition.archive import Archive
+from vctool.acquisition.clips import absent, first_found
+from vctool.acquisition.info import CorpusInfo, locate
+from vctool.acquisition.report import Report
 from vctool.corpora.midi import melodies
 from vctool.corpora.midi.score import Track
-from vctool.corpora.report import Report
 from vctool.errors import DataError
 
 _COMMIT = "d83e6edba6872a704f5d3b8b32f5cb540088dae6"

@@ -9,11 +9,11 @@ statement: enough to see that a system runs, too little to judge it by.
 import re
 from pathlib import Path
 
-from vctool.corpora import splits
-from vctool.corpora.archive import Archive
-from vctool.corpora.info import CorpusInfo, locate
-from vctool.corpora.report import SPLITS, Report, finish
-from vctool.corpora.survey import LONGEST, seconds, survey
+from vctool.acquisition import splits
+from vctool.acquisition.archive import Archive
+from vctool.acquisition.info import CorpusInfo, locate
+from vctool.acquisition.report import SPLITS, Report, finish
+from vctool.acquisition.survey import LONGEST, seconds, survey
 from vctool.data.datadir import Utterance
 from vctool.errors import DataError
 

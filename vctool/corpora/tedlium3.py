@@ -8,11 +8,11 @@ out. A talk is named `<Speaker>_<year>`, so that several talks of one person are
 import re
 from pathlib import Path
 
-from vctool.corpora.archive import Archive
-from vctool.corpora.clips import absent, clip, measured, read_text, segment
-from vctool.corpora.info import CorpusInfo, locate
-from vctool.corpora.report import SPLITS, Rejected, Report, finish
-from vctool.corpora.survey import SHORTEST, word
+from vctool.acquisition.archive import Archive
+from vctool.acquisition.clips import absent, clip, measured, read_text, segment
+from vctool.acquisition.info import CorpusInfo, locate
+from vctool.acquisition.report import SPLITS, Rejected, Report, finish
+from vctool.acquisition.survey import SHORTEST, word
 from vctool.data.datadir import Utterance
 
 INFO = CorpusInfo(

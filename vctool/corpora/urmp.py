@@ -14,12 +14,12 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from vctool.corpora import splits
-from vctool.corpora.archive import Archive
-from vctool.corpora.clips import absent, clip, into_splits, measured, phrases
-from vctool.corpora.info import CorpusInfo, locate
-from vctool.corpora.report import Rejected, Report, finish
-from vctool.corpora.survey import word
+from vctool.acquisition import splits
+from vctool.acquisition.archive import Archive
+from vctool.acquisition.clips import absent, clip, into_splits, measured, phrases
+from vctool.acquisition.info import CorpusInfo, locate
+from vctool.acquisition.report import Rejected, Report, finish
+from vctool.acquisition.survey import word
 from vctool.data.datadir import Utterance
 
 INFO = CorpusInfo(

@@ -12,12 +12,12 @@ that did, so a file of one folder that turns up in the other is rejected.
 import re
 from pathlib import Path
 
+from vctool.acquisition import splits
+from vctool.acquisition.archive import Archive
+from vctool.acquisition.info import CorpusInfo, locate
+from vctool.acquisition.report import SPLITS, Rejected, Report, finish
+from vctool.acquisition.survey import LONGEST, seconds, survey
 from vctool.audio import AudioInfo
-from vctool.corpora import splits
-from vctool.corpora.archive import Archive
-from vctool.corpora.info import CorpusInfo, locate
-from vctool.corpora.report import SPLITS, Rejected, Report, finish
-from vctool.corpora.survey import LONGEST, seconds, survey
 from vctool.data.datadir import Utterance
 from vctool.errors import DataError
 

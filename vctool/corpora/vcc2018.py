@@ -9,11 +9,11 @@ publisher's readme states the licence, and that the corpus is based on another o
 
 from pathlib import Path
 
-from vctool.corpora import challenge
-from vctool.corpora.archive import Archive
-from vctool.corpora.clips import read_text
-from vctool.corpora.info import CorpusInfo, locate
-from vctool.corpora.report import Report
+from vctool.acquisition import challenge
+from vctool.acquisition.archive import Archive
+from vctool.acquisition.clips import read_text
+from vctool.acquisition.info import CorpusInfo, locate
+from vctool.acquisition.report import Report
 
 _ADDRESS = "https://datashare.ed.ac.uk/bitstream/handle/10283/3061/"
 _SOURCE = "the recipes of crank and MaskCycleGAN-VC; no checksums were found"

@@ -10,11 +10,11 @@ on. Sentences for validation come out of the training ones.
 import re
 from pathlib import Path
 
-from vctool.corpora import challenge
-from vctool.corpora.archive import Archive
-from vctool.corpora.clips import read_text
-from vctool.corpora.info import CorpusInfo, locate
-from vctool.corpora.report import Report
+from vctool.acquisition import challenge
+from vctool.acquisition.archive import Archive
+from vctool.acquisition.clips import read_text
+from vctool.acquisition.info import CorpusInfo, locate
+from vctool.acquisition.report import Report
 
 _PARTS = (
     "training_source",

@@ -9,10 +9,18 @@ are the same for all; `vctk_parallel` holds those out instead, for conversion be
 import re
 from pathlib import Path
 
-from vctool.corpora.archive import Archive
-from vctool.corpora.clips import absent, by_speaker, clip, into_splits, measured, read_text, spoken
-from vctool.corpora.info import CorpusInfo, locate
-from vctool.corpora.report import Rejected, Report, finish
+from vctool.acquisition.archive import Archive
+from vctool.acquisition.clips import (
+    absent,
+    by_speaker,
+    clip,
+    into_splits,
+    measured,
+    read_text,
+    spoken,
+)
+from vctool.acquisition.info import CorpusInfo, locate
+from vctool.acquisition.report import Rejected, Report, finish
 from vctool.data.datadir import Utterance
 
 INFO = CorpusInfo(

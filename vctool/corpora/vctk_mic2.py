@@ -6,8 +6,8 @@ Speaker p280 was recorded by the first microphone only.
 from dataclasses import replace
 from pathlib import Path
 
+from vctool.acquisition.report import Report
 from vctool.corpora import vctk
-from vctool.corpora.report import Report
 
 INFO = replace(vctk.INFO, shares="vctk", name="vctk_mic2", title="VCTK 0.92 (microphone 2)")
 

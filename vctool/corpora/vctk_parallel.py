@@ -10,9 +10,10 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from vctool.corpora import splits, vctk
-from vctool.corpora.clips import into_splits
-from vctool.corpora.report import Rejected, Report, finish
+from vctool.acquisition import splits
+from vctool.acquisition.clips import into_splits
+from vctool.acquisition.report import Rejected, Report, finish
+from vctool.corpora import vctk
 
 INFO = replace(
     vctk.INFO, shares="vctk", name="vctk_parallel", title="VCTK 0.92 (disjoint by sentence)"

@@ -9,9 +9,9 @@ named after their folders, as some files carry another singer's number.
 from collections.abc import Sequence
 from pathlib import Path
 
-from vctool.corpora import splits
-from vctool.corpora.archive import Archive
-from vctool.corpora.clips import (
+from vctool.acquisition import splits
+from vctool.acquisition.archive import Archive
+from vctool.acquisition.clips import (
     absent,
     by_speaker,
     clip,
@@ -20,9 +20,9 @@ from vctool.corpora.clips import (
     measured,
     read_text,
 )
-from vctool.corpora.info import CorpusInfo, locate
-from vctool.corpora.report import Report, finish
-from vctool.corpora.survey import word
+from vctool.acquisition.info import CorpusInfo, locate
+from vctool.acquisition.report import Report, finish
+from vctool.acquisition.survey import word
 from vctool.data.datadir import Utterance
 
 INFO = CorpusInfo(

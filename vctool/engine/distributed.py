@@ -10,7 +10,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from vctool.errors import ConfigError, TrainingError
-from vctool.nn.processes import mean_over_processes
+from vctool.processes import mean_over_processes
 
 BUCKET = 2**24
 """Gradients are averaged in pieces of at most this many numbers (64 MiB)."""

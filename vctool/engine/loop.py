@@ -28,7 +28,7 @@ from vctool.engine.step import (
 )
 from vctool.errors import CheckpointError, TrainingError
 from vctool.models.base import Dataset, System
-from vctool.nn.processes import mean_over_processes
+from vctool.processes import mean_over_processes
 
 logger = logging.getLogger(__name__)
 

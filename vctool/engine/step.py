@@ -14,7 +14,7 @@ from vctool.engine.optim import GroupOptimizers
 from vctool.engine.settings import Ramp, TrainConfig
 from vctool.errors import ConfigError
 from vctool.models.base import System, Terms
-from vctool.nn.precision import computes_bf16
+from vctool.precision import computes_bf16
 
 TRAINING, VALIDATION, SETUP = 0, 1, 2
 """Purposes of random numbers; each has a stream of its own at every step."""

@@ -15,7 +15,7 @@ import numpy as np
 from vctool.features import mcep
 from vctool.features.binding import pyworld
 from vctool.features.settings import FeatureConfig
-from vctool.nn.threads import map_parts
+from vctool.threads import map_parts
 
 LEAST_SECONDS = 0.1
 """Shorter input is padded with zeros to this for the analysis, then its own frames are kept.

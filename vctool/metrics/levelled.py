@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vctool.loudness import match_level
+from vctool.audio.loudness import match_level
 from vctool.metrics.pitch import RATE, at_scoring_rate
 
 LEVEL_DB = -26.0

@@ -72,7 +72,7 @@ class OpinionPredictor:
 
     def predict_all(self, waves: Sequence[np.ndarray], rate: int) -> np.ndarray:
         """Predict opinions of waves in order, in as many threads as torch may use: (N, 4)."""
-        from vctool.nn.threads import map_parts
+        from vctool.threads import map_parts
 
         return np.stack(map_parts(lambda wave: self.predict(wave, rate), waves))
 

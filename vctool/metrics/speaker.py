@@ -63,7 +63,7 @@ class SpeakerEncoder:
 
     def embed_all(self, waves: Sequence[np.ndarray], rate: int) -> np.ndarray:
         """Embed waves in order, in as many threads as torch may use: (N, DIM)."""
-        from vctool.nn.threads import map_parts
+        from vctool.threads import map_parts
 
         return np.stack(map_parts(lambda wave: self.embed(wave, rate), waves))
 

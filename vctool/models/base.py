@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -17,11 +16,9 @@ from torch import Tensor, nn
 from vctool.config import Config, suggest
 from vctool.data.feature_set import FeatureSet
 from vctool.errors import ConfigError
+from vctool.features.kinds import Features
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
-
-Features = dict[str, np.ndarray]
-"""Features of one utterance by kind, each (F, D) float32, all with the same F."""
 
 Terms = dict[str, Tensor]
 """Loss terms by name, each a scalar, not yet weighted."""

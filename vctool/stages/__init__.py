@@ -1,1 +1,1 @@
-"""What the numbered stages of `run.sh` do; plain functions, no command line."""
+"""The numbered stages of `run.sh`, a file each; no command line."""

@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vctool import corpora
+from vctool.acquisition.memory import remembered
+from vctool.acquisition.obtain import fetched
 from vctool.config import suggest
-from vctool.corpora.memory import remembered
-from vctool.corpora.obtain import fetched
 from vctool.data.atomic import write_text
 from vctool.errors import ConfigError, DataError
-from vctool.recipe import Recipe
-from vctool.stages import speakers
+from vctool.experiment import roles
+from vctool.experiment.recipe import Recipe
 
 SEED = 0
 """Seed of every split: fixed, so that experiments with other seeds are scored on the same data."""
@@ -62,7 +62,7 @@ def run(recipe: Recipe, *, downloads: Path | None = None, nj: int = 1, fresh: bo
     """
     for corpus in recipe.corpus.names:
         prepare(corpus, downloads=downloads, nj=nj, fresh=fresh)
-    speakers.check(recipe)
+    roles.check(recipe)
 
 
 def prepare(
@@ -81,7 +81,7 @@ def prepare(
         downloads: folder with existing copies of corpora; nothing is fetched then.
         nj: number of processes.
         fresh: prepare again what is prepared.
-        subset: parts to fetch besides what is there; see `vctool.corpora.obtain.obtain`.
+        subset: parts to fetch besides what is there; see `vctool.acquisition.obtain.obtain`.
         limit_hours: fetch parts that stay within this together [h].
 
     Raises:

@@ -12,7 +12,8 @@ anchors of their own. Of three speakers and more every direction has its own rep
 experiment's is of them all.
 """
 
-from vctool.recipe import Recipe
+from vctool.experiment import directions
+from vctool.experiment.recipe import Recipe
 
 
 def run(recipe: Recipe, nj: int = 1) -> None:
@@ -26,14 +27,18 @@ def run(recipe: Recipe, nj: int = 1) -> None:
         DataError: stage 4 or 5 has not finished, or too little is held out.
     """
     if recipe.vocoder == "wave":  # what writes sound itself is a vocoder
-        from vctool.stages.scoring import copy_synthesis
+        from vctool.evaluation.vocoders import run as copy_synthesis
 
         copy_synthesis.run_recipe(recipe, nj)
+    elif recipe.corpus.name is not None and directions.of(recipe)[0].name:
+        from vctool.evaluation.voices import directions as every_direction
+
+        every_direction.run(recipe, nj)
     elif recipe.corpus.name is not None:
-        from vctool.stages.scoring import voice
+        from vctool.evaluation.voices import run as voice
 
         voice.run(recipe, nj)
     else:
-        from vctool.stages.scoring import singing
+        from vctool.evaluation.singing import run as singing
 
         singing.run(recipe, nj)

@@ -20,16 +20,16 @@ import numpy as np
 
 from vctool.data.atomic import write_text
 from vctool.data.datadir import DataDir
-from vctool.data.feature_set import ACCOMPANIMENT, FeatureSet
+from vctool.data.extraction import Result, Task, Workers
+from vctool.data.feature_set import ACCOMPANIMENT
 from vctool.data.speaker_table import SpeakerTable, Voice
 from vctool.data.store import FeatureStore, StoreWriter
 from vctool.data.utterance import Utterance
 from vctool.errors import DataError
+from vctool.experiment import plan, roles
+from vctool.experiment.recipe import Recipe
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats, estimate, f0_range, voiced
-from vctool.recipe import Recipe
-from vctool.stages import plan, speakers
-from vctool.stages.extraction import Result, Task, Workers
 
 SPLITS = ("train", "dev", "test")
 
@@ -59,7 +59,7 @@ def run(recipe: Recipe, nj: int = 1, splits: Sequence[str] = SPLITS) -> None:
         DataError: a data dir is missing or unusable, or more than `MOST_LOST` of its utterances
             failed.
     """
-    speakers.check(recipe)
+    roles.check(recipe)
     kinds = plan.kinds(recipe)
     with Workers(nj) as workers:
         for corpus in recipe.corpus.names:
@@ -91,39 +91,6 @@ def extract(
         contours = wide if fine is None else {n: fine[n][:, 0] for n in wide if n in fine}
         known = _table(stranger, contours, ranges, known)
         _restricted(known, data).write(recipe.stats(corpus, split))
-
-
-def open_set(
-    recipe: Recipe,
-    corpus: str,
-    split: str,
-    kinds: Sequence[str] | None = None,
-    instead: Mapping[str, Path] | None = None,
-) -> FeatureSet:
-    """Open what this stage has written for one split.
-
-    Args:
-        recipe: the experiment.
-        corpus: the corpus.
-        split: the split.
-        kinds: the kinds; those the family reads where not given. Accompaniment kinds of a split
-            without accompaniments are left out.
-        instead: stores that take the place of what this stage has written, by kind.
-
-    Raises:
-        DataError: the stage has not finished.
-    """
-    folders = {
-        kind: recipe.dump(corpus, split, kind)
-        for kind in (plan.kinds(recipe) if kinds is None else kinds)
-    }
-    stores = {
-        kind: folder
-        for kind, folder in folders.items()
-        if not kind.startswith(ACCOMPANIMENT) or folder.is_dir()
-    }
-    stores |= instead or {}
-    return FeatureSet.open(recipe.data(corpus, split), stores, recipe.stats(corpus, split))
 
 
 def _key(utterance: Utterance) -> Key:

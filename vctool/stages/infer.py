@@ -11,7 +11,7 @@
 
 Roles are those of the recipe: the first is the source (speech), the last the target (singing).
 Where there are more than two, every ordered pair of them is a direction with a folder of its own
-(`vctool.stages.directions`).
+(`vctool.experiment.directions`).
 Where a corpus holds pairs, an utterance is sung to its own pair's accompaniment; elsewhere to
 that of a held-out target utterance drawn with the recipe's seed. Where roles are speakers, an
 utterance is paired with the target's recording of the same sentence (`utt2sentence`); where none
@@ -37,15 +37,15 @@ from vctool.data.atomic import write_text
 from vctool.data.datadir import DataDir
 from vctool.data.store import FeatureStore, StoreWriter
 from vctool.errors import CheckpointError, DataError
+from vctool.experiment import directions
+from vctool.experiment.directions import Direction
+from vctool.experiment.plan import checkpoint_hash
+from vctool.experiment.recipe import Recipe
+from vctool.features.analysis import voice_kinds
+from vctool.inference.converter import Converter
+from vctool.inference.request import Request
+from vctool.inference.utterance import Converted, Pair, WorkerTask, convert, places, prepare, work
 from vctool.models import base
-from vctool.recipe import Recipe
-from vctool.stages import directions
-from vctool.stages.analysis import voice_kinds
-from vctool.stages.conversion import Converted, Job, Pair, convert, places, prepare, work
-from vctool.stages.convert import Converter
-from vctool.stages.directions import Direction
-from vctool.stages.inputs import Request
-from vctool.stages.plan import checkpoint_hash
 from vctool.workers import pool
 
 logger = logging.getLogger(__name__)
@@ -282,7 +282,7 @@ def _results(
     # The first one here: what has been converted before is known once it is.
     yield convert(converter, prepare(converter, stores, pairs[0], request), request, True)
     job = partial(
-        Job,
+        WorkerTask,
         recipe.exp.absolute(),
         checkpoint_hash(recipe),
         str(converter.device),

@@ -16,9 +16,9 @@ from typing import NamedTuple
 from vctool import audio, vocoders
 from vctool.data.store import FeatureStore
 from vctool.errors import DataError
+from vctool.experiment import directions
+from vctool.experiment.recipe import Recipe
 from vctool.features.settings import FeatureConfig
-from vctool.recipe import Recipe
-from vctool.stages import directions
 from vctool.workers import pool, together
 
 logger = logging.getLogger(__name__)

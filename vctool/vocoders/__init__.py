@@ -1,8 +1,9 @@
-"""Features to waveforms, one vocoder per file: the file is the registry.
+"""Features to waveforms: the tree is the registry.
 
-A file's class `Vocoder` is made without arguments, or, where it has weights, restored from them
-(`Trained`): from an experiment of the family of the same name, from a published generator, or from
-the weights that come with the project. `get` takes the file's name or a path to weights.
+A vocoder is a file here, or a folder with a `vocoder.py`, whose parts then lie beside it. Its class
+`Vocoder` is made without arguments, or, where it has weights, restored from them (`Restorable`):
+from an experiment of the family of the same name, from a published generator, or from the weights
+that come with the project. `get` takes the vocoder's name or a path to weights.
 """
 
 import importlib
@@ -36,7 +37,7 @@ class Vocoder(Protocol):
         """Turn features by kind, each (F, D), into a wave (samples,) float32, not clipped."""
 
 
-class Trained(Protocol):
+class Restorable(Protocol):
     """What the class `Vocoder` of a file offers besides, where it has weights."""
 
     @classmethod
@@ -57,8 +58,16 @@ class Trained(Protocol):
 
 
 def names() -> list[str]:
-    """Name the vocoders: the files beside this one."""
-    return sorted(p.stem for p in Path(__file__).parent.glob("*.py") if p.stem != "__init__")
+    """Name the vocoders: the files beside this one, and the folders that hold a `vocoder.py`."""
+    here = Path(__file__).parent
+    files = (path.stem for path in here.glob("*.py") if path.stem != "__init__")
+    return sorted([*files, *(path.parent.name for path in here.glob("*/vocoder.py"))])
+
+
+def vocoder_class(name: str) -> Any:
+    """Import the class `Vocoder` of a name."""
+    folder = (Path(__file__).parent / name / "vocoder.py").is_file()
+    return importlib.import_module(f"vctool.vocoders.{name}{'.vocoder' * folder}").Vocoder
 
 
 def get(name: str, features: FeatureConfig | None = None) -> Vocoder:
@@ -83,7 +92,7 @@ def get(name: str, features: FeatureConfig | None = None) -> Vocoder:
         from vctool.vocoders.stored import load
 
         return load(Path(name))
-    vocoder = importlib.import_module(f"vctool.vocoders.{name}").Vocoder
+    vocoder = vocoder_class(name)
     if not hasattr(vocoder, "restore"):
         plain: Vocoder = vocoder()
         return plain
@@ -104,7 +113,7 @@ def weights(name: str, features: FeatureConfig | None = None) -> Path | None:
         ConfigError, CheckpointError: as `get` does.
     """
     if name in names():
-        vocoder = importlib.import_module(f"vctool.vocoders.{name}").Vocoder
+        vocoder = vocoder_class(name)
         if not hasattr(vocoder, "restore"):
             return None
         from vctool.vocoders.stored import find_kept

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vctool.acquisition.memory import remembered
 from vctool.corpora import lakh
-from vctool.corpora.memory import remembered
 from vctool.corpora.midi import rendering, score, soundfonts
 from vctool.corpora.midi.score import Note, Track
 from vctool.data.datadir import DataDir, check
@@ -116,7 +116,7 @@ def test_a_second_run_recalls_what_is_there_and_renders_what_is_gone(
     rendered = []
     genuine = rendering.render
 
-    def counted(job: rendering.Job) -> np.ndarray:
+    def counted(job: rendering.Rendering) -> np.ndarray:
         rendered.append(job)
         return genuine(job)
 

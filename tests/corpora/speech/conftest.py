@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from vctool.corpora.report import Report
+from vctool.acquisition.report import Report
 from vctool.data.datadir import DataDir, Utterance, check
 
 Put = Callable[..., None]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from vctool import corpora
+from vctool.acquisition.archive import Archive
 from vctool.corpora import vctk, vctk_mic2, vctk_parallel
-from vctool.corpora.archive import Archive
 from vctool.errors import DataError
 
 WOMEN = ("p225", "p228", "p229", "p230", "p231")

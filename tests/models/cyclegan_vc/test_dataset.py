@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from vctool import audio, recipe
+from vctool import audio
 from vctool.data.datadir import DataDir, Utterance
+from vctool.experiment import recipe
 from vctool.features import world
 from vctool.models.base import family
 from vctool.models.cyclegan_vc import streams
-from vctool.stages import features, train
+from vctool.stages import features
+from vctool.training import setup
 
 RATE = 16000
 SPEAKERS = {"low": 110.0, "high": 220.0}
@@ -77,9 +79,9 @@ def test_two_epochs_of_batches_analyse_nothing(
     analysed: recipe.Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The published code analysed every recording again in every epoch (bug C7)."""
-    sets = train.open_sets(analysed, ("world",), "train")
+    sets = setup.open_sets(analysed, ("world",), "train")
     cls = family("cyclegan_vc")
-    data = cls.dataset(cls.Config(segment_frames=64), train.context(analysed, sets), sets, 4, 0)
+    data = cls.dataset(cls.Config(segment_frames=64), setup.context(analysed, sets), sets, 4, 0)
     counted = Counted(monkeypatch)
     counted.watch(world, "analyse")
     counted.watch(world, "estimate_f0")

@@ -20,13 +20,14 @@ from vctool.engine.loop import Trainer
 from vctool.engine.optim import GroupOptimizers
 from vctool.engine.settings import TrainConfig
 from vctool.engine.step import train_step
+from vctool.features.kinds import Features
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
-from vctool.models.base import Context, Features
+from vctool.inference.converter import Converter
+from vctool.models.base import Context
 from vctool.models.vae_gan.posterior import Posterior
 from vctool.models.vae_gan.settings import VaeGanConfig
 from vctool.models.vae_gan.system import System
-from vctool.stages.convert import Converter
 
 RATE = 16000
 FEATURES = FeatureConfig(

@@ -6,7 +6,7 @@ import torch
 
 from vctool.features.mel import mel_frequencies
 from vctool.features.settings import FeatureConfig
-from vctool.models.vae_gan.warping import Warp
+from vctool.models.vae_gan.warping import FrequencyWarp
 
 FEATURES = FeatureConfig(rate=16000, n_fft=1024, hop_length=200, n_mels=128)
 
@@ -17,7 +17,7 @@ def test_a_formant_moves_by_the_factor(hz: float, place: float) -> None:
     centres = mel_frequencies(FEATURES)[1:-1]
     peak = np.exp(-0.5 * ((centres - hz) / (0.1 * hz)) ** 2).astype(np.float32)
     mel = torch.from_numpy(peak)[None, :, None].repeat(2, 1, 3)
-    moved = Warp(FEATURES, 0.2)(mel, torch.tensor([place, 0.5]))
+    moved = FrequencyWarp(FEATURES, 0.2)(mel, torch.tensor([place, 0.5]))
     weights = moved[0, :, 1].numpy() ** 2
     # peaks are symmetric in Hz, bins are not evenly spaced in it
     spacing = np.gradient(centres)

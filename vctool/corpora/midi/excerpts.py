@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from vctool.corpora.midi import rendering, score
-from vctool.corpora.midi.rendering import Job
+from vctool.corpora.midi.rendering import Rendering
 from vctool.corpora.midi.score import Track
 from vctool.errors import DataError
 
@@ -139,7 +139,7 @@ def play(
     name, font = fonts[int.from_bytes(draw[:8], "big") % len(fonts)]
     wavs = []
     for start, part in zip(pair.starts, pair.parts, strict=True):
-        job = Job((part,), font, rate, STRETCH)
+        job = Rendering((part,), font, rate, STRETCH)
         place = folder / file.stem[:2]  # no folder of a hundred thousand files
         try:
             path = rendering.render_to(job, place, f"{file.stem}_{round(1000 * start):07d}")

@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 
 from vctool import workers
-from vctool.corpora import activity, splits
-from vctool.corpora.clips import clip, into_splits, measured, segment
-from vctool.corpora.info import CorpusInfo
+from vctool.acquisition import activity, splits
+from vctool.acquisition.clips import clip, into_splits, measured, segment
+from vctool.acquisition.info import CorpusInfo
+from vctool.acquisition.report import Rejected, Report, finish
 from vctool.corpora.midi import rendering, score, soundfonts
-from vctool.corpora.midi.rendering import Job, NoSound
+from vctool.corpora.midi.rendering import NoSound, Rendering
 from vctool.corpora.midi.score import Track
-from vctool.corpora.report import Rejected, Report, finish
 from vctool.data.datadir import Utterance
 from vctool.errors import DataError
 
@@ -175,7 +175,7 @@ def _play(
     melody = melody.transposed(octaves(melody))
 
     def render(name: str, *tracks: Track) -> Path:
-        job = Job(tracks, font, RATE, tune.seconds)
+        job = Rendering(tracks, font, RATE, tune.seconds)
         return rendering.render_to(job, folder / name, tune.name)
 
     try:

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from vctool import audio
+from vctool.acquisition.room import room_for
 from vctool.corpora.midi import score
 from vctool.corpora.midi.score import Track
-from vctool.corpora.room import room_for
 from vctool.errors import DataError
 
 PROGRAM = "fluidsynth"
@@ -44,7 +44,7 @@ class NoSound(DataError):
 
 
 @dataclass(frozen=True)
-class Job:
+class Rendering:
     """One recording to render."""
 
     tracks: tuple[Track, ...]
@@ -80,7 +80,7 @@ def program() -> str:
     return path
 
 
-def render(job: Job) -> np.ndarray:
+def render(job: Rendering) -> np.ndarray:
     """Render one recording.
 
     Returns:
@@ -124,7 +124,7 @@ def render(job: Job) -> np.ndarray:
     return wave / max(1.0, peak)
 
 
-def render_to(job: Job, folder: Path, name: str) -> Path:
+def render_to(job: Rendering, folder: Path, name: str) -> Path:
     """Render one recording to `folder/name-<hash>.wav`, unless it is there already.
 
     Returns:

@@ -12,7 +12,7 @@ import numpy as np
 
 from vctool import audio
 from vctool.corpora.synthetic import espeak, music, sentences, singing
-from vctool.corpora.synthetic.espeak import RATE, Job, Phone, Spoken
+from vctool.corpora.synthetic.espeak import RATE, Phone, Speech, Spoken
 from vctool.workers import WorkerPool
 
 LEVEL_DB = -23.0
@@ -79,7 +79,7 @@ class Sung:
     seed: tuple[int, ...]
 
 
-def plan(seed: int, sizes: Sizes) -> tuple[list[Item], list[Job]]:
+def plan(seed: int, sizes: Sizes) -> tuple[list[Item], list[Speech]]:
     """Draw every sentence and who says or sings it.
 
     Returns:
@@ -102,7 +102,7 @@ def plan(seed: int, sizes: Sizes) -> tuple[list[Item], list[Job]]:
             rate, pitch = int(rng.integers(145, 171)), int(rng.integers(44, 57))
             # By itself espeak-ng speaks so monotonously that half of it counts as held notes.
             liveliness = int(rng.integers(80, 100))
-            jobs.append(Job(here, text, VOICES[speaker].espeak, rate, pitch, liveliness))
+            jobs.append(Speech(here, text, VOICES[speaker].espeak, rate, pitch, liveliness))
     return items, jobs
 
 

@@ -35,7 +35,7 @@ _CHARACTER_POSITION, _UTF8 = 1, 1
 
 
 @dataclass(frozen=True)
-class Job:
+class Speech:
     """One sentence to speak."""
 
     id: str
@@ -72,7 +72,7 @@ class Spoken:
     """Its phones in order of time."""
 
 
-def speak(jobs: Sequence[Job]) -> dict[str, Spoken]:
+def speak(jobs: Sequence[Speech]) -> dict[str, Spoken]:
     """Speak sentences in one child process, in the order given.
 
     The same jobs in the same order give the same samples. (espeak-ng keeps its random state from
@@ -180,7 +180,7 @@ class _Synthesiser:
         if plus and not used.endswith(f"+{variant}"):
             raise DataError(f"voice {voice}: espeak-ng has no variant '{variant}', it took {used}")
 
-    def speak(self, job: Job) -> tuple[np.ndarray, list[Phone]]:
+    def speak(self, job: Speech) -> tuple[np.ndarray, list[Phone]]:
         """Return int16 samples (T,) and phones of one sentence."""
         self.blocks.clear()
         self.phones.clear()
@@ -217,7 +217,7 @@ def _child(folder: Path) -> None:
     synthesiser = _Synthesiser()
     phones = {}
     for entry in json.loads((folder / "jobs.json").read_text()):
-        job = Job(**entry)
+        job = Speech(**entry)
         samples, spoken = synthesiser.speak(job)
         np.save(folder / f"{job.id}.npy", samples, allow_pickle=False)
         phones[job.id] = [asdict(phone) for phone in spoken]

@@ -16,8 +16,9 @@ from vctool.data.feature_set import FeatureSet
 from vctool.data.sampling import keyed_uniform
 from vctool.errors import ConfigError
 from vctool.features import world
+from vctool.features.kinds import Features
 from vctool.models import base
-from vctool.models.base import Context, Features, Terms
+from vctool.models.base import Context, Terms
 from vctool.models.cyclegan_vc import alignment, streams
 from vctool.models.cyclegan_vc.discriminators import FullDiscriminator, PatchDiscriminator
 from vctool.models.cyclegan_vc.generators import Generator, Generator1d, Generator212d

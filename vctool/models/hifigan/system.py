@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from vctool.data import vocoder_clips
 from vctool.data.batches import Clips, UnpairedClips
 from vctool.data.feature_set import FeatureSet
+from vctool.features.kinds import Features
 from vctool.features.mel import mel_distance
 from vctool.models import base
-from vctool.models.base import Context, Features, Terms
+from vctool.models.base import Context, Terms
 from vctool.models.hifigan.settings import HifiganTrainingConfig
 from vctool.nn.stft_loss import MultiResolutionStft
 from vctool.nn.wave_discriminators import WaveDiscriminators

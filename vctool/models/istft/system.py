@@ -15,13 +15,14 @@ from vctool.data import vocoder_clips
 from vctool.data.batches import Clips, UnpairedClips
 from vctool.data.feature_set import FeatureSet
 from vctool.data.sampling import keyed_normal
+from vctool.features.kinds import Features
 from vctool.features.mel import mel_distance
 from vctool.models import base
-from vctool.models.base import Context, Features, Terms
+from vctool.models.base import Context, Terms
 from vctool.models.istft.settings import IstftTrainingConfig
 from vctool.nn.stft_loss import MultiResolutionStft
 from vctool.nn.wave_discriminators import WaveDiscriminators
-from vctool.vocoders.istft import IstftNetwork, synthesise
+from vctool.vocoders.istft.vocoder import IstftNetwork, synthesise
 
 
 class System(base.System):

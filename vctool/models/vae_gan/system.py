@@ -18,13 +18,14 @@ from vctool.data.batches import Clips, Role, UnpairedClips
 from vctool.data.feature_set import FeatureSet
 from vctool.data.sampling import keyed_uniform
 from vctool.errors import ConfigError
+from vctool.features.kinds import Features
 from vctool.models import base
-from vctool.models.base import Context, Features, Terms
+from vctool.models.base import Context, Terms
 from vctool.models.vae_gan import networks1d, networks2d, streams, windows
 from vctool.models.vae_gan.discriminators import PatchDiscriminator
 from vctool.models.vae_gan.posterior import Posterior
 from vctool.models.vae_gan.settings import VaeGanConfig
-from vctool.models.vae_gan.warping import Warp
+from vctool.models.vae_gan.warping import FrequencyWarp
 
 SETUP_CLIPS = 64
 """Clips of each voice that its range is measured on."""
@@ -65,7 +66,7 @@ class System(base.System):
             raise ConfigError(f"features: n_mels = {bins} must be a multiple of 4 for network 2d")
         networks = networks1d if config.network == "1d" else networks2d
         features = context.features
-        self.warp = Warp(features, config.warp) if config.warp else None
+        self.warp = FrequencyWarp(features, config.warp) if config.warp else None
         self.encoder = networks.Encoder(config, features)
         self.shared = networks.Shared(config, features)
         self.decoders = nn.ModuleList(networks.Decoder(config, features) for _ in context.roles)

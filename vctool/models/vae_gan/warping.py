@@ -11,7 +11,7 @@ STEPS = 32
 """Factors on either side of 1 that a warp is rounded to."""
 
 
-class Warp(nn.Module):
+class FrequencyWarp(nn.Module):
     """Multiply the frequencies of mels by a factor of their own each.
 
     Args:

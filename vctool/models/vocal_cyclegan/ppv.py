@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from vctool.nn.threads import map_parts
+from vctool.threads import map_parts
 
 KERNELS = 84
 """Ways to choose 3 taps of 9."""

@@ -20,8 +20,9 @@ from vctool.data.batches import Clips, Role, UnpairedClips
 from vctool.data.feature_set import FeatureSet
 from vctool.data.sampling import keyed_normal, keyed_uniform
 from vctool.errors import DataError
+from vctool.features.kinds import Features
 from vctool.models import base
-from vctool.models.base import Context, Features, Terms
+from vctool.models.base import Context, Terms
 from vctool.models.vocal_cyclegan.critic import PatchCritic, RocketCritic
 from vctool.models.vocal_cyclegan.generator import Bottleneck, Generator, Output
 from vctool.models.vocal_cyclegan.melody import contour_of, cross_entropy
@@ -35,7 +36,7 @@ from vctool.models.vocal_cyclegan.streams import (
     to_condition,
     voice_level,
 )
-from vctool.nn.precision import computes_bf16
+from vctool.precision import computes_bf16
 
 SPEECH, SINGING = "speech", "singing"
 

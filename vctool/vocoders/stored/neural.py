@@ -38,7 +38,7 @@ class NeuralVocoder:
     def restore(
         cls, config: Mapping[str, Any], features: FeatureConfig, weights: Mapping[str, Tensor]
     ) -> Self:
-        """Build the network; see `vocoders.Trained`."""
+        """Build the network; see `vocoders.Restorable`."""
         own = {name: config[name] for name in config if name in cls.settings.model_fields}
         network = cls.build_network(build(cls.settings, own, cls.name), features)
         restoring.fill(network, weights)

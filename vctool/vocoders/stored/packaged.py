@@ -42,7 +42,7 @@ def content(
 
     Args:
         vocoder: its name.
-        config: settings of its network, as `Trained.restore` takes them.
+        config: settings of its network, as `Restorable.restore` takes them.
         features: the features that it was trained on.
         weights: its tensors, finite.
         about: where it comes from, in a sentence.

@@ -1,6 +1,5 @@
 """From settings and tensors to a vocoder, whatever they were read from."""
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,13 +7,12 @@ from torch import Tensor, nn
 
 from vctool.errors import ConfigError
 from vctool.features.settings import FeatureConfig
-from vctool.vocoders import Trained, Vocoder, names
+from vctool.vocoders import Restorable, Vocoder, names, vocoder_class
 
 
 def trainable() -> list[str]:
     """Name the vocoders that have weights."""
-    modules = {name: importlib.import_module(f"vctool.vocoders.{name}") for name in names()}
-    return [name for name, module in modules.items() if hasattr(module.Vocoder, "restore")]
+    return [name for name in names() if hasattr(vocoder_class(name), "restore")]
 
 
 def restore(
@@ -23,14 +21,14 @@ def restore(
     features: FeatureConfig,
     weights: Mapping[str, Tensor],
 ) -> Vocoder:
-    """Build a vocoder with weights; the arguments are those of `Trained.restore`.
+    """Build a vocoder with weights; the arguments are those of `Restorable.restore`.
 
     Raises:
         ConfigError: there is no such vocoder, or its settings or weights do not fit it.
     """
     if name not in trainable():
         raise ConfigError(f"no vocoder '{name}' that has weights; update vctool")
-    kind: type[Trained] = importlib.import_module(f"vctool.vocoders.{name}").Vocoder
+    kind: type[Restorable] = vocoder_class(name)
     return kind.restore(config, features, weights)
 
 

@@ -1,0 +1,211 @@
+"""What is left out and why, what is remembered of files, and the report of both."""
+
+import os
+import shutil
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from vctool import audio, cluster
+from vctool.acquisition import activity, from_wavs, memory, survey
+from vctool.acquisition.report import Rejected
+from vctool.data.datadir import DataDir
+from vctool.errors import DataError
+
+RATE = 8000
+
+
+def noise(seconds: float, peak: float = 0.3, seed: int = 0) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    return random.uniform(-peak, peak, round(seconds * RATE)).astype("f4")
+
+
+def put(path: Path, wave: np.ndarray, rate: int = RATE) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, wave, rate)
+    return path
+
+
+def test_every_reason_is_named(tmp_path: Path) -> None:
+    flat = np.clip(10 * noise(1.0), -1, 1)
+    put(tmp_path / "good.wav", noise(1.0))
+    put(tmp_path / "touching.wav", np.where(np.arange(RATE) % 100, noise(1.0), 1.0))
+    put(tmp_path / "short.wav", noise(0.2))
+    put(tmp_path / "long.wav", noise(3.0))
+    put(tmp_path / "silent.wav", np.zeros(RATE))
+    put(tmp_path / "clipped.wav", flat)
+    put(tmp_path / "rate.wav", noise(1.0), RATE // 2)
+    soundfile.write(tmp_path / "nan.wav", np.full(RATE, np.nan), RATE, "FLOAT")
+    (tmp_path / "text.wav").write_text("no sound")
+    usable, rejected = survey.survey(audio.list_audio(tmp_path), nj=2, longest=2.0, rate=RATE)
+    assert {file.stem for file in usable} == {"good", "touching"}
+    assert {one.file.stem: one.kind for one in rejected} == {
+        "short": "too short",
+        "long": "too long",
+        "silent": "silent",
+        "clipped": "clipped",
+        "rate": "wrong rate",
+        "nan": "holds NaN or infinity",
+        "text": "not audio that can be read",
+    }
+
+
+def test_clipping_is_counted_in_samples_at_full_scale_beside_another(tmp_path: Path) -> None:
+    wave = np.zeros(1000, "f4")
+    wave[[10, 11, 12, 500, 999]] = [1.0, -1.0, 0.995, 1.0, 1.0]
+    soundfile.write(tmp_path / "x.wav", wave, RATE, "FLOAT")
+    assert audio.measure(tmp_path / "x.wav").clipped == 3 / 1000
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that are decoded or cut."""
+    found: list[str] = []
+    for module, name in ((audio, "measure"), (activity, "segments")):
+        original = getattr(module, name)
+
+        def counted(path: Path, *, _original: Any = original, **settings: Any) -> Any:
+            found.append(path.stem)
+            return _original(path, **settings)
+
+        monkeypatch.setattr(module, name, counted)
+    return found
+
+
+def prepared(folder: Path, out: Path) -> dict[str, bytes]:
+    with memory.remembered(out.parent / ".measured.sqlite"):
+        from_wavs.prepare(folder, out, domain="speech")
+    return {
+        str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()
+    }
+
+
+def test_preparing_again_decodes_only_what_is_new_and_writes_the_same(
+    tmp_path: Path, calls: list[str]
+) -> None:
+    folder, out = tmp_path / "wavs", tmp_path / "data" / "own"
+    for number in range(12):
+        put(folder / "ann" / f"{number}.wav", noise(1 + number / 8, seed=number))
+    put(folder / "ann" / "talk.wav", np.concatenate([noise(20), np.zeros(RATE), noise(20)]))
+    (folder / "ann" / "bad.wav").write_text("no sound")
+    first = prepared(folder, out)
+    assert len(calls) == 15 and calls.count("talk") == 2  # measured, and cut
+
+    calls.clear()
+    shutil.rmtree(out)
+    assert prepared(folder, out) == first
+    assert calls == ["bad"]  # failures are looked at again: they may have been mended
+
+    calls.clear()
+    put(folder / "ann" / "3.wav", noise(2.5, seed=99))
+    put(folder / "ann" / "new.wav", noise(1.0, seed=98))
+    prepared(folder, out)
+    assert sorted(calls) == ["3", "bad", "new"]
+    lengths = {one.id: one.duration for one in DataDir.read(out / "train")}
+    lengths |= {
+        one.id: one.duration for name in ("dev", "test") for one in DataDir.read(out / name)
+    }
+    assert lengths["ann-3"] == 2.5 and lengths["ann-new"] == 1.0
+
+
+def test_what_was_found_with_other_settings_is_not_taken(tmp_path: Path) -> None:
+    both = np.stack([noise(4.0), np.zeros(4 * RATE, "f4")], axis=1)
+    file = put(tmp_path / "x.wav", both)
+    with memory.remembered(tmp_path / "m.sqlite"):
+        for _ in range(2):
+            assert survey.survey([file])[0][file].peak == pytest.approx(0.15, abs=0.01)
+            assert survey.survey([file], channel=0)[0][file].peak == pytest.approx(0.3, abs=0.01)
+            assert survey.survey([file], channel=1)[1][0].kind == "silent"
+            assert len(activity.segments_of([file])[file]) == 1
+            assert len(activity.segments_of([file], shortest=1.0, longest=2.0)[file]) > 1
+
+
+def test_a_killed_run_has_kept_its_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "BATCH", 3)
+    files = [put(tmp_path / f"{number}.wav", noise(0.5)) for number in range(9)]
+    seen: list[str] = []
+
+    def work(file: Path) -> str:
+        if file.stem == "7" and len(seen) < 9:
+            raise KeyboardInterrupt
+        seen.append(file.stem)
+        return file.stem
+
+    with memory.remembered(tmp_path / "m.sqlite"):
+        with pytest.raises(KeyboardInterrupt):
+            list(memory.over(files, work, "stem"))
+        del seen[:]
+        seen += ["?"] * 9
+        assert list(memory.over(files, work, "stem")) == [file.stem for file in files]
+    assert seen[9:] == ["6", "7", "8"]
+
+
+def test_a_spoilt_memory_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "m.sqlite").write_bytes(b"not a data base" * 100)
+    with (
+        pytest.raises(DataError, match=r"m\.sqlite: file is not a database; remove it"),
+        memory.remembered(tmp_path / "m.sqlite"),
+    ):
+        pass
+
+
+def test_memory_grows_no_faster_than_the_number_of_recordings(tmp_path: Path) -> None:
+    """`tests/bench/test_many_recordings.py` does this with a hundred thousand."""
+    source = put(tmp_path / "source.wav", noise(0.4))
+    peaks = []
+    for count in (40, 160):
+        folder = tmp_path / str(count)
+        for number in range(count):
+            place = folder / f"s{number % 10}" / f"{number}.wav"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.link(source, place)
+        for _ in range(2):  # the second time all is remembered
+            tracemalloc.start()
+            prepared(folder, tmp_path / f"out{count}")
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert peaks[2] < 4 * peaks[0] and peaks[3] < 4 * peaks[1]
+
+
+def test_the_report_counts_files_hours_rates_and_reasons(tmp_path: Path) -> None:
+    folder, out = tmp_path / "wavs", tmp_path / "own"
+    for speaker, rate in {"ann": 8000, "ben": 16000}.items():
+        for number in range(10):
+            wave = np.resize(noise(0.9, seed=number), 36 * rate // 10)
+            put(folder / speaker / f"{number}.wav", wave, rate)
+    put(folder / "ann" / "x.wav", np.zeros(RATE))
+    put(folder / "ann" / "y.wav", noise(0.1))
+    put(folder / "ann" / "z.wav", noise(0.05))
+    report = from_wavs.prepare(folder, out, domain="speech")
+    assert report.hours == pytest.approx(20 * 3.6 / 3600)
+    assert report.rates == ((8000, 10), (16000, 10))
+    assert sum(split.files for split in report.splits.values()) == 20
+    text = (out / "report.md").read_text()
+    assert "- 10 files at 8000 Hz\n- 10 files at 16000 Hz\n" in text
+    assert "Left out: 3 of 23 files." in text
+    assert "| silent | 1 |\n| too short | 2 |\n" in text
+    assert "| train | 14 | 14 | 0.01 | 2 |" in text
+
+
+def test_reasons_are_counted_without_what_is_special_to_a_file() -> None:
+    reasons = {
+        "empty file; copy it again": "empty file",
+        "has 1 channels, wanted channel 1": "has 1 channels, wanted channel 1",
+        "truncated: 3 of 9 samples can be read": "truncated",
+        "not audio that can be read (Format not recognised)": "not audio that can be read",
+    }
+    for reason, kind in reasons.items():
+        assert Rejected(Path("x.wav"), reason).kind == kind
+
+
+def test_a_cluster_measures_the_same(tmp_path: Path, loopback: Any) -> None:
+    files = [put(tmp_path / f"{number}.wav", noise(0.5, seed=number)) for number in range(9)]
+    (tmp_path / "bad.wav").write_text("no sound")
+    files.append(tmp_path / "bad.wav")
+    alone = survey.survey(files)
+    with cluster.use(loopback().address):
+        assert survey.survey(files) == alone

@@ -1,0 +1,300 @@
+"""Records of stages: skipping, staleness, half-done work, failures, kills and locks."""
+
+import errno
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vctool.errors import DataError
+from vctool.experiment import plan, state
+from vctool.experiment.recipe import Recipe
+
+TREE = {
+    "name": "toy",
+    "family": "toy",
+    "corpus": {"speech": "talks", "singing": "songs"},
+    "features": {},
+    "train": {"steps": 10},
+    "vocoder": "griffin_lim",
+}
+
+CHILD = """
+import sys, time
+from pathlib import Path
+from vctool.experiment.recipe import Recipe
+from vctool.experiment import state
+def work():
+    Path("exp/toy/infer").mkdir(parents=True)
+    Path("exp/toy/infer/one").touch()
+    print("working", flush=True)
+    time.sleep(60)
+state.run(Recipe(**{tree!r}), "infer", work)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _toy_family(monkeypatch: pytest.MonkeyPatch, workdir: Path) -> None:
+    monkeypatch.setattr(plan, "kinds", lambda recipe: ("mel", "accomp_mel"))
+    monkeypatch.setattr(plan, "model_config", lambda recipe: ToyModel())
+
+
+class ToyModel:
+    def model_dump(self, **_: object) -> dict[str, object]:
+        return {"channels": 4}
+
+
+def recipe(**fields: object) -> Recipe:
+    return Recipe.model_validate(TREE | fields)
+
+
+def make(entry: str, **fields: object) -> Callable[[], None]:
+    """Return work that leaves what a stage leaves."""
+    here = recipe(**fields)
+
+    def work() -> None:
+        paths = plan.stage(entry).outputs(here)
+        if entry == "train":
+            folder = here.exp / "checkpoints" / "step-00000010"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "model.safetensors").write_bytes(f"{here.train.steps}".encode())
+            (folder / "state.json").write_text("{}")
+            return
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.suffix:
+                path.write_text(entry)
+            else:
+                path.mkdir(exist_ok=True)
+
+    return work
+
+
+def run_all(**fields: object) -> list[str]:
+    """Run every stage as run.sh does; return the names of those that were not skipped."""
+    names = [entry.name for entry in plan.STAGES]
+    return [n for n in names if state.run(recipe(**fields), n, make(n, **fields))]
+
+
+def states(**fields: object) -> dict[str, str]:
+    return {entry.name: verdict.state for entry, verdict in state.survey(recipe(**fields))}
+
+
+def test_everything_runs_once_and_is_skipped_then() -> None:
+    assert set(states().values()) == {"not done"}
+    assert run_all() == [entry.name for entry in plan.STAGES]
+    assert set(states().values()) == {"done"}
+    assert run_all() == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "first", "named"),
+    [
+        ("train", {"steps": 20}, "train", "train.steps 10 -> 20"),
+        ("features", {"n_mels": 40}, "features", "features.n_mels 128 -> 40"),
+        ("convert", {"stretch": 1.5}, "infer", "convert.stretch 1.0 -> 1.5"),
+        ("vocoder", "world", "synthesize", "vocoder griffin_lim -> world"),
+        ("evaluate", {"bootstrap": 100}, "evaluate", "evaluate.bootstrap 1000 -> 100"),
+    ],
+)
+def test_a_changed_field_names_itself_and_makes_all_that_follows_stale(
+    field: str, value: object, first: str, named: str
+) -> None:
+    run_all()
+    survey = state.survey(recipe(**{field: value}))
+    found = {entry.name: verdict for entry, verdict in survey}
+    order = [entry.name for entry in plan.STAGES]
+    before, after = order[: order.index(first)], order[order.index(first) :]
+    assert {found[name].state for name in before} == {"done"}
+    assert {found[name].state for name in after} == {"stale"}
+    assert named in found[first].reason
+    assert run_all(**{field: value}) == after
+
+
+def test_fields_that_decide_only_when_to_write_change_nothing() -> None:
+    run_all()
+    assert run_all(train={"steps": 10, "save_every": 1, "validate_every": 2, "keep": 9}) == []
+
+
+def test_changed_data_make_features_stale_and_name_the_corpus() -> None:
+    run_all()
+    Path("data/songs/train/wav.scp").write_text("other")
+    verdict = {e.name: v for e, v in state.survey(recipe())}["features"]
+    assert verdict.state == "stale"
+    assert verdict.reason == "data/songs changed"
+
+
+def test_a_deleted_output_is_half_done() -> None:
+    run_all()
+    Path("exp/toy/RESULTS.md").unlink()
+    assert states()["evaluate"] == "half done"
+    assert run_all() == ["evaluate"]
+
+
+def test_results_of_other_inputs_are_thrown_away_and_half_done_work_is_kept() -> None:
+    run_all()
+    leftover = Path("exp/toy/infer/half.ark")
+    leftover.write_text("half")
+    path = state.record_path(recipe(), plan.stage("infer"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"status": "begun"}))
+    assert states()["infer"] == "half done"
+    state.run(recipe(), "infer", make("infer"))
+    assert leftover.exists()
+    changed = {"convert": {"stretch": 2.0}}
+    state.run(recipe(**changed), "infer", make("infer", **changed))
+    assert not leftover.exists()
+
+
+def test_a_recording_of_another_size_makes_features_stale() -> None:
+    run_all()
+    wav = Path("data/songs/train/a.wav")
+    wav.write_bytes(b"1234")
+    Path("data/songs/train/wav.scp").write_text("ann-a a.wav\n")
+    state.run(recipe(), "features", make("features"))
+    assert states()["features"] == "done"
+    wav.write_bytes(b"12345")
+    assert states()["features"] == "stale"
+
+
+def test_a_users_mistake_is_told_with_cause_log_and_rerun(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(state.RERUN_VARIABLE, "./run.sh --recipe toy --stage 1")
+    caplog.set_level(logging.DEBUG)
+
+    def work() -> None:
+        logging.getLogger("vctool").info("reading talks")
+        raise DataError("talks/a.wav: empty file; remove it")
+
+    with pytest.raises(state.StageFailed) as caught:
+        state.run(recipe(), "download", work)
+    text = str(caught.value)
+    assert caught.value.exit_code == 2
+    assert text.startswith("stage 1 download failed: talks/a.wav: empty file; remove it\n")
+    assert "INFO reading talks" in text
+    assert text.endswith("rerun: ./run.sh --recipe toy --stage 1")
+    assert "Traceback" not in state.log_path(recipe(), plan.stage("download")).read_text()
+    verdict = state.judge(recipe(), plan.stage("download"))
+    assert (verdict.state, verdict.reason) == (
+        "half done",
+        "failed: talks/a.wav: empty file; remove it",
+    )
+
+
+def test_a_programmers_mistake_keeps_its_traceback_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    def work() -> None:
+        raise ZeroDivisionError("by zero")
+
+    with pytest.raises(state.StageFailed) as caught:
+        state.run(recipe(), "download", work)
+    assert caught.value.exit_code == 1
+    assert "ZeroDivisionError: by zero" in str(caught.value)
+    assert "Traceback" in state.log_path(recipe(), plan.stage("download")).read_text()
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt(), SystemExit(130)])
+def test_an_interrupt_is_recorded_and_leaves_with_130(ending: BaseException) -> None:
+    def work() -> None:
+        raise ending
+
+    with pytest.raises(state.StageFailed, match="interrupted") as caught:
+        state.run(recipe(), "download", work)
+    assert caught.value.exit_code == 130
+    assert state.judge(recipe(), plan.stage("download")).reason == "was interrupted"
+
+
+def test_a_stage_without_what_it_needs_says_which_stage_makes_it() -> None:
+    state.run(recipe(), "download", make("download"))
+    with pytest.raises(DataError, match=r"run \./run\.sh --recipe x --stage 2$"):
+        state.run(recipe(), "train", make("train"), options="--recipe x")
+
+
+def test_a_dry_run_writes_nothing(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state.run(recipe(), "train", make("train"), dry_run=True)
+    assert capsys.readouterr().out == "stage 3 train: not done: would run\n"
+    assert list(workdir.iterdir()) == []
+
+
+def test_only_the_first_of_several_processes_keeps_records(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run_all()
+    calls: list[str] = []
+    monkeypatch.setenv("RANK", "1")
+    state.run(recipe(), "train", lambda: calls.append("done already"))
+    before = state.record_path(recipe(), plan.stage("train")).read_text()
+    state.run(recipe(train={"steps": 20}), "train", lambda: calls.append("more steps"))
+    assert calls == ["more steps"]
+    assert state.record_path(recipe(), plan.stage("train")).read_text() == before
+
+
+def test_a_killed_stage_is_half_done_and_a_living_one_is_running(tmp_path: Path) -> None:
+    run_all()
+    state.record_path(recipe(), plan.stage("infer")).unlink()
+    for path in Path("exp/toy/infer").iterdir():
+        path.unlink()
+    Path("exp/toy/infer").rmdir()
+    patches = (
+        "from vctool.experiment import plan\n"
+        "class Model:\n    def model_dump(self, **_): return {'channels': 4}\n"
+        "plan.kinds = lambda recipe: ('mel', 'accomp_mel')\n"
+        "plan.model_config = lambda recipe: Model()\n"
+    )
+    script = patches + CHILD.replace("{tree!r}", repr(TREE))
+    root = Path(plan.__file__).parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(root)},
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "working\n"
+        assert states()["infer"] == "running"
+        with pytest.raises(DataError, match="is running already"):
+            state.run(recipe(), "infer", make("infer"))
+        child.send_signal(signal.SIGKILL)
+    verdict = state.judge(recipe(), plan.stage("infer"))
+    assert (verdict.state, verdict.reason) == ("half done", "was killed")
+    state.run(recipe(), "infer", make("infer"))
+    assert Path("exp/toy/infer/one").exists(), "half-done work was thrown away"
+    assert states()["infer"] == "done"
+
+
+def test_a_full_disk_says_what_to_do() -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(
+        state.StageFailed, match=r"No space left on device; free some space"
+    ) as caught:
+        state.run(recipe(), "download", full)
+    assert caught.value.exit_code == 2
+    assert "[Errno" not in str(caught.value).splitlines()[0]
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"status": "done", "inputs": {}}'])
+def test_a_record_that_lacks_something_says_so(text: str) -> None:
+    path = state.record_path(recipe(), plan.stage("download"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"download.json: not a stage's record; delete it"):
+        state.survey(recipe())
+
+
+def test_a_spoilt_record_says_so() -> None:
+    run_all()
+    path = state.record_path(recipe(), plan.stage("train"))
+    path.write_text("{")
+    with pytest.raises(DataError, match="not JSON"):
+        state.judge(recipe(), plan.stage("train"))

@@ -1,0 +1,1 @@
+"""How corpora come here: fetched, unpacked, surveyed, split, and made into data dirs."""

@@ -1,0 +1,108 @@
+"""Decodes every file of a corpus once: true lengths, and what cannot be used with the reason."""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vctool import audio
+from vctool.acquisition.memory import over
+from vctool.acquisition.report import Rejected
+from vctool.errors import AudioError, DataError
+
+SHORTEST = 0.3
+"""Recordings below this hold no syllable [s]."""
+
+LONGEST = 300.0
+"""Recordings above this are no utterance, and take gigabytes to analyse as one [s]."""
+
+SILENT_PEAK = 1e-3
+"""Recordings whose peak is below this (-60 dB of full scale) count as silent."""
+
+CLIPPED_SHARE = 0.01
+"""Share of the samples that may stand at full scale, next to another that does."""
+
+
+def survey(
+    files: Sequence[Path],
+    *,
+    channel: int | None = None,
+    nj: int = 1,
+    longest: float | None = None,
+    rate: int | None = None,
+) -> tuple[dict[Path, audio.AudioInfo], list[Rejected]]:
+    """Measure recordings of voices, or recall what was measured (see `acquisition.memory`).
+
+    Args:
+        files: the recordings.
+        channel: 0-based channel of the voice; the mean of all where not given.
+        nj: number of threads; decoding runs outside the interpreter's lock.
+        longest: above this [s] a recording is left out, such as `LONGEST` where files are
+            utterances; any length where not given, since recordings are cut.
+        rate: sampling rate that the corpus has [Hz]; files at a lower one lack its band and are
+            left out.
+
+    Returns:
+        What was measured for each usable file, and the files that are unusable: unreadable,
+        NaN, too short, too long, silent, clipped, or at a wrong rate.
+    """
+    purpose = "measure" if channel is None else f"measure channel {channel}"
+    usable: dict[Path, audio.AudioInfo] = {}
+    rejected: list[Rejected] = []
+    for file, found in zip(
+        files, over(files, partial(_measure, channel=channel), purpose, nj), strict=True
+    ):
+        if isinstance(found, AudioError):
+            reason = str(found).removeprefix(f"{file}: ")
+        else:
+            info = audio.AudioInfo(**found)
+            reason = _unusable(info, longest, rate)
+            if not reason:
+                usable[file] = info
+                continue
+        rejected.append(Rejected(file, reason))
+    return usable, rejected
+
+
+def _measure(file: Path, channel: int | None) -> dict[str, Any]:
+    return asdict(audio.measure(file, channel=channel))
+
+
+def _unusable(info: audio.AudioInfo, longest: float | None, rate: int | None) -> str:
+    """Return why a recording cannot be used; nothing where it can."""
+    if info.seconds < SHORTEST:
+        return f"too short: {info.seconds:.2f} s, wanted {SHORTEST} s or more"
+    if longest is not None and info.seconds > longest:
+        return f"too long: {info.seconds:.0f} s, wanted {longest:g} s or less"
+    if info.peak < SILENT_PEAK:
+        return f"silent: its peak is {info.peak:.1g} of full scale"
+    if info.clipped > CLIPPED_SHARE:
+        return f"clipped: {info.clipped:.1%} of its samples stand at full scale"
+    if rate is not None and info.rate < rate:
+        return f"wrong rate: {info.rate} Hz, the corpus has {rate} Hz"
+    return ""
+
+
+def seconds(info: audio.AudioInfo) -> float:
+    """Return a duration as data dirs state it: rounded to microseconds [s]."""
+    return round(info.seconds, 6)
+
+
+def word(name: str) -> str:
+    """Turn a file or folder name into a part of an id: no blanks, nothing that sorts below `-`.
+
+    Such ids sort by speaker first whatever the speakers are called.
+
+    Raises:
+        DataError: nothing is left of the name.
+    """
+    signs = (
+        sign if sign.isalnum() or sign in "._" else "_"
+        for sign in unicodedata.normalize("NFC", name)
+    )
+    cleaned = "".join(signs).strip("_")
+    if not cleaned:
+        raise DataError(f"'{name}' holds no letter or digit; rename it")
+    return cleaned

@@ -1,0 +1,36 @@
+"""Sound in and out: files of any format, waves of any length, and how loud they are."""
+
+from vctool.audio.files import (
+    SUFFIXES,
+    AudioInfo,
+    fit_length,
+    info,
+    list_audio,
+    measure,
+    read,
+    read_blocks,
+    resample,
+    resampled_length,
+)
+from vctool.audio.loudness import SILENCE_DB, LevelMeter, level_db, match_level, rms_db
+from vctool.audio.wav_writer import AudioWriter, write
+
+__all__ = [
+    "SILENCE_DB",
+    "SUFFIXES",
+    "AudioInfo",
+    "AudioWriter",
+    "LevelMeter",
+    "fit_length",
+    "info",
+    "level_db",
+    "list_audio",
+    "match_level",
+    "measure",
+    "read",
+    "read_blocks",
+    "resample",
+    "resampled_length",
+    "rms_db",
+    "write",
+]

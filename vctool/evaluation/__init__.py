@@ -1,0 +1,1 @@
+"""Scores of converted recordings beside their baselines: stage 6 and `vctool evaluate`."""

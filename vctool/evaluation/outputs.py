@@ -1,0 +1,76 @@
+"""What stages 4 and 5 left to be scored, whatever the roles are."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from vctool import audio
+from vctool.data.datadir import DataDir
+from vctool.errors import DataError
+from vctool.experiment.recipe import Recipe
+
+T = TypeVar("T")
+
+
+def held_out(data: DataDir, role: str, recipe: Recipe, converted: int) -> DataDir:
+    """Return the recordings of the target role.
+
+    Raises:
+        DataError: they, or what was converted, are too few to score.
+    """
+    found = data.subset(recipe.plays(role))
+    if len(found) < 2 or converted < 2:
+        raise DataError(
+            f"{data.path}: {len(found)} recordings of '{role}' and {converted} converted "
+            "utterances are too few to score; hold out at least 2 of each"
+        )
+    return found
+
+
+def outputs(folder: Path, names: Sequence[str], rate: int) -> list[np.ndarray]:
+    """Read what stage 5 wrote for utterances, each (T,).
+
+    Raises:
+        DataError: a file is missing.
+    """
+    require(folder, names)
+    return [audio.read(folder / f"{name}.wav", rate)[0] for name in names]
+
+
+def require(folder: Path, names: Sequence[str]) -> None:
+    """See that stage 5 has written all utterances into a folder.
+
+    Raises:
+        DataError: a file is missing.
+    """
+    missing = [name for name in names if not (folder / f"{name}.wav").is_file()]
+    if missing:
+        raise DataError(
+            f"{folder}: {len(missing)} of {len(names)} outputs are missing, such as "
+            f"{missing[0]}.wav; run stage 5 (synthesize)"
+        )
+
+
+def digest(ids: object, waves: Iterable[np.ndarray]) -> str:
+    """Hash what was scored: 16 hex digits.
+
+    Args:
+        ids: which recordings, as JSON can hold them.
+        waves: their sound, each (T,), full scale at 1.
+    """
+    found = hashlib.sha256(json.dumps(ids).encode())
+    for wave in waves:  # 16 bits of it: the last bits of a resampler differ between machines
+        found.update(np.rint(wave * 32767.0).astype("<i4").tobytes())
+    return found.hexdigest()[:16]
+
+
+def progress(systems: Iterable[T], total: int) -> Iterable[T]:
+    """Show how many systems are scored."""
+    from tqdm import tqdm
+
+    bar: Iterable[T] = tqdm(systems, total=total, desc="evaluate", unit="system", disable=None)
+    return bar

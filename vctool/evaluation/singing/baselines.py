@@ -1,0 +1,244 @@
+"""The systems that a learnt model stands beside: no learning, no parameters fitted to data.
+
+Copy, analysis and resynthesis, F0 snap (the formula to beat), drone (the cheat on chroma
+agreement) and a random real singing clip (the cheat on every distribution).
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from vctool.evaluation.singing.board import Board, Task
+from vctool.metrics import harmony
+from vctool.metrics.pitch import F0_CEIL, F0_FLOOR, FRAME_RATE, to_semitones
+from vctool.workers import WorkerPool
+
+STRONG = 3
+"""Pitch classes of the accompaniment that F0 snap may rest on: as many as a triad has."""
+HOLD_SECONDS = 0.25
+"""F0 snap keeps a note at least this long, where the voice lasts."""
+GLIDE_SECONDS = 0.04
+"""Both formulas glide between notes over this time."""
+
+
+class WorldVoice(NamedTuple):
+    """A voice as WORLD takes it apart, every 10 ms."""
+
+    f0: np.ndarray
+    """(F,) [Hz], 0 where unvoiced."""
+    envelope: np.ndarray
+    """(F, n_fft // 2 + 1) power."""
+    aperiodicity: np.ndarray
+    """(F, n_fft // 2 + 1)."""
+    rate: int
+    samples: int
+
+
+def take_apart(wave: np.ndarray, rate: int) -> WorldVoice:
+    """Analyse a wave (T,) by WORLD: DIO and StoneMask, CheapTrick, D4C."""
+    import pyworld
+
+    wave = np.ascontiguousarray(wave, dtype=np.float64)
+    period = 1000.0 / FRAME_RATE
+    f0, times = pyworld.dio(wave, rate, f0_floor=F0_FLOOR, f0_ceil=F0_CEIL, frame_period=period)
+    f0 = pyworld.stonemask(wave, f0, times, rate)
+    envelope = pyworld.cheaptrick(wave, f0, times, rate)
+    aperiodicity = pyworld.d4c(wave, f0, times, rate)
+    return WorldVoice(f0, envelope, aperiodicity, rate, len(wave))
+
+
+def put_together(voice: WorldVoice, f0: np.ndarray) -> np.ndarray:
+    """Synthesise a voice with another F0 (F,) [Hz]: (samples,) float32."""
+    import pyworld
+
+    wave = pyworld.synthesize(
+        np.ascontiguousarray(f0), voice.envelope, voice.aperiodicity, voice.rate, 1000 / FRAME_RATE
+    )
+    return np.pad(wave[: voice.samples], (0, max(voice.samples - len(wave), 0))).astype(np.float32)
+
+
+def snap(f0: np.ndarray, chroma: np.ndarray) -> np.ndarray:
+    """Hold F0 on the nearest of the accompaniment's strong pitch classes.
+
+    Voiced stretches are cut into pieces of at least `HOLD_SECONDS`; each is held on the pitch
+    nearest to its own median among the three strongest pitch classes that sound meanwhile.
+
+    Args:
+        f0: (F,) [Hz], 0 where unvoiced.
+        chroma: (G, 12) of the accompaniment, looped or cut to F. Where it is silent, any
+            semitone will do.
+    """
+    chroma = harmony.fit_frames(chroma, len(f0))
+    pitch = to_semitones(f0)
+    target = np.full(len(f0), np.nan)
+    for start, stop in _stretches(f0 > 0):
+        pieces = max(int((stop - start) / (HOLD_SECONDS * FRAME_RATE)), 1)
+        edges = np.linspace(start, stop, pieces + 1).astype(int)
+        for low, high in pairwise(edges.tolist()):
+            sounding = chroma[low:high]
+            classes = (
+                harmony.strongest(sounding, STRONG)
+                if harmony.has_sound(sounding)
+                else np.arange(12)
+            )
+            target[low:high] = _nearest(float(np.median(pitch[low:high])), classes)
+    return _glide(target)
+
+
+def drone(f0: np.ndarray, chroma: np.ndarray) -> np.ndarray:
+    """Hold F0 on the accompaniment's strongest pitch class throughout, near the voice's median.
+
+    Args:
+        f0: (F,) [Hz], 0 where unvoiced.
+        chroma: (G, 12) of the accompaniment; needs sound.
+    """
+    if not np.any(f0 > 0):
+        return f0.copy()
+    classes = harmony.strongest(harmony.fit_frames(chroma, len(f0)))
+    pitch = to_semitones(f0)
+    home = _nearest(float(np.nanmedian(pitch)), classes)
+    return _glide(np.where(f0 > 0, home, np.nan))
+
+
+def _nearest(pitch: float, classes: np.ndarray) -> float:
+    """Return the pitch [MIDI] of one of the classes that is nearest to a pitch."""
+    candidates = classes[:, None] + 12.0 * np.arange(11)
+    return float(candidates.flat[np.argmin(np.abs(candidates - pitch))])
+
+
+def _stretches(mask: np.ndarray) -> list[tuple[int, int]]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(int), [0]])))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def _glide(target: np.ndarray) -> np.ndarray:
+    """Turn held pitches (F,) [MIDI, NaN unvoiced] into F0 [Hz], gliding within voiced stretches."""
+    f0 = np.zeros(len(target))
+    width = max(round(GLIDE_SECONDS * FRAME_RATE), 1)
+    for start, stop in _stretches(np.isfinite(target)):
+        padded = np.pad(target[start:stop], (width // 2, width - 1 - width // 2), mode="edge")
+        smooth = np.convolve(padded, np.full(width, 1.0 / width), mode="valid")
+        f0[start:stop] = 440.0 * 2.0 ** ((smooth - 69.0) / 12.0)
+    return f0
+
+
+def lengthen(voice: WorldVoice, time_map: np.ndarray) -> WorldVoice:
+    """Stretch a voice in time.
+
+    Args:
+        voice: the voice.
+        time_map: (K, 2) moments of the voice and of the result with the same sound [s].
+    """
+    samples = round(float(time_map[-1, 1]) * voice.rate)
+    moments = np.arange(1 + int(samples / voice.rate * FRAME_RATE)) / FRAME_RATE
+    at = np.interp(moments, time_map[:, 1], time_map[:, 0]) * FRAME_RATE
+    nearest = np.minimum(np.rint(at).astype(int), len(voice.f0) - 1)
+    return WorldVoice(
+        voice.f0[nearest], voice.envelope[nearest], voice.aperiodicity[nearest], voice.rate, samples
+    )
+
+
+def formulas(
+    source: np.ndarray, chroma: np.ndarray, time_map: np.ndarray | None, rate: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Make the resynthesis (T,), and F0 snap and drone, lengthened where there is a time map."""
+    voice = take_apart(source, rate)
+    resynthesis = put_together(voice, voice.f0)
+    if time_map is not None:
+        voice = lengthen(voice, time_map)
+    held = drone(voice.f0, chroma) if harmony.has_sound(chroma) else voice.f0
+    return resynthesis, put_together(voice, snap(voice.f0, chroma)), put_together(voice, held)
+
+
+def build(
+    sources: Sequence[np.ndarray],
+    rate: int,
+    accomps: Sequence[np.ndarray] | None,
+    singing: Sequence[np.ndarray],
+    *,
+    time_maps: Sequence[np.ndarray] | None = None,
+    resynthesis: Sequence[np.ndarray] | None = None,
+    seed: int = 0,
+    nj: int = 1,
+) -> dict[str, list[np.ndarray]]:
+    """Make the waves of every anchor, one per source.
+
+    Args:
+        sources: speech, each (T,).
+        rate: of all waves [Hz].
+        accomps: the accompaniment of every source; without any, F0 snaps to semitones and there
+            is no drone.
+        singing: real singing to draw clips from.
+        time_maps: how the model lengthened every source, see `lengthen`; the formulas do the same.
+        resynthesis: the sources through a recipe's own vocoder; WORLD's where not given.
+        seed: of the draw.
+        nj: processes.
+
+    Returns:
+        Waves of `copy`, `resynthesis`, `F0 snap`, `drone` and `random singing`.
+    """
+    silent = np.full((1, 12), np.nan)
+    chromas = [silent] * len(sources)
+    if accomps is not None:
+        chromas = [harmony.chroma(wave, rate) for wave in accomps]
+    maps = [None] * len(sources) if time_maps is None else list[np.ndarray | None](time_maps)
+    if nj == 1:
+        made = [formulas(*triple, rate) for triple in zip(sources, chromas, maps, strict=True)]
+    else:
+        with WorkerPool(nj) as pool:
+            made = list(pool.map(partial(formulas, rate=rate), sources, chromas, maps, chunksize=2))
+    waves = {"copy": list(sources)}
+    for place, name in enumerate(("resynthesis", "F0 snap", "drone")):
+        waves[name] = [triple[place] for triple in made]
+    if resynthesis is not None:
+        waves["resynthesis"] = list(resynthesis)
+    if not any(harmony.has_sound(chroma) for chroma in chromas):
+        del waves["drone"]
+    rng = np.random.default_rng(seed)
+    clips = rng.choice(len(singing), len(sources), replace=len(singing) < len(sources))
+    waves["random singing"] = [singing[clip] for clip in clips]
+    return waves
+
+
+def anchored_board(
+    sources: Sequence[np.ndarray],
+    rate: int,
+    singing: Sequence[np.ndarray],
+    accomps: Sequence[np.ndarray] | None = None,
+    singing_accomps: Sequence[np.ndarray] | None = None,
+    *,
+    seed: int = 0,
+    nj: int = 1,
+) -> Board:
+    """Measure every anchor once, for scripts that score one model after another.
+
+        board = anchored_board(speech, 16000, sung, music_of_speech, music_of_sung)
+        board.add("model", outputs)
+        print(markdown(board.scores()))
+
+    Args:
+        sources: held-out speech, each (T,).
+        rate: of all waves [Hz].
+        singing: held-out singing; every second recording is the reference, the rest the row of
+            real singing.
+        accomps: the accompaniment of every source.
+        singing_accomps: the accompaniment of every recording of singing.
+        seed: of the random clips.
+        nj: processes (with more than one, a script needs a `__main__` guard).
+    """
+    task = Task(
+        rate,
+        sources,
+        singing[::2],
+        singing[1::2],
+        accomps,
+        None if singing_accomps is None else singing_accomps[1::2],
+    )
+    board = Board(task, nj)
+    anchors = build(sources, rate, accomps, singing[1::2], seed=seed, nj=nj)
+    for name, waves in anchors.items():
+        board.add(name, waves)
+    return board

@@ -1,0 +1,1 @@
+"""Scores of vocoders on recordings' own features (copy-synthesis)."""

@@ -1,0 +1,1 @@
+"""Scores of one speaker's recordings that were turned into another's."""

@@ -1,0 +1,257 @@
+"""The systems that a learnt voice conversion stands beside: formulas of two lines and no learning.
+
+Every formula is fitted on the two speakers' training recordings alone and goes through one WORLD
+vocoder, so that a model is compared with what its voice costs anyway. With the mean m and the
+standard deviation s of the mel-cepstra c1..c24 over sounding frames (c0, the level, stays):
+
+    pitch only      log-F0 carried to the target's mean and deviation; cepstra as they are
+    mean-variance   (c - m_source) / s_source * s_target + m_target, and that pitch
+    mean only       c - m_source + m_target, and that pitch
+    half variance   the mean-variance transform with half the deviation, and that pitch: what is
+                    left of a voice shrinks towards its mean, which lowers MCD and is heard as dull
+
+The log-F0 transform is that of Liu, Zhang and Yan (2007).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeVar
+
+import numpy as np
+import soxr
+
+from vctool import audio
+from vctool.evaluation.voices.board import COPY, REAL, VoiceBoard, VoiceTask
+from vctool.features import stats, world
+from vctool.features.settings import FeatureConfig
+from vctool.features.stats import SpeakerStats
+from vctool.workers import WorkerPool
+
+T = TypeVar("T")
+
+
+class Each(Protocol):
+    """Applies a function to every wave, in order."""
+
+    def __call__(self, one: Callable[[np.ndarray], T], waves: Sequence[np.ndarray]) -> list[T]:
+        """Return what `one` makes of each wave (T,)."""
+
+
+FEATURES = FeatureConfig(
+    rate=16000,
+    hop_length=80,
+    n_fft=1024,
+    n_mels=80,
+    f0_floor=60.0,
+    f0_ceil=600.0,
+    envelope_dim=25,
+    envelope_coding="mcep",
+)
+"""Settings of the formulas: those of conf/features/16k_mcep.yaml, whatever a recipe uses, so that
+anchors of different recipes are the same."""
+GATE_DB = 40.0
+"""Frames this far below a recording's loudest are silence, and in no statistics [dB]."""
+PITCH, MEAN_VARIANCE, MEAN, HALF = "pitch only", "mean-variance", "mean only", "half variance"
+SOURCE_RESYNTHESIS, TARGET_RESYNTHESIS = "source resynthesis", "target resynthesis"
+SYSTEMS = {
+    COPY: "the source as it is",
+    PITCH: "the source with its log-F0 carried to the target's mean and deviation, WORLD",
+    MEAN_VARIANCE: "that, and each of the mel-cepstra c1..c24 carried to the target's mean and "
+    "deviation: the formula to beat",
+    MEAN: "that with the target's mean alone",
+    HALF: "that with half of the target's deviation: games MCD by shrinking variance",
+    SOURCE_RESYNTHESIS: "the source through the same analysis and synthesis, unconverted",
+    TARGET_RESYNTHESIS: "the target's recording of the sentence through it: what WORLD itself "
+    "leaves of a perfect conversion",
+    REAL: "the target's held-out recordings, as they are",
+}
+"""What every row of the table but the models' is."""
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """What the formulas know of a speaker, from its training recordings."""
+
+    f0: SpeakerStats
+    """Mean and deviation of log-F0, and the range it is searched in."""
+    mean: np.ndarray
+    """(D - 1,) of the mel-cepstra c1.. over sounding frames."""
+    deviation: np.ndarray
+    """(D - 1,) standard deviation of the same."""
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A source and a target, fitted."""
+
+    source: Speaker
+    target: Speaker
+
+
+def fit(
+    source: Sequence[np.ndarray], target: Sequence[np.ndarray], rate: int, nj: int = 1
+) -> Formula:
+    """Fit the formulas on recordings that are not scored.
+
+    Args:
+        source: of the source speaker, each (T,).
+        target: of the target speaker, of any sentences.
+        rate: of all recordings [Hz].
+        nj: processes.
+
+    Raises:
+        DataError: a speaker has no voiced frame.
+    """
+    each = partial(_each, nj=nj)
+    return Formula(fit_speaker(source, rate, each), fit_speaker(target, rate, each))
+
+
+def fit_speaker(waves: Sequence[np.ndarray], rate: int, each: Each) -> Speaker:
+    """Fit a speaker on recordings (T,) that are not scored, at a rate [Hz].
+
+    Raises:
+        DataError: there is no voiced frame.
+    """
+    floor, ceil = stats.f0_range(each(partial(_wide_f0, rate=rate), waves), FEATURES)
+    features = each(partial(take_apart, rate=rate, floor=floor, ceil=ceil), waves)
+    return speaker(features, floor, ceil)
+
+
+def speaker(features: Sequence[np.ndarray], floor: float, ceil: float) -> Speaker:
+    """Estimate a speaker from features (F, D) as `features.world` with `FEATURES` gives them.
+
+    Args:
+        features: of every recording.
+        floor: lower end of the range that F0 was searched in [Hz].
+        ceil: upper end [Hz].
+
+    Raises:
+        DataError: no frame is voiced.
+    """
+    f0 = stats.estimate([one[:, 0] for one in features], floor, ceil)
+    sounding = np.concatenate([world.split(one, FEATURES)[1][sounds(one)] for one in features])
+    rest = sounding[:, 1:].astype(np.float64)
+    return Speaker(f0, rest.mean(axis=0), np.maximum(rest.std(axis=0), 1e-6))
+
+
+def sounds(features: np.ndarray) -> np.ndarray:
+    """Mark the frames of (F, D) whose c0, the mean log amplitude, is not far below the loudest."""
+    level = 20.0 / np.log(10.0) * features[:, 1]
+    return np.asarray(level > level.max() - GATE_DB)
+
+
+def _wide_f0(wave: np.ndarray, rate: int) -> np.ndarray:
+    return world.estimate_f0(_resampled(wave, rate, FEATURES.rate), FEATURES)
+
+
+def take_apart(wave: np.ndarray, rate: int, floor: float, ceil: float) -> np.ndarray:
+    """Analyse a wave (T,) at any rate by WORLD: (F, D) as `FEATURES` say."""
+    return world.analyse(_resampled(wave, rate, FEATURES.rate), FEATURES, floor, ceil)
+
+
+def put_together(features: np.ndarray, samples: int, rate: int, level_db: float) -> np.ndarray:
+    """Synthesise (F, D): (samples,) float32 at a rate and an active level [dB of full scale]."""
+    length = -(-samples * FEATURES.rate // rate)
+    wave = _resampled(world.synthesise(features, FEATURES, length), FEATURES.rate, rate)
+    wave = np.pad(wave[:samples], (0, max(0, samples - len(wave)))).astype(np.float32)
+    return audio.match_level(wave, rate, level_db)
+
+
+def _resampled(wave: np.ndarray, rate: int, to: int) -> np.ndarray:
+    return wave if rate == to else np.asarray(soxr.resample(wave, rate, to))
+
+
+def transform(features: np.ndarray, formula: Formula, name: str) -> np.ndarray:
+    """Carry features (F, D) of the source to the target by one of the formulas."""
+    source, target = formula.source, formula.target
+    f0, envelope, noise = world.split(features, FEATURES)
+    voiced = f0 > 0
+    standing = (np.log(np.where(voiced, f0, 1.0)) - source.f0.log_f0_mean) / source.f0.log_f0_std
+    moved = np.exp(standing * target.f0.log_f0_std + target.f0.log_f0_mean)
+    pitch = np.where(voiced, moved, 0.0)
+    rest = envelope[:, 1:].astype(np.float64)
+    from_mean, scale = rest - source.mean, target.deviation / source.deviation
+    changed = {
+        PITCH: rest,
+        MEAN_VARIANCE: target.mean + scale * from_mean,
+        MEAN: target.mean + from_mean,
+        HALF: target.mean + 0.5 * scale * from_mean,
+    }[name]
+    return world.join(pitch, np.concatenate([envelope[:, :1], changed], axis=1), noise)
+
+
+def formulas(wave: np.ndarray, formula: Formula, rate: int) -> dict[str, np.ndarray]:
+    """Make the waves (T,) of every formula, and the resynthesis, for one source (T,)."""
+    level = audio.level_db(wave, rate)
+    own = formula.source.f0
+    features = take_apart(wave, rate, own.f0_floor, own.f0_ceil)
+    made = {
+        name: put_together(transform(features, formula, name), len(wave), rate, level)
+        for name in (PITCH, MEAN_VARIANCE, MEAN, HALF)
+    }
+    return made | {SOURCE_RESYNTHESIS: put_together(features, len(wave), rate, level)}
+
+
+def resynthesise(wave: np.ndarray, who: Speaker, rate: int) -> np.ndarray:
+    """Send a wave (T,) through the formulas' analysis and synthesis and nothing else."""
+    features = take_apart(wave, rate, who.f0.f0_floor, who.f0.f0_ceil)
+    return put_together(features, len(wave), rate, audio.level_db(wave, rate))
+
+
+def build(
+    sources: Sequence[np.ndarray],
+    targets: Sequence[np.ndarray] | None,
+    rate: int,
+    formula: Formula,
+    nj: int = 1,
+    each: Each | None = None,
+) -> dict[str, list[np.ndarray]]:
+    """Make the waves of every anchor, one per source.
+
+    Args:
+        sources: each (T,).
+        targets: the target's recordings of the same sentences, where there are any.
+        rate: of all waves [Hz].
+        formula: as `fit` gives.
+        nj: processes.
+        each: applies functions to waves, on processes of its own, instead.
+
+    Returns:
+        Waves by the names in `SYSTEMS`, but for the target itself.
+    """
+    each = each or partial(_each, nj=nj)
+    made = each(partial(formulas, formula=formula, rate=rate), sources)
+    waves = {COPY: list(sources)}
+    for name in made[0]:
+        waves[name] = [one[name] for one in made]
+    if targets is not None:
+        again = partial(resynthesise, who=formula.target, rate=rate)
+        waves[TARGET_RESYNTHESIS] = each(again, targets)
+    return waves
+
+
+def anchored_board(task: VoiceTask, nj: int = 1) -> VoiceBoard:
+    """Measure every anchor once, for scripts that score one model after another.
+
+        board = anchored_board(VoiceTask(16000, sources, targets, targets, b_train, a_train))
+        board.add("model", outputs)
+        print(markdown(board.scores()))
+
+    Args:
+        task: what is measured against what; the formulas are fitted on its training recordings.
+        nj: processes (with more than one, a script needs a `__main__` guard).
+    """
+    board = VoiceBoard(task, nj)
+    formula = fit(task.source_training, task.target_training, task.rate, nj)
+    for name, waves in build(task.sources, task.targets, task.rate, formula, nj).items():
+        board.add(name, waves)
+    return board
+
+
+def _each(one: Callable[[np.ndarray], T], waves: Sequence[np.ndarray], nj: int) -> list[T]:
+    """Apply to every wave, on `nj` processes where that is worth starting them."""
+    if nj == 1 or len(waves) < 4:
+        return [one(wave) for wave in waves]
+    with WorkerPool(nj) as pool:
+        return list(pool.map(one, waves, chunksize=2))

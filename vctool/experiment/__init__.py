@@ -1,0 +1,1 @@
+"""What one recipe means: its roles and directions, where its files lie, what is done."""

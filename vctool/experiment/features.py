@@ -1,0 +1,41 @@
+"""Opening the features that stage 2 has written."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from vctool.data.feature_set import ACCOMPANIMENT, FeatureSet
+from vctool.experiment import plan
+from vctool.experiment.recipe import Recipe
+
+
+def open_set(
+    recipe: Recipe,
+    corpus: str,
+    split: str,
+    kinds: Sequence[str] | None = None,
+    instead: Mapping[str, Path] | None = None,
+) -> FeatureSet:
+    """Open what stage 2 has written for one split.
+
+    Args:
+        recipe: the experiment.
+        corpus: the corpus.
+        split: the split.
+        kinds: the kinds; those the family reads where not given. Accompaniment kinds of a split
+            without accompaniments are left out.
+        instead: stores that take the place of what stage 2 has written, by kind.
+
+    Raises:
+        DataError: stage 2 has not finished.
+    """
+    folders = {
+        kind: recipe.dump(corpus, split, kind)
+        for kind in (plan.kinds(recipe) if kinds is None else kinds)
+    }
+    stores = {
+        kind: folder
+        for kind, folder in folders.items()
+        if not kind.startswith(ACCOMPANIMENT) or folder.is_dir()
+    }
+    stores |= instead or {}
+    return FeatureSet.open(recipe.data(corpus, split), stores, recipe.stats(corpus, split))

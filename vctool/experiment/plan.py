@@ -1,0 +1,267 @@
+"""The stages in order: what each reads, what it leaves behind, and which stages it needs.
+
+Stage 0, the setup of the environment, belongs to the machine and not to a recipe: it is
+`local/setup.sh`. Everything here is a pure function of the recipe and of what lies on disk, so that
+`vctool status` can tell what a run would do without doing it.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vctool import vocoders
+from vctool.config import build
+from vctool.engine.manifest import latest
+from vctool.errors import CheckpointError, ConfigError
+from vctool.experiment.recipe import Recipe
+
+Inputs = dict[str, Any]
+"""Everything that decides a stage's result: label -> JSON value, or `sha256:...` of a content."""
+
+HASH_PREFIX = "sha256:"
+"""Marks a value as the hash of a content, which is compared but never shown."""
+
+MISSING = "missing"
+"""The value of an input that is not there yet."""
+
+PACE_FIELDS = ("log_every", "validate_every", "validate_batches", "save_every", "keep", "retries")
+"""Training settings that decide when something is written, not what the weights become."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One numbered step of a recipe."""
+
+    number: int
+    """Its number for `--stage`."""
+    name: str
+    """Its name: a verb of the command line."""
+    does: str
+    """What it does, in a few words."""
+    inputs: Callable[[Recipe], Inputs]
+    """What decides its result."""
+    outputs: Callable[[Recipe], list[Path]]
+    """What exists when it is done."""
+    needs: tuple[str, ...] = ()
+    """Names of the stages whose outputs it reads."""
+    own: tuple[str, ...] = ()
+    """Patterns of folders in the experiment's that are its results alone: void with its inputs."""
+
+
+def file_hash(path: Path) -> str:
+    """Hash the content of a file."""
+    with path.open("rb") as file:
+        return HASH_PREFIX + hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def data_hash(corpus: str) -> str:
+    """Hash the tables of all data dirs of a corpus, and the sizes of the recordings they name."""
+    root = Path("data") / corpus
+    digest = hashlib.sha256()
+    # Hidden folders hold the backups of `vctool data fix`; rejected.tsv is a report.
+    tables = [
+        path
+        for split in ("train", "dev", "test")
+        for path in sorted((root / split).glob("*"))
+        if path.is_file() and path.name[0] != "." and path.name != "rejected.tsv"
+    ]
+    for path in tables:
+        digest.update(str(path.relative_to(root)).encode() + b"\0")
+        content = path.read_bytes()
+        digest.update(content + b"\0")
+        if path.name in ("wav.scp", "accomp.scp"):
+            digest.update(repr(_sizes(path.parent, content.decode(errors="replace"))).encode())
+    return HASH_PREFIX + digest.hexdigest()[:16] if tables else MISSING
+
+
+def _sizes(folder: Path, table: str) -> list[int | None]:
+    """Return the size of every file that a table names [bytes]; None where it is not there."""
+    values = (line.partition(" ")[2] for line in table.splitlines())
+    files = (folder / name for value in values for name in value.split("\t"))
+    return [file.stat().st_size if file.is_file() else None for file in files]
+
+
+def checkpoint_hash(recipe: Recipe, experiment: Path | None = None) -> str:
+    """Hash the weights that conversion would load, with the recipe's own or another experiment."""
+    folder = latest((experiment or recipe.exp) / "checkpoints")
+    return MISSING if folder is None else file_hash(folder / "model.safetensors")
+
+
+def flatten(tree: Any, prefix: str) -> Inputs:
+    """Turn nested settings into one label per leaf, such as `train.weights.generator.cycle`.
+
+    >>> flatten({"a": {"b": 1}, "c": [2]}, "x")
+    {'x.a.b': 1, 'x.c': [2]}
+    """
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    leaves: Inputs = {}
+    for key, value in tree.items():
+        leaves |= flatten(value, f"{prefix}.{key}")
+    return leaves
+
+
+def model_config(recipe: Recipe) -> Any:
+    """Validate the recipe's hyper-parameters with its family's own `Config`."""
+    from vctool.models.base import family
+
+    return build(family(recipe.family).Config, recipe.model, f"recipe {recipe.name}: model")
+
+
+def kinds(recipe: Recipe) -> tuple[str, ...]:
+    """Name the kinds of features that the recipe's family reads."""
+    from vctool.models.base import family
+
+    return family(recipe.family).features(model_config(recipe))
+
+
+def _download_inputs(recipe: Recipe) -> Inputs:
+    return flatten(recipe.corpus.model_dump(mode="json", exclude_none=True), "corpus")
+
+
+def _download_outputs(recipe: Recipe) -> list[Path]:
+    return [
+        recipe.data(corpus, split) / "wav.scp"
+        for corpus in recipe.corpus.names
+        for split in ("train", "test")
+    ]
+
+
+def _features_inputs(recipe: Recipe) -> Inputs:
+    inputs = _download_inputs(recipe) | {"features": sorted(kinds(recipe))}
+    for corpus in recipe.corpus.names:
+        inputs[f"data/{corpus}"] = data_hash(corpus)
+    for kind in kinds(recipe):
+        inputs |= flatten(recipe.features.of_kind(kind), "features")
+    return inputs
+
+
+def _features_outputs(recipe: Recipe) -> list[Path]:
+    # Accompaniment kinds exist only where a corpus has accompaniments.
+    return [recipe.stats(corpus, "train") for corpus in recipe.corpus.names] + [
+        recipe.dump(corpus, split, kind) / "feats.scp"
+        for corpus in recipe.corpus.names
+        for split in ("train", "test")
+        for kind in kinds(recipe)
+        if not kind.startswith("accomp_")
+    ]
+
+
+def _train_inputs(recipe: Recipe) -> Inputs:
+    train = recipe.train.model_dump(mode="json", by_alias=True, exclude=set(PACE_FIELDS))
+    model = model_config(recipe).model_dump(mode="json")
+    inputs = _features_inputs(recipe) | {"family": recipe.family}
+    if recipe.base is not None:
+        inputs["extends"] = recipe.extends
+        inputs[str(recipe.base)] = checkpoint_hash(recipe, recipe.base)
+    for field, experiment in (("start", recipe.start), ("mels_of", recipe.maker)):
+        if experiment is not None:
+            inputs[f"fine_tune.{field}"] = experiment.name
+            inputs[str(experiment)] = checkpoint_hash(recipe, experiment)
+    return inputs | flatten(model, "model") | flatten(train, "train")
+
+
+def _train_outputs(recipe: Recipe) -> list[Path]:
+    checkpoints = recipe.exp / "checkpoints"
+    return [latest(checkpoints) or checkpoints / "manifest.json"]
+
+
+def _infer_inputs(recipe: Recipe) -> Inputs:
+    inputs = _features_inputs(recipe) | {"checkpoint": checkpoint_hash(recipe)}
+    inputs["train.seed"] = recipe.train.seed
+    inputs["evaluate.max_utterances"] = recipe.evaluate.max_utterances
+    inputs["evaluate.split"] = recipe.evaluate.split
+    if recipe.evaluate.roles is not None:
+        inputs["evaluate.roles"] = list(recipe.evaluate.roles)
+    return inputs | flatten(recipe.convert.model_dump(mode="json"), "convert")
+
+
+def _synthesize_inputs(recipe: Recipe) -> Inputs:
+    inputs = _infer_inputs(recipe) | {"vocoder": recipe.vocoder}
+    return inputs | _vocoder_weights(recipe)
+
+
+def _vocoder_weights(recipe: Recipe) -> Inputs:
+    """Hash the weights of the recipe's vocoder, where it has any."""
+    try:
+        path = vocoders.weights(recipe.vocoder, recipe.features)
+    except (CheckpointError, ConfigError):  # the stage itself says what to do about it
+        return {"vocoder weights": MISSING}
+    return {} if path is None else {"vocoder weights": file_hash(path)}
+
+
+def _evaluate_inputs(recipe: Recipe) -> Inputs:
+    evaluate = recipe.evaluate.model_dump(mode="json", exclude_none=True)
+    return _synthesize_inputs(recipe) | flatten(evaluate, "evaluate")
+
+
+STAGES = (
+    Stage(
+        1,
+        "download",
+        "fetch or build the corpora and prepare their data dirs",
+        _download_inputs,
+        _download_outputs,
+    ),
+    Stage(
+        2,
+        "features",
+        "compute features and F0 statistics",
+        _features_inputs,
+        _features_outputs,
+        needs=("download",),
+    ),
+    Stage(
+        3,
+        "train",
+        "train, or continue from the last checkpoint",
+        _train_inputs,
+        _train_outputs,
+        needs=("features",),
+    ),
+    Stage(
+        4,
+        "infer",
+        "convert held-out utterances",
+        _infer_inputs,
+        lambda recipe: [recipe.exp / "infer" / "pairs.tsv"],
+        needs=("features", "train"),
+        own=("infer",),
+    ),
+    Stage(
+        5,
+        "synthesize",
+        "turn converted features into sound",
+        _synthesize_inputs,
+        lambda recipe: [recipe.exp / "wav"],
+        needs=("infer",),
+        own=("wav", "wav_*"),
+    ),
+    Stage(
+        6,
+        "evaluate",
+        "score beside the anchors, plot, write RESULTS.md and report.html",
+        _evaluate_inputs,
+        lambda recipe: [
+            recipe.exp / name for name in ("RESULTS.md", "results.json", "report.html")
+        ],
+        needs=("download", "synthesize"),
+    ),
+)
+"""All stages of a recipe, in order."""
+
+
+def stage(name: str) -> Stage:
+    """Return a stage by its name."""
+    return next(entry for entry in STAGES if entry.name == name)
+
+
+def upstream(entry: Stage) -> Iterable[Stage]:
+    """Yield the stages whose results a stage depends on, directly or through others, in order."""
+    wanted = set(entry.needs)
+    for other in reversed(STAGES):
+        if other.name in wanted:
+            wanted |= set(other.needs)
+    return (other for other in STAGES if other.name in wanted)

@@ -1,0 +1,306 @@
+"""Conversion of recordings with a trained model: one load, any length, bounded memory.
+
+A recording up to the checkpoint's block length is converted in one pass, a longer one in blocks
+with context and cross-fade (`vctool.inference.blocks`). The same code serves `vctool.load(path)` in
+Python and `vctool convert` (`vctool.inference.files`).
+"""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vctool import audio, vocoders
+from vctool.audio.tracks import ArrayTrack, Looped, Track
+from vctool.config import build, suggest
+from vctool.engine import checkpoint
+from vctool.errors import AudioError, CheckpointError, ConfigError
+from vctool.experiment.recipe import ConvertConfig
+from vctool.features import world
+from vctool.features.analysis import (
+    Scan,
+    accompaniment_kinds,
+    level_gain,
+    scan,
+    voice_features,
+    voice_kinds,
+    voicing,
+)
+from vctool.features.kinds import Features
+from vctool.inference.blocks import FADE_SECONDS, Block, Joiner, plan
+from vctool.inference.request import (
+    STRETCH_RANGE,
+    TRANSPOSE_RANGE,
+    Request,
+    require_offset,
+    resolve_device,
+    to_mono,
+)
+from vctool.inference.stretch import TimeMap, resample, warp
+
+logger = logging.getLogger(__name__)
+
+
+class Converter:
+    """A trained model, ready to convert.
+
+    Args:
+        path: an experiment `exp/<name>` (its latest checkpoint) or one checkpoint folder.
+        device: `auto`, `cpu`, `cuda`, or `cuda:N`.
+        vocoder: a name or a path (`vocoders.get`) in place of the recipe's.
+
+    Raises:
+        CheckpointError: there is none, it is half written, or of a changed family or config.
+        ConfigError: no such device, or a vocoder that cannot take the model's features.
+    """
+
+    def __init__(self, path: Path | str, device: str = "auto", vocoder: str | None = None) -> None:
+        self.path = Path(path)
+        self.device = resolve_device(device)
+        self.system, self.state = checkpoint.load(self.path, self.device)
+        context = self.system.context
+        self.features = context.features
+        self.rate = context.features.rate
+        self.roles = context.roles
+        where = f"{self.path}: recipe convert"
+        self.settings = build(ConvertConfig, self.state["recipe"].get("convert", {}), where)
+        self.kinds = type(self.system).features(self.system.config)
+        self.vocoder = vocoders.get(vocoder or context.vocoder, self.features)
+        self.vocoder.accepts(self.features, voice_kinds(self.kinds))
+        self._analysed: tuple[Scan, Block, Features] | None = None
+
+    def request(
+        self, to: str | None = None, stretch: float | None = None, transpose: float = 0.0
+    ) -> Request:
+        """Check what is asked; what is None comes from the checkpoint.
+
+        Args:
+            to: role to convert to; the last role of the recipe, its target, where None.
+            stretch: length of the output over that of the input; the recipe's towards its
+                target, and 1 the other way, where None.
+            transpose: shift of the output's pitch [semitones].
+
+        Raises:
+            ConfigError: no such role, or a value out of range.
+        """
+        to = self.roles[-1] if to is None else to
+        if to not in self.roles:
+            raise ConfigError(f"--to {to}: {self.path} has no such role{suggest(to, self.roles)}")
+        if stretch is None:  # the recipe's is that of its target: singing is slower than speech
+            stretch = self.settings.stretch if to == self.roles[-1] else 1.0
+        for name, value, (low, high) in (
+            ("stretch", stretch, STRETCH_RANGE),
+            ("transpose", transpose, TRANSPOSE_RANGE),
+        ):
+            if not low <= value <= high:
+                raise ConfigError(f"--{name} {value:g}: must lie between {low:g} and {high:g}")
+        return Request(to, float(stretch), float(transpose))
+
+    def convert(
+        self,
+        wave: np.ndarray,
+        rate: int,
+        accomp: np.ndarray | None = None,
+        accomp_rate: int | None = None,
+        to: str | None = None,
+        stretch: float | None = None,
+        transpose: float = 0.0,
+        accomp_offset: float = 0.0,
+    ) -> tuple[np.ndarray, int]:
+        """Convert a recording in memory.
+
+        Args:
+            wave: (T,) or (T, channels), float in -1..1 or integer PCM.
+            rate: its sampling rate [Hz].
+            accomp: the accompaniment, in the same form; looped or cut to the output's length.
+            accomp_rate: its sampling rate [Hz]; `rate` where None.
+            to: role to convert to; the recipe's target where None.
+            stretch: length of the output over that of the input; the recipe's towards its
+                target, and 1 the other way, where None.
+            transpose: shift of the output's pitch [semitones].
+            accomp_offset: second of the accompaniment at which the voice enters; negative lets
+                the voice enter that much before it.
+
+        Returns:
+            The output, (T',) float32 in -1..1 as loud as the input, and its rate, the model's:
+            `T' = round(round(T * model_rate / rate) * stretch)`.
+
+        Raises:
+            AudioError: no samples, too short, NaN or infinity, or no accompaniment where needed.
+            ConfigError: no such role, or a value out of range.
+        """
+        request = self.request(to, stretch, transpose)
+        voice = ArrayTrack(audio.resample(to_mono(wave, "wave", rate), rate, self.rate))
+        background: Track | None = None
+        if accomp is not None:
+            own = rate if accomp_rate is None else accomp_rate
+            heard = ArrayTrack(audio.resample(to_mono(accomp, "accomp", own), own, self.rate))
+            offset = round(require_offset(accomp_offset) * self.rate)
+            background = Looped(heard, request.samples(voice.samples), offset)
+        known = self.scan(voice, request)
+        if known.silent:
+            logger.warning("the input is silent, and so is the output")
+        joined = np.concatenate(list(self.pieces(voice, background, request, known)))
+        meter = audio.LevelMeter(self.rate)
+        meter.add(joined)
+        gain = level_gain(known, meter.level_db, float(np.abs(joined).max()))
+        return joined * np.float32(gain), self.rate
+
+    def scan(self, voice: Track, *requests: Request) -> Scan:
+        """Go through a voice once, for what its blocks must know of the whole.
+
+        Args:
+            voice: the voice.
+            requests: everything that will be made of it.
+        """
+        kinds = voice_kinds(self.kinds)
+        if any(
+            request.stretch != 1 for request in requests
+        ):  # time is stretched where the voice has an F0
+            kinds = (*kinds, "world")
+        return scan(voice, self.features, kinds, self._block)
+
+    def needs_accompaniment(self, to: str) -> bool:
+        """Tell whether converting to a role takes an accompaniment."""
+        return self.system.needs_accompaniment(to)
+
+    def pieces(
+        self, voice: Track, accomp: Track | None, request: Request, known: Scan
+    ) -> Iterator[np.ndarray]:
+        """Convert a voice at the model's rate, piece by piece.
+
+        Args:
+            voice: the voice.
+            accomp: the accompaniment as long as the output, or None.
+            request: what is asked.
+            known: the scan of the voice.
+
+        Yields:
+            Pieces of the output, `request.samples(voice.samples)` float32 in all, at the level
+            that the vocoder gives them. Silence for silence.
+
+        Raises:
+            AudioError: the direction needs an accompaniment and there is none.
+        """
+        if self.needs_accompaniment(request.to) and accomp is None:
+            raise AudioError(
+                f"{self.path}: converting to {request.to} needs an accompaniment; pass --accomp"
+            )
+        if known.silent:
+            total = request.samples(voice.samples)
+            for start in range(0, total, self._block):
+                yield np.zeros(min(self._block, total - start), np.float32)
+            return
+        condition = accomp if self.needs_accompaniment(request.to) else None
+        accomp_known = None
+        if condition is not None:
+            wanted = [kind for kind in accompaniment_kinds(self.kinds) if kind == "mel"]
+            accomp_known = scan(condition, self.features, wanted, self._block)
+        joiner = Joiner(round(FADE_SECONDS * self.rate))
+        for block in plan(voice, self._block, self.features.hop_length, self.rate):
+            wave = self._convert_block(voice, condition, block, request, known, accomp_known)
+            first = request.samples(block.start)
+            before = first - request.samples(block.outer_start)
+            yield from joiner.join(wave, before, request.samples(block.stop) - first)
+
+    @property
+    def _block(self) -> int:
+        return round(self.settings.block_seconds * self.rate)
+
+    def _convert_block(
+        self,
+        voice: Track,
+        accomp: Track | None,
+        block: Block,
+        request: Request,
+        known: Scan,
+        accomp_known: Scan | None,
+    ) -> np.ndarray:
+        """Convert a block with its context: (T',) float32 from `outer_start` to `outer_stop`."""
+        wave = voice.read(block.outer_start, block.outer_stop)
+        source = self._source(wave, block, known)
+        start, stop = request.samples(block.outer_start), request.samples(block.outer_stop)
+        if request.stretch != 1:
+            voiced = voicing(wave, source, self.features, known)
+            plan = block_warp(voiced, block, request, self.features.hop_length)
+            frames = self.features.frames(stop - start)
+            source = resample(source, plan.positions(frames, len(voiced)))
+        condition = None
+        if accomp is not None:
+            assert accomp_known is not None
+            condition = self.condition(accomp.read(start, stop), accomp_known)
+        converted = self.convert_features(source, condition, request)
+        # Known only now: a family may read kinds that it does not write.
+        self.vocoder.accepts(self.features, tuple(converted))
+        return self.synthesise(converted, stop - start, request.transpose)
+
+    def _source(self, wave: np.ndarray, block: Block, known: Scan) -> Features:
+        """Analyse a block of a voice, unless that was the last one to be analysed.
+
+        Whoever converts a recording to several roles asks for each block several times over.
+        """
+        last = self._analysed
+        if last is None or last[0] is not known or last[1] != block:
+            found = voice_features(wave, voice_kinds(self.kinds), self.features, known)
+            self._analysed = last = known, block, found
+        return {kind: values.copy() for kind, values in last[2].items()}
+
+    def condition(self, wave: np.ndarray, known: Scan | None = None) -> Features:
+        """Analyse an accompaniment (T,) at the model's rate into `accomp_` features."""
+        kinds = accompaniment_kinds(self.kinds)
+        if known is None:
+            wanted = [kind for kind in kinds if kind == "mel"]
+            known = scan(ArrayTrack(wave), self.features, wanted, max(len(wave), 1))
+        found = voice_features(wave, kinds, self.features, known)
+        return {f"accomp_{kind}": values for kind, values in found.items()}
+
+    def convert_features(
+        self, source: Features, condition: Features | None, request: Request
+    ) -> Features:
+        """Run the model on features that already have the output's length, F frames.
+
+        Raises:
+            CheckpointError: the model gave NaN or infinity.
+        """
+        with torch.no_grad():
+            converted = self.system.convert(source, condition, request.to)
+        frames = {kind: len(values) for kind, values in {**source, **converted}.items()}
+        assert len(set(frames.values())) == 1, f"conversion changed the length: {frames}"
+        for kind, values in converted.items():
+            if not np.isfinite(values).all():
+                raise CheckpointError(
+                    f"{self.path}: gives NaN or infinity in {kind}; train on, or use an earlier "
+                    "checkpoint with --model"
+                )
+        if request.transpose and "world" in converted:
+            shifted = converted["world"].copy()
+            shifted[:, 0] *= 2 ** (request.transpose / 12)
+            converted = {**converted, "world": shifted}
+        return converted
+
+    def synthesise(self, features: Features, samples: int, transpose: float = 0.0) -> np.ndarray:
+        """Turn converted features into (samples,) float32.
+
+        Features that hold F0 were transposed by `convert_features`; sound from others is
+        analysed and re-synthesised by WORLD, which moves pitch and leaves formants.
+        """
+        wave = self.vocoder.synthesise(features, self.features, samples)
+        assert wave.shape == (samples,), (wave.shape, samples)
+        if transpose and self.vocoder.kind != "world":
+            coded = world.analyse(wave, self.features)
+            coded[:, 0] *= 2 ** (transpose / 12)
+            wave = world.synthesise(coded, self.features, samples)
+        return wave
+
+
+def block_warp(voiced: np.ndarray, block: Block, request: Request, hop: int) -> TimeMap:
+    """Build the time map of one block; its core keeps exactly its share of the output."""
+    inner = sorted({block.outer_start, block.start, block.stop, block.outer_stop})
+    begin = request.samples(block.outer_start)
+    return warp(
+        voiced,
+        [(sample - block.outer_start) / hop for sample in inner],
+        [(request.samples(sample) - begin) / hop for sample in inner],
+    )

@@ -1,0 +1,146 @@
+"""One held-out utterance through a trained model: in this process, or on a cluster's worker."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from vctool.audio.tracks import ArrayTrack
+from vctool.data.store import FeatureStore
+from vctool.data.utterance import Utterance
+from vctool.errors import DataError
+from vctool.features.analysis import Scan, scan, voicing
+from vctool.features.kinds import Features
+from vctool.inference.blocks import Block
+from vctool.inference.converter import Converter, block_warp
+from vctool.inference.request import Request
+from vctool.inference.stretch import TimeMap, resample
+
+
+class Pair(NamedTuple):
+    """A source utterance and the utterance whose accompaniment it is converted under."""
+
+    source: Utterance
+    target: Utterance | None
+
+
+class Prepared(NamedTuple):
+    """What the model is given for one utterance."""
+
+    name: str
+    samples: int
+    """Length of the output [samples]."""
+    level_db: float
+    """Active level of the source [dB of full scale]."""
+    source: Features
+    condition: Features | None
+    warp: TimeMap
+
+
+class Converted(NamedTuple):
+    """What came of one utterance."""
+
+    name: str
+    samples: int
+    """Length of the output [samples]."""
+    level_db: float
+    """Active level of the source [dB of full scale]."""
+    warp: TimeMap
+    features: Features
+    """By kind (F, D) float32; empty where they were there already."""
+
+
+class WorkerTask(NamedTuple):
+    """One utterance for a worker that has nothing loaded yet."""
+
+    experiment: Path
+    """Absolute: a worker may run in another folder."""
+    model: str
+    """Hash of the checkpoint, so that a worker never answers with an older one."""
+    device: str
+    threads: int
+    """Threads of one network step; sums round alike with the same number."""
+    stores: tuple[tuple[str, Path, int], ...]
+    """Kinds of features of the source, each with its store and when that was written."""
+    pair: Pair
+    request: Request
+    wanted: bool
+    """Whether to convert, or only to say how long and how loud the output will be."""
+
+
+def prepare(
+    converter: Converter, stores: Mapping[str, FeatureStore], pair: Pair, request: Request
+) -> Prepared:
+    """Load, stretch and condition one utterance.
+
+    Raises:
+        DataError: its recording changed since its features were computed.
+    """
+    config = converter.features
+    wave = pair.source.load(config.rate)
+    known = scan(ArrayTrack(wave), config, (), len(wave))
+    source = {kind: store[pair.source.id] for kind, store in stores.items()}
+    frames = config.frames(len(wave))
+    for kind, values in source.items():
+        if len(values) != frames:
+            raise DataError(
+                f"{pair.source.id}: {len(values)} frames of {kind} for {frames} of sound; the "
+                "recording changed: run stage 2 (features) again"
+            )
+    block = Block(0, 0, len(wave), len(wave))
+    voiced = _voiced(wave, source, converter, known, request)
+    warp = block_warp(voiced, block, request, config.hop_length)
+    samples = request.samples(len(wave))
+    if request.stretch != 1:
+        source = resample(source, warp.positions(config.frames(samples), frames))
+    condition = None
+    if pair.target is not None and converter.needs_accompaniment(request.to):
+        accomp = pair.target.load_accomp(config.rate, samples)
+        condition = converter.condition(accomp)
+    return Prepared(pair.source.id, samples, known.level_db, source, condition, warp)
+
+
+def convert(converter: Converter, one: Prepared, request: Request, wanted: bool) -> Converted:
+    """Run the model on what `prepare` made."""
+    features: Features = {}
+    if wanted:
+        features = converter.convert_features(one.source, one.condition, request)
+    return Converted(one.name, one.samples, one.level_db, one.warp, features)
+
+
+def places(stores: Mapping[str, FeatureStore]) -> tuple[tuple[str, Path, int], ...]:
+    """Name stores for `WorkerTask`."""
+    return tuple(
+        (kind, store.path.absolute(), (store.path / "feats.scp").stat().st_mtime_ns)
+        for kind, store in stores.items()
+    )
+
+
+def work(job: WorkerTask) -> Converted:
+    """Convert one utterance on a worker, which loads each model once."""
+    torch.set_num_threads(job.threads)
+    converter = _converter(job.experiment, job.model, job.device)
+    prepared = prepare(converter, _stores(job.stores), job.pair, job.request)
+    return convert(converter, prepared, job.request, job.wanted)
+
+
+@lru_cache(maxsize=1)
+def _converter(experiment: Path, model: str, device: str) -> Converter:
+    return Converter(experiment, device)
+
+
+@lru_cache(maxsize=4)
+def _stores(places: tuple[tuple[str, Path, int], ...]) -> dict[str, FeatureStore]:
+    return {kind: FeatureStore(path) for kind, path, _ in places}
+
+
+def _voiced(
+    wave: np.ndarray, source: Features, converter: Converter, known: Scan, request: Request
+) -> np.ndarray:
+    frames = converter.features.frames(len(wave))
+    if request.stretch == 1:  # the map is the identity, whatever is voiced
+        return np.ones(frames, bool)
+    return voicing(wave, source, converter.features, known)

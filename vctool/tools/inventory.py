@@ -1,0 +1,89 @@
+"""Which corpora there are: hours, size, licence, and what of them is on this machine."""
+
+from pathlib import Path
+
+from vctool import corpora
+from vctool.acquisition.archive import Archive, human, total_size
+from vctool.acquisition.info import CorpusInfo
+from vctool.acquisition.obtain import ALL, ARCHIVES, fetched, is_here, terms
+from vctool.stages.download import DOWNLOADS, read_stamp
+
+_HEAD = ("name", "hours", "to fetch", "here", "licence")
+
+
+def table() -> list[str]:
+    """List all corpora, one a line, under a line of headings."""
+    rows = [_HEAD]
+    for name in corpora.names():
+        info = corpora.get(name).INFO
+        rows.append((name, info.length, _size(_archives(info)), state(name), _licence(info)))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def details(name: str) -> list[str]:
+    """Tell everything of one corpus: its terms, layout and parts, and where each is from.
+
+    Raises:
+        ConfigError: there is no such corpus.
+    """
+    module = corpora.get(name)
+    info: CorpusInfo = module.INFO
+    lines = [*terms(info), f"{info.length} h, {info.rate} Hz; here: {state(name)}"]
+    lines.append(f"layout: {info.layout}")
+    if info.consent is not None:
+        lines.append(f"to get it: {info.consent}")
+    lines += [_source(one, DOWNLOADS / info.folder) for one in info.archives]
+    for part in info.subsets:
+        hours = "" if part.hours is None else f", {part.hours:g} h"
+        usual = ", taken unless others are chosen" if part.default else ""
+        lines.append(f"--subset {part.name}{hours}{usual}")
+        lines += [_source(one, DOWNLOADS / info.folder) for one in part.archives]
+    if info.subsets:
+        lines.append(f"--subset {ALL}")
+    return lines
+
+
+def state(name: str) -> str:
+    """Tell in a few words what of a corpus is on this machine."""
+    module = corpora.get(name)
+    info: CorpusInfo = module.INFO
+    folder = DOWNLOADS / info.folder
+    if read_stamp(Path("data") / name) is not None:
+        return "prepared"
+    if done := len(fetched(folder)):
+        total = len(_archives(info))
+        return "fetched" if done == total else f"{done} of {total} files fetched"
+    if any(folder.glob(f"{ARCHIVES}/*")):
+        return "half fetched"
+    if hasattr(module, "download") and not _archives(info):
+        return "built when needed"
+    return "no" if info.consent is None else "no: must be asked for"
+
+
+def _archives(info: CorpusInfo) -> list[Archive]:
+    parts = [one for part in info.subsets for one in part.archives]
+    return list(dict.fromkeys((*info.archives, *parts)))
+
+
+def _size(archives: list[Archive]) -> str:
+    if not archives:
+        return "-"
+    size = total_size(archives)
+    return "unstated" if size is None else human(size)
+
+
+def _licence(info: CorpusInfo) -> str:
+    if info.non_commercial and "commercial" not in info.licence:
+        return f"{info.licence} (non-commercial)"
+    return info.licence
+
+
+def _source(archive: Archive, folder: Path) -> str:
+    size = "size unstated" if archive.size is None else human(archive.size)
+    sum_ = "no checksum is stated" if archive.checksum is None else archive.checksum.split(":")[0]
+    here = ", here" if is_here(archive, folder) else ""
+    return f"  {archive.url} ({size}, {sum_}{here}; from {archive.source})"

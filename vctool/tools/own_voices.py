@@ -1,0 +1,197 @@
+"""A user's own recordings: data dirs of them, and a recipe that trains on them.
+
+The recipe turns one domain into another, such as speech into singing, or the speakers of a folder
+into one another, or trains a vocoder on them; which of these follows from the recipe below it.
+"""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from vctool import corpora
+from vctool.acquisition import from_wavs
+from vctool.acquisition.memory import remembered
+from vctool.config import PROJECT_ROOT, Tree, suggest
+from vctool.data.atomic import write_text
+from vctool.errors import ConfigError, DataError
+from vctool.experiment.recipe import CorpusConfig, load, recipes
+from vctool.experiment.roles import require
+from vctool.stages.download import MEASURED, SEED, write_stamp
+
+OWN_NAME = re.compile(r"\w[\w-]*")
+"""What a user's corpus may be called; folders, a recipe and an experiment are named after it."""
+
+BETWEEN_DOMAINS = "mini"
+"""Recipe that recordings of one domain are laid over unless another is named."""
+
+BETWEEN_SPEAKERS = "vcc2016_cyclegan_vc"
+"""Recipe that recordings of two speakers are laid over unless another is named."""
+
+AMONG_SPEAKERS = "vcc2016_vae_gan"
+"""Recipe that recordings of more speakers are laid over, unless it or two of them are named."""
+
+
+def prepare_own(
+    wavs: Path,
+    *,
+    name: str,
+    domain: Literal["speech", "singing"] | None = None,
+    source: str | None = None,
+    target: str | None = None,
+    accomp: Path | None = None,
+    base: str | None = None,
+    force: bool = False,
+    nj: int = 1,
+) -> Path | None:
+    """Prepare a user's own recordings, and write a recipe that trains on them.
+
+    A single voice of which nothing else is said gets no recipe: it is there to be added to a
+    trained model (`tools.add_speaker`).
+
+    Args:
+        wavs: folder with `<speaker>/**/*.{wav,flac,mp3,ogg}`.
+        name: name of the corpus and of the recipe.
+        domain: what the recordings are. A recipe between domains needs it; for one between
+            speakers it is speech where None.
+        source: speaker to convert from, where the recipe is between two; the first in order of
+            names where None.
+        target: speaker to convert to; the first other one where None.
+        accomp: folder of accompaniments, matched by file name.
+        base: recipe whose other corpus, features, model and budget are taken. Where None,
+            `BETWEEN_DOMAINS` if a domain and no speaker is given, else `BETWEEN_SPEAKERS` for two
+            and `AMONG_SPEAKERS` for more.
+        force: replace a recipe and data dirs of this name.
+        nj: threads that measure recordings.
+
+    Returns:
+        The recipe's path, or None where there is none.
+
+    Raises:
+        ConfigError: the name is a path, a built-in corpus or recipe; there is no such base, or it
+            does not go with the other arguments; or there are no such speakers.
+        DataError: the folder holds no usable audio, too little of a speaker, or the name is taken.
+    """
+    alone = not (domain or source or target or accomp or base) and len(_speakers(wavs)) == 1
+    base = base or _base(wavs, domain, source, target)
+    recipe, folder = _places(name, base, force)
+    corpus: Tree = {"name": name}
+    if not alone:
+        corpus, what = _corpus(load(base).corpus, base, wavs, name, domain, source, target)
+    between_speakers = "name" in corpus
+    if between_speakers and accomp is not None:
+        raise ConfigError(f"--accomp {accomp}: {base} converts between speakers, without any")
+    with remembered(MEASURED):
+        report = from_wavs.prepare(
+            wavs,
+            folder,
+            seed=SEED,
+            domain=domain or "speech",
+            accomp_dir=accomp,
+            every_speaker=between_speakers,
+            nj=nj,
+        )
+    chosen = [corpus[field] for field in ("source", "target") if field in corpus]
+    require(name, chosen or corpus.get("speakers") or ())
+    write_stamp(folder, wavs, str(report))
+    if alone:
+        return None
+    experiment = f"{name}_{{corpus.source}}_{{corpus.target}}" if chosen else name
+    text = yaml.safe_dump(
+        {"base": f"recipes/{base}.yaml", "name": experiment, "corpus": corpus},
+        sort_keys=False,
+        allow_unicode=True,
+    )
+    write_text(recipe, f"# {what}; everything else as in {base}.\n{text}")
+    load(name)
+    return recipe
+
+
+def _base(wavs: Path, domain: str | None, source: str | None, target: str | None) -> str:
+    """Choose the recipe that recordings are laid over."""
+    if source is not None or target is not None:
+        return BETWEEN_SPEAKERS
+    if domain is not None:
+        return BETWEEN_DOMAINS
+    return AMONG_SPEAKERS if len(_speakers(wavs)) > 2 else BETWEEN_SPEAKERS
+
+
+def _corpus(
+    below: CorpusConfig,
+    base: str,
+    wavs: Path,
+    name: str,
+    domain: str | None,
+    source: str | None,
+    target: str | None,
+) -> tuple[Tree, str]:
+    """Lay a corpus over that of a recipe, in the same form; and say what it is, in a few words."""
+    named = source is not None or target is not None
+    if below.name is None:
+        if named:
+            raise ConfigError(f"--source, --target: {base} converts between domains; leave them")
+        if domain is None:
+            raise ConfigError(f"--recipe {base}: converts between domains; pass --domain")
+        return {domain: name}, f"{domain} from {wavs}"
+    if below.source is not None:
+        pair = _pair(wavs, source, target)
+        corpus = {"name": name, "source": pair[0], "target": pair[1]}
+        return corpus, f"{pair[0]} to {pair[1]}, from {wavs}"
+    if named:
+        raise ConfigError(f"--source, --target: {base} is for all speakers of a folder; leave them")
+    if below.by == "corpus":
+        return {"name": name}, f"everyone in {wavs}"
+    speakers = _speakers(wavs)
+    _require_several(speakers, wavs)
+    everyone: Tree = {"name": name, "speakers": speakers}
+    if below.domains is not None:
+        everyone["domains"] = None
+    return everyone, f"{', '.join(speakers)} into one another, from {wavs}"
+
+
+def _speakers(wavs: Path) -> list[str]:
+    return from_wavs.speakers(wavs)
+
+
+def _places(name: str, base: str, force: bool) -> tuple[Path, Path]:
+    """Return where the recipe and the data dirs go, if the names can be used."""
+    if not OWN_NAME.fullmatch(name):
+        raise ConfigError(f"--name {name}: must be a name of letters, digits, _ and -, not a path")
+    if name in corpora.names():
+        raise ConfigError(f"--name {name}: is a built-in corpus; choose another name")
+    recipe = PROJECT_ROOT / "recipes" / f"{name}.yaml"
+    folder = Path("data") / name
+    taken = next((path for path in (recipe, folder) if path.exists()), None)
+    if taken is not None and not force:
+        raise DataError(f"--name {name}: {taken} exists; choose another name or add --force")
+    if base not in recipes():
+        raise ConfigError(f"--recipe {base}: no such recipe{suggest(base, recipes())}")
+    if base == name:
+        raise ConfigError(f"--recipe {base}: a recipe cannot be its own base; name another")
+    return recipe, folder
+
+
+def _pair(wavs: Path, source: str | None, target: str | None) -> tuple[str, str]:
+    """Choose source and target among the speakers of a folder.
+
+    Raises:
+        ConfigError: there is only one, none of a name that is given, or both are one.
+    """
+    speakers = _speakers(wavs)
+    _require_several(speakers, wavs)
+    for option, speaker in (("--source", source), ("--target", target)):
+        if speaker is not None and speaker not in speakers:
+            raise ConfigError(f"{option} {speaker}: no such speaker{suggest(speaker, speakers)}")
+    if source is not None and source == target:
+        raise ConfigError(f"--source {source}: is also --target; name two speakers")
+    first = source or next(one for one in speakers if one != target)
+    return first, target or next(one for one in speakers if one != first)
+
+
+def _require_several(speakers: list[str], wavs: Path) -> None:
+    if len(speakers) < 2:
+        raise ConfigError(
+            f"{wavs}: holds one speaker, '{speakers[0]}', and conversion between speakers takes "
+            "two folders; for speech to singing and back pass --domain"
+        )

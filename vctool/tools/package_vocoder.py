@@ -1,0 +1,256 @@
+"""`vctool package-vocoder`: a trained vocoder as one small file, with a card that says what it is.
+
+    NAME.safetensors    16-bit weights and settings; a path for --vocoder
+    NAME.md             what it was trained on, under which terms, and how good it is
+
+The card rests on scores of held-out recordings (stage 6, or `vctool copy-synthesis --out`), and
+weights of recordings that are not for everybody's use are not packaged.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vctool import checkpoints, corpora
+from vctool.config import build
+from vctool.data.atomic import write_bytes, write_text
+from vctool.data.datadir import DataDir
+from vctool.errors import ConfigError, DataError
+from vctool.evaluation.page.report import MODEL
+from vctool.evaluation.page.table import cell
+from vctool.evaluation.vocoders.board import MEASURES
+from vctool.evaluation.vocoders.run import BASELINE
+from vctool.experiment.recipe import CorpusConfig, FineTuneConfig
+from vctool.vocoders.stored import experiment, packaged
+from vctool.vocoders.stored.experiment import Stored
+
+LARGEST = 20_000_000
+"""What comes with the project is at most this large [bytes]."""
+DECIDING = ("lsd", "mr_stft", "dnsmos_overall", "content")
+"""Measures by which a vocoder is compared with Griffin-Lim."""
+
+
+def run(trained: Path, out: Path, scores: Path | None = None, row: str | None = None) -> str:
+    """Write a vocoder and its card.
+
+    Args:
+        trained: an experiment of a vocoder's family, or one of its checkpoints.
+        out: the file, `*.safetensors`; the card stands beside it.
+        scores: folder with `results.json`; the experiment's own, by stage 6, where None.
+        row: the vocoder's row there; `model`, or the path `trained`, where None.
+
+    Returns:
+        What was written, and how it compares with Griffin-Lim.
+
+    Raises:
+        ConfigError: it is no vocoder, too large for where it goes, not to be shared, or `out` is
+            called otherwise.
+        CheckpointError: there is no checkpoint, or it is not readable.
+        DataError: there are no scores of it.
+    """
+    if out.suffix != packaged.SUFFIX:
+        raise ConfigError(f"--out {out}: end the name in {packaged.SUFFIX}")
+    found = experiment.read(trained)
+    licences = _licences(found)
+    place = (scores or _experiment(found)) / "results.json"
+    measures = _measures(place)
+    row = _row(measures, row, trained, place)
+    about = f"{found.name} of {found.state['recipe'].get('name', trained)}, step "
+    content = packaged.content(
+        found.name,
+        found.state["config"],
+        found.features,
+        found.network,
+        f"{about}{found.state['step']}",
+    )
+    if len(content) > LARGEST and out.resolve().parent == packaged.FOLDER:
+        raise ConfigError(
+            f"--out {out}: {len(content) / 1e6:.1f} MB; at most {LARGEST / 1e6:g} MB come with "
+            "the project, so write it elsewhere, or train a smaller one"
+        )
+    verdict = compare(measures, row)
+    write_bytes(out, content)
+    card = _card(found, len(content), licences, measures, row, verdict)
+    write_text(out.with_suffix(".md"), card)
+    return "\n".join([f"wrote {out} ({len(content) / 1e6:.1f} MB) and its card", *verdict])
+
+
+def _experiment(found: Stored) -> Path:
+    """Return the experiment's folder: `exp/NAME/checkpoints/step-...` is two below it."""
+    return found.folder.parent.parent
+
+
+def _licences(found: Stored) -> dict[str, str]:
+    """Say under which terms the recordings stand that it was trained on, by corpus.
+
+    Raises:
+        ConfigError: those of one rule out that everybody uses what is made of them.
+    """
+    terms: dict[str, str] = {}
+    for name in _corpora(found.folder.resolve(), found.state, set()):
+        if name not in corpora.names():
+            terms[name] = "recordings of one's own; whoever speaks there must agree"
+            continue
+        info = corpora.get(name).INFO
+        if info.non_commercial:
+            raise ConfigError(
+                f"{found.folder}: trained on {name}, whose terms are '{info.licence}': its weights "
+                "are not for everybody's use, and are not packaged; train on other recordings"
+            )
+        terms[name] = f"{info.title}, {info.licence}, {info.homepage}"
+    return terms
+
+
+def _corpora(folder: Path, state: checkpoints.State, seen: set[Path]) -> list[str]:
+    """Name the corpora that a checkpoint learnt from, be it through other experiments.
+
+    Args:
+        folder: the checkpoint, absolute.
+        state: what it says of itself.
+        seen: checkpoints whose corpora are named already; this one is added.
+
+    Raises:
+        ConfigError: one of them does not say what it was trained on.
+        CheckpointError: an experiment that it began with, or whose mels it got, is not there.
+    """
+    seen.add(folder)
+    recipe = state["recipe"]
+    names = list(build(CorpusConfig, recipe.get("corpus", {}), str(folder)).names)
+    if not names:
+        raise ConfigError(f"{folder}: does not say what it was trained on; train it anew")
+    tuned = build(FineTuneConfig, recipe.get("fine_tune", {}), str(folder))
+    for other in (tuned.start, tuned.mels_of):
+        if other is not None:
+            before = checkpoints.find(folder.parents[2] / other)
+            if before not in seen:
+                names += _corpora(before, checkpoints.read_state(before), seen)
+    return list(dict.fromkeys(names))
+
+
+def _measures(place: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """Read the values of a copy-synthesis, `[measure][row]`.
+
+    Raises:
+        DataError: there are none.
+    """
+    advice = "run stage 6 (evaluate), or vctool copy-synthesis --out DIR and --scores DIR"
+    try:
+        found = json.loads(place.read_text("utf-8"))["measures"]
+    except FileNotFoundError:
+        raise DataError(f"{place}: no scores there to put onto the card; {advice}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{place}: not readable ({error}); {advice}") from None
+    if "lsd" not in found or BASELINE not in found["lsd"]:
+        raise DataError(f"{place}: holds no vocoder beside {BASELINE}; {advice}")
+    measures: dict[str, dict[str, dict[str, Any]]] = found
+    return measures
+
+
+def _row(
+    measures: Mapping[str, Mapping[str, Any]], row: str | None, trained: Path, where: Path
+) -> str:
+    """Find the vocoder's row.
+
+    Raises:
+        DataError: it is not in the table.
+    """
+    rows = list(measures["lsd"])
+    for name in (row,) if row is not None else (MODEL, str(trained)):
+        if name in rows:
+            return name
+    raise DataError(f"{where}: no row '{row or trained}'; name one with --row: {', '.join(rows)}")
+
+
+def compare(measures: Mapping[str, Mapping[str, Any]], row: str) -> list[str]:
+    """Say on which measures a vocoder is better than Griffin-Lim, and on which worse.
+
+    Args:
+        measures: values by measure and row, with paired differences.
+        row: the vocoder's.
+
+    Returns:
+        A line for each of `DECIDING` that was taken.
+    """
+    lines = []
+    for name in DECIDING:
+        if row not in measures.get(name, {}) or BASELINE not in measures[name]:
+            continue
+        difference, low, high = measures[name][row]["versus"][BASELINE]
+        sign = 1.0 if MEASURES[name].better == "higher" else -1.0
+        better = min(sign * low, sign * high)
+        worse = max(sign * low, sign * high)
+        word = "better" if better > 0 else "worse" if worse < 0 else "not told apart"
+        lines.append(
+            f"{MEASURES[name].title}: {word} than {BASELINE}: {difference:+.3f} "
+            f"({low:+.3f}..{high:+.3f})".replace("apart than", "apart from")
+        )
+    return lines
+
+
+def _card(
+    found: Stored,
+    size: int,
+    licences: Mapping[str, str],
+    measures: Mapping[str, Mapping[str, Any]],
+    row: str,
+    verdict: Sequence[str],
+) -> str:
+    """Write the model card."""
+    features = found.features
+    count = sum(tensor.numel() for tensor in found.network.values())
+    lines = [
+        f"# {found.name}: mel to sound, {features.rate / 1000:g} kHz",
+        "",
+        f"A vocoder of vctool, {count / 1e6:.2f} million numbers in 16 bits ({size / 1e6:.1f} MB), "
+        f"trained for {found.state['step']} steps.",
+        "",
+        f"- reads: log-mel of {features.n_mels} bins, {features.f_min:g} to "
+        f"{features.f_max or features.rate / 2:g} Hz, FFT {features.n_fft}, window "
+        f"{features.window}, hop {features.hop_length}, power {features.mel_power}",
+        "- meant for: the output of voice conversion, speech of one voice at a time; not for music",
+        "- misuse: do not imitate people who have not agreed to it",
+        "",
+        "## Trained on",
+        "",
+    ]
+    lines += [f"- {name}: {terms}{_amount(name)}" for name, terms in licences.items()]
+    lines += [
+        "",
+        "Whoever uses the weights names these sources, as their terms ask.",
+        "",
+        "## Scores on held-out recordings",
+        "",
+        *_table(measures, row),
+        "",
+        *[f"- {line}" for line in verdict],
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _amount(corpus: str) -> str:
+    """Say how much of a corpus is there to be trained on, where it is on this machine."""
+    place = Path("data") / corpus / "train"
+    if not (place / "wav.scp").is_file():
+        return ""
+    data = DataDir.read(place)
+    return (
+        f"; {len(data)} recordings, {data.seconds / 60:.0f} min, {len(data.speakers)} speakers: "
+        f"{', '.join(data.speakers[:12])}{', ...' if len(data.speakers) > 12 else ''}"
+    )
+
+
+def _table(measures: Mapping[str, Mapping[str, Any]], row: str) -> list[str]:
+    """Lay the scores out: the recordings, Griffin-Lim, what else there is, the vocoder."""
+    rows = [name for name in measures["lsd"] if name != row] + [row]
+    shown = [name for name in MEASURES if name in measures]
+    lines = [
+        f"| | {' | '.join(MEASURES[name].title for name in shown)} |",
+        "|---" * (len(shown) + 1) + "|",
+    ]
+    for one in rows:
+        values = [measures[name].get(one, {}).get("value") for name in shown]
+        cells = [cell(math.nan if value is None else value) for value in values]
+        lines.append(f"| {'this vocoder' if one == row else one} | {' | '.join(cells)} |")
+    return lines

@@ -1,0 +1,1 @@
+"""What stage 3 needs before and beside the engine."""

@@ -1,0 +1,148 @@
+"""Fine-tune a vocoder on what a conversion system makes: its mels, the recordings' sound.
+
+A recipe with `fine_tune` has the mels of its training utterances replaced by those that a trained
+system makes of them when it converts them to the role that they play already. Nothing is moved in
+time by that, so the true sound still belongs to them, and the vocoder learns to make sound of mels
+that are as smooth as converted ones. Utterances that play none of its roles are left out.
+
+    exp/<name>/reconstructed/<corpus>/<split>/mel/     a store, safe to kill and to rerun
+"""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from vctool import checkpoints
+from vctool.config import build
+from vctool.data.datadir import DataDir
+from vctool.data.store import FeatureStore, StoreWriter
+from vctool.data.utterance import Utterance
+from vctool.engine import checkpoint
+from vctool.errors import CheckpointError, ConfigError, DataError
+from vctool.experiment import plan
+from vctool.experiment.recipe import Recipe
+from vctool.models.base import System, family
+
+KIND = "mel"
+"""The kind that is replaced."""
+
+logger = logging.getLogger(__name__)
+
+
+def store(recipe: Recipe, corpus: str, split: str) -> Path:
+    """Folder of the mels that take the place of a split's own."""
+    return recipe.exp / "reconstructed" / corpus / split / KIND
+
+
+def reconstruct(recipe: Recipe, splits: tuple[str, ...], device: torch.device) -> None:
+    """Convert the utterances of a recipe's corpora to the roles that they play already.
+
+    Args:
+        recipe: one with `fine_tune.mels_of`.
+        splits: the splits.
+        device: where the conversion runs.
+
+    Raises:
+        CheckpointError: nothing is trained there.
+        ConfigError: that system writes no mel, reads what this recipe does not, or has other
+            feature settings.
+        DataError: no features, or no utterance plays a role of that system.
+    """
+    assert recipe.maker is not None
+    system, _ = checkpoint.load(recipe.maker, device)
+    _require_fit(recipe, system)
+    digest = plan.checkpoint_hash(recipe, recipe.maker)
+    for corpus in recipe.corpus.names:
+        for split in splits:
+            _reconstruct(recipe, system, corpus, split, digest)
+
+
+def _reconstruct(recipe: Recipe, system: System, corpus: str, split: str, digest: str) -> None:
+    """Write the store of one split, going on where it was stopped."""
+    data = DataDir.read(recipe.data(corpus, split), check=False)
+    kinds = type(system).features(system.config)
+    stores = {
+        kind: FeatureStore(recipe.dump(corpus, split, kind), recipe.features.of_kind(kind))
+        for kind in kinds
+    }
+    known = [
+        one
+        for one in sorted(data.utterances, key=lambda one: one.id.encode())
+        if _role(one, system) is not None and all(one.id in found for found in stores.values())
+    ]
+    if not known:
+        raise DataError(
+            f"{data.path}: no utterance plays a role of {recipe.maker} "
+            f"({', '.join(system.context.roles)}); fine-tune on the corpus that it was trained on"
+        )
+    path = store(recipe, corpus, split)
+    with StoreWriter(path, KIND, recipe.features.of_kind(KIND), digest) as writer:
+        left = [one for one in known if one.id not in writer.done]
+        for one in _progress(left, f"{corpus}/{split} as {recipe.maker} makes it"):
+            role = _role(one, system)
+            assert role is not None
+            features = {kind: found[one.id] for kind, found in stores.items()}
+            writer.write(one.id, system.convert(features, None, role)[KIND])
+    logger.info("%s: %d of %d utterances", path, len(known), len(data.utterances))
+
+
+def begin(system: System, recipe: Recipe) -> None:
+    """Give a new system the weights and buffers of the experiment that it starts from.
+
+    Raises:
+        CheckpointError: nothing is trained there, or another family or other sizes.
+    """
+    assert recipe.start is not None
+    folder = checkpoints.find(recipe.start)
+    state = checkpoints.read_state(folder)
+    if state["family"] != recipe.family:
+        raise CheckpointError(f"{folder}: is of the family {state['family']}, not {recipe.family}")
+    where = f"{folder / checkpoints.STATE} config"
+    known = build(family(recipe.family).Config, state["config"], where)
+    before, now = (one.model_dump(mode="json") for one in (known, system.config))
+    tensors = checkpoints.read_tensors(folder / checkpoints.MODEL)
+    own = system.state_dict()
+    if {name: one.shape for name, one in tensors.items()} != {n: t.shape for n, t in own.items()}:
+        changes = checkpoint.changed_fields(before, now, "model.")
+        raise CheckpointError(
+            f"{folder}: has other networks than {recipe.name}, which starts from it "
+            f"({'; '.join(changes[:4]) or 'another version'}); set model as it was"
+        )
+    system.load_state_dict(tensors)
+    logger.info("%s: starts from %s", recipe.name, folder)
+
+
+def _require_fit(recipe: Recipe, system: System) -> None:
+    """See that a system's mels can take the place of a recipe's.
+
+    Raises:
+        ConfigError: they cannot.
+    """
+    kinds, own = type(system).features(system.config), plan.kinds(recipe)
+    where = f"recipe {recipe.name}: fine_tune.mels_of: {recipe.maker}"
+    if KIND not in kinds:
+        raise ConfigError(f"{where} writes {', '.join(kinds)} and no {KIND}; name one that does")
+    lacking = [kind for kind in kinds if kind not in own]
+    if lacking:
+        raise ConfigError(f"{where} reads {', '.join(lacking)}, which {recipe.family} does not")
+    theirs, ours = system.context.features, recipe.features
+    for kind in kinds:
+        changes = checkpoint.changed_fields(theirs.of_kind(kind), ours.of_kind(kind), "features.")
+        if changes:
+            raise ConfigError(f"{where} has other {kind} settings ({'; '.join(changes[:4])})")
+
+
+def _role(utterance: Utterance, system: System) -> str | None:
+    """Return the role of a system that an utterance plays; None where it plays none."""
+    for name in (utterance.speaker, utterance.domain):
+        if name in system.context.roles:
+            return name
+    return None
+
+
+def _progress(left: list[Utterance], label: str) -> Iterator[Utterance]:
+    from tqdm import tqdm
+
+    yield from tqdm(left, desc=label, unit="utt", disable=None)

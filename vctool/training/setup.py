@@ -1,0 +1,133 @@
+"""Building what stage 3 trains: the system, its batches, and the samples that it writes."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from vctool import vocoders
+from vctool.config import build
+from vctool.data.feature_set import ACCOMPANIMENT, FeatureSet
+from vctool.engine.distributed import Processes
+from vctool.engine.loop import Trainer
+from vctool.errors import DataError
+from vctool.experiment.features import open_set
+from vctool.experiment.recipe import Recipe
+from vctool.features.stats import SpeakerStats, pool
+from vctool.models.base import Context, Dataset, System, family
+from vctool.training import extend, fine_tune
+from vctool.training.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+VALIDATION_SEED = 1
+"""Added to the recipe's seed for the held-out clips."""
+
+
+def prepare(recipe: Recipe, own: Processes, before: extend.Base | None = None) -> Trainer:
+    """Build the system, its batches and the hook that writes samples.
+
+    Args:
+        recipe: the experiment.
+        own: which process this is.
+        before: the experiment that it extends, where it does.
+    """
+    cls = family(recipe.family)
+    config = build(cls.Config, recipe.model, f"recipe {recipe.name}: model")
+    kinds = cls.features(config)
+    vocoders.get(recipe.vocoder, recipe.features).accepts(
+        recipe.features, [kind for kind in kinds if not kind.startswith(ACCOMPANIMENT)]
+    )
+    sets = open_sets(recipe, kinds, "train")
+    held = open_sets(recipe, kinds, "dev") if has_split(recipe, "dev") else None
+    torch.manual_seed(recipe.train.seed)
+    known = context(recipe, sets)
+    system = cls(config, known if before is None else extend.widen(recipe, before, known))
+    if before is not None:
+        extend.take_over(system, before)
+    if recipe.start is not None:
+        fine_tune.begin(system, recipe)
+    valid: Dataset | None = None
+    sample: Samples | None = None
+    if held is None:
+        logger.warning("no dev split of every role: training without held-out validation")
+    else:
+        valid = dataset(recipe, system, held, recipe.train.seed + VALIDATION_SEED)
+        if own.writes:
+            sample = Samples(recipe.exp / "samples", held, system)
+    return Trainer(
+        system,
+        dataset(recipe, system, sets, recipe.train.seed),
+        valid,
+        recipe.train,
+        recipe.exp,
+        family=recipe.family,
+        recipe=recipe.model_dump(mode="json", by_alias=True),
+        processes=own,
+        sample=sample,
+    )
+
+
+def dataset(recipe: Recipe, system: System, sets: Mapping[str, FeatureSet], seed: int) -> Dataset:
+    """Return the batches that a system draws from utterances by role."""
+    batch_size = recipe.train.batch_size
+    return system.dataset(system.config, system.context, sets, batch_size, seed)
+
+
+def has_split(recipe: Recipe, split: str) -> bool:
+    """Tell whether every corpus of a recipe has a split."""
+    return all((recipe.data(name, split) / "wav.scp").is_file() for name in recipe.corpus.names)
+
+
+def open_sets(recipe: Recipe, kinds: tuple[str, ...], split: str) -> dict[str, FeatureSet]:
+    """Open the utterances of every role with their features.
+
+    Kinds of the accompaniment are left out where a corpus has none; a family that cannot do
+    without says so.
+
+    Raises:
+        DataError: no features, or no utterance of a role.
+    """
+    sets, opened = {}, {}
+    for role, corpus in recipe.roles.items():
+        if corpus not in opened:  # once, for time and for the cache, which roles then share
+            instead: dict[str, Path] = {}
+            if recipe.maker is not None:
+                instead[fine_tune.KIND] = fine_tune.store(recipe, corpus, split)
+            opened[corpus] = open_set(recipe, corpus, split, kinds, instead)
+        whole = opened[corpus]
+        sets[role] = whole.subset(recipe.plays(role))
+        if not len(sets[role]):
+            raise DataError(
+                f"{whole.path}: no utterance of role '{role}' with features; see utt2domain and "
+                "rejected.tsv, then rerun stages 1 and 2"
+            )
+    return sets
+
+
+def context(recipe: Recipe, sets: Mapping[str, FeatureSet]) -> Context:
+    """Collect what the system must know of the training data.
+
+    Raises:
+        DataError: no utterance of a role has a voiced frame.
+    """
+    speakers: dict[str, list[SpeakerStats]] = {}
+    domains = {}
+    for role, utterances in sets.items():
+        if not utterances.speakers:
+            raise DataError(
+                f"{utterances.path}: no voiced frame in any utterance of role '{role}'; "
+                "check the recordings and features.f0_floor and f0_ceil"
+            )
+        domains[role] = pool(list(utterances.speakers.values()))
+        for name, stats in utterances.speakers.items():
+            speakers.setdefault(name, []).append(stats)
+    return Context(
+        features=recipe.features,
+        vocoder=recipe.vocoder,
+        roles=tuple(recipe.roles),
+        start=recipe.fine_tune.start,
+        speakers={name: pool(found) for name, found in sorted(speakers.items())},
+        domains=domains,
+    )

@@ -1,0 +1,1 @@
+"""Pulses and noise filtered at the frame rate, after Vocos."""

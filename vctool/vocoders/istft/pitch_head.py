@@ -1,0 +1,95 @@
+"""F0 read off a mel spectrogram: classes of log-F0 for every frame, and the best path through them.
+
+Classes with blurred targets as in CREPE (Kim et al., 2018). What is told from a voiced frame holds
+in an unvoiced one too, so the track never breaks: a vocoder decides by other means how much of a
+frame is voice.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from vctool.vocoders.istft.convnext import ConvNext
+
+REACH = 6
+"""Classes that the track may move by from frame to frame."""
+LEAP_COST = 0.6
+"""Cost of each class of such a move [nats]."""
+AROUND = 4
+"""Classes on either side of the best one that its F0 is averaged over."""
+
+
+class PitchHead(nn.Module):
+    """Mel to classes of log-F0.
+
+    Args:
+        inputs: mel bins.
+        width: channels.
+        blocks: ConvNeXt blocks.
+        floor: lowest F0 [Hz].
+        ceil: highest F0 [Hz].
+        cents: distance between classes [cents].
+    """
+
+    centres: Tensor
+
+    def __init__(
+        self, inputs: int, width: int, blocks: int, floor: float, ceil: float, cents: float
+    ) -> None:
+        super().__init__()
+        self.step = cents * math.log(2) / 1200
+        count = 1 + math.ceil(math.log(ceil / floor) / self.step)
+        centres = math.log(floor) + self.step * torch.arange(count)
+        self.register_buffer("centres", centres, persistent=False)
+        self.body = ConvNext(inputs, width, blocks)
+        self.score = nn.Linear(width, count)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Return the log probability of each class: (B, M, F) normalised mel to (B, F, C)."""
+        scores = self.score(self.body(mel).transpose(1, 2))
+        return torch.log_softmax(scores.float(), dim=-1)
+
+    def loss(self, log_probability: Tensor, f0: Tensor) -> Tensor:
+        """Cross entropy with F0 (B, F) [Hz], blurred by a class, where voiced; per frame of all."""
+        voiced = f0 > 0
+        at = torch.log(torch.where(voiced, f0, 1.0))
+        away = (self.centres - at[..., None]) / self.step
+        wanted = torch.softmax(-0.5 * away.square(), dim=-1)
+        return -((wanted * log_probability).sum(dim=-1) * voiced).mean()
+
+    def around(self, log_probability: Tensor, best: Tensor) -> Tensor:
+        """Average log-F0 around the classes `best` (B, F): F0 (B, F) [Hz]."""
+        near = torch.arange(-AROUND, AROUND + 1, device=best.device) + best[..., None]
+        inside = (near >= 0) & (near < len(self.centres))
+        near = near.clamp(0, len(self.centres) - 1)
+        share = log_probability.gather(-1, near).exp() * inside
+        log_f0 = (share * self.centres[near]).sum(dim=-1) / share.sum(dim=-1).clamp_min(1e-9)
+        return torch.exp(log_f0.clamp(self.centres[0], self.centres[-1]))
+
+    def framewise(self, log_probability: Tensor) -> Tensor:
+        """Return the F0 (B, F) [Hz] of each frame's own best class."""
+        return self.around(log_probability, log_probability.argmax(dim=-1))
+
+    def track(self, log_probability: Tensor) -> Tensor:
+        """Return the F0 (B, F) [Hz] along the most likely path, whole and unbroken."""
+        return self.around(log_probability, self.path(log_probability))
+
+    def path(self, log_probability: Tensor) -> Tensor:
+        """Return the classes (B, F) of the most likely path, in which leaps cost (Viterbi)."""
+        batch, frames, count = log_probability.shape
+        moves = torch.arange(-REACH, REACH + 1, device=log_probability.device)
+        cost = LEAP_COST * moves.abs()
+        score = log_probability[:, 0]
+        came = log_probability.new_zeros((batch, frames, count), dtype=torch.long)
+        for frame in range(1, frames):
+            padded = nn.functional.pad(score, (REACH, REACH), value=-torch.inf)
+            best = (padded.unfold(1, 2 * REACH + 1, 1) - cost).max(dim=-1)
+            came[:, frame] = best.indices - REACH
+            score = best.values + log_probability[:, frame]
+        path = torch.empty(batch, frames, dtype=torch.long, device=score.device)
+        path[:, -1] = score.argmax(dim=-1)
+        for frame in range(frames - 1, 0, -1):
+            at = path[:, frame : frame + 1]
+            path[:, frame - 1] = (at + came[:, frame].gather(1, at))[:, 0]
+        return path
