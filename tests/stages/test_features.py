@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from vctool.experiment.features import open_set
 
 from vctool import cluster
 from vctool.data import extraction
@@ -23,6 +22,7 @@ from vctool.data.store import FeatureStore
 from vctool.data.utterance import Utterance
 from vctool.engine.settings import TrainConfig
 from vctool.errors import DataError
+from vctool.experiment.features import open_set
 from vctool.experiment.recipe import CorpusConfig, Recipe
 from vctool.features import chroma, mel, world
 from vctool.features.settings import FeatureConfig

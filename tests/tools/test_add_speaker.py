@@ -11,7 +11,7 @@ import soundfile
 import torch
 import yaml
 
-from vctool import cli
+from vctool.commands import stages
 from vctool.engine import checkpoint, manifest
 from vctool.errors import CheckpointError, ConfigError, DataError
 from vctool.experiment import directions, state
@@ -279,10 +279,10 @@ def test_the_command_does_all_that_the_new_voice_needs(
     monkeypatch.setattr(recipes, "PROJECT_ROOT", here)
     write_corpus("late", ("zoe",))
     asked: dict[str, Any] = {"recipe": "choir.yaml", "settings": ["train.steps=1"]}
-    cli.train(**asked, add_speaker="late/zoe", dry_run=True)
+    stages.train(**asked, add_speaker="late/zoe", dry_run=True)
     assert "recipes/choir+zoe.yaml: would be written" in capsys.readouterr().out
     assert not Path("recipes/choir+zoe.yaml").exists()
-    cli.train(**asked, add_speaker="late/zoe")  # analyses the new corpus, and nothing twice
+    stages.train(**asked, add_speaker="late/zoe")  # analyses the new corpus, and nothing twice
     assert Converter("exp/choir+zoe", "cpu").request().to == "zoe"
-    cli.train(recipe="choir+zoe")
+    stages.train(recipe="choir+zoe")
     assert load("choir+zoe").roles["zoe"] == "late"

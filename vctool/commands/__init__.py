@@ -1,1 +1,1 @@
-"""Groups of commands that `vctool.cli` puts together; as light to import as that."""
+"""Commands, a file for each group of them; as light to import as `vctool.cli`."""

@@ -1,4 +1,4 @@
-"""Several experiments in one table."""
+"""What stage 6 wrote of several experiments, side by side."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +8,17 @@ import typer
 from vctool.commands.options import CORES, Jobs
 
 app = typer.Typer()
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="A scored experiment, or --out of evaluate.")],
+    second: Annotated[Path, typer.Argument(help="Another, scored on the same recordings.")],
+) -> None:
+    """Compare two scored systems, utterance by utterance."""
+    from vctool.evaluation.page import compare as comparing
+
+    print("\n".join(comparing.lines(comparing.compare(first, second), first, second)))
 
 
 @app.command()
