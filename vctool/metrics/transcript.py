@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import cache, partial
 
 import numpy as np
+from rapidfuzz.distance import Levenshtein
 
 from vctool.metrics.bootstrap import Pooled, ratio
 from vctool.metrics.recogniser import DITHER_DB, LEVEL_DB, Recogniser
@@ -72,21 +73,6 @@ def normalise(text: str) -> str:
     return " ".join(word for word in words if word)
 
 
-def edits(said: Sequence[str], heard: Sequence[str]) -> int:
-    """Count the insertions, deletions and substitutions that turn one sequence into another.
-
-    >>> edits("kitten", "sitting"), edits("a b c".split(), "a c".split())
-    (3, 1)
-    """
-    row = list(range(len(heard) + 1))
-    for place, one in enumerate(said, start=1):
-        diagonal, row[0] = row[0], place
-        for column, other in enumerate(heard, start=1):
-            least = min(row[column] + 1, row[column - 1] + 1, diagonal + (one != other))
-            diagonal, row[column] = row[column], least
-    return row[-1]
-
-
 def pooled(texts: Sequence[str], heard: Sequence[str]) -> dict[str, Pooled]:
     """Pool a system's errors over all utterances.
 
@@ -101,8 +87,8 @@ def pooled(texts: Sequence[str], heard: Sequence[str]) -> dict[str, Pooled]:
     letters, words = [], []
     for text, found in zip(texts, heard, strict=True):
         said, got = normalise(text), normalise(found)
-        letters.append([edits(said, got), len(said)])
-        words.append([edits(said.split(), got.split()), len(said.split())])
+        letters.append([Levenshtein.distance(said, got), len(said)])
+        words.append([Levenshtein.distance(said.split(), got.split()), len(said.split())])
     return {
         name: ratio(*np.array(counts, dtype=float).reshape(-1, 2).T)
         for name, counts in (("cer", letters), ("wer", words))
