@@ -15,6 +15,7 @@ from vctool.acquisition.memory import over
 from vctool.data.atomic import write_text
 from vctool.data.datadir import DataDir, Utterance
 from vctool.errors import AudioError, DataError
+from vctool.markdown import table
 
 SPLITS = ("train", "dev", "test")
 """The splits that every preparer writes."""
@@ -87,20 +88,21 @@ class Report:
 
     def table(self) -> str:
         """Return the report as Markdown."""
-        lines = [f"# {self.corpus}", "", "| split | files | utterances | hours | speakers |"]
-        lines.append("|---|--:|--:|--:|--:|")
-        for name, one in self.splits.items():
-            hours = f"{one.seconds / 3600:.2f}"
-            lines.append(f"| {name} | {one.files} | {one.utterances} | {hours} | {one.speakers} |")
+        heads = ["split", "files", "utterances", "hours", "speakers"]
+        rows = [
+            [name, one.files, one.utterances, f"{one.seconds / 3600:.2f}", one.speakers]
+            for name, one in self.splits.items()
+        ]
+        lines = [f"# {self.corpus}", "", *table(heads, rows, numbers=True)]
         lines += ["", f"Splits are disjoint by {self.disjoint_by}.", ""]
         lines += [f"- {count} files at {rate} Hz" for rate, count in self.rates]
         lines += [f"- {note}" for note in self.notes]
         files = sum(split.files for split in self.splits.values())
         lines += ["", f"Left out: {len(self.rejected)} of {files + len(self.rejected)} files."]
         if self.rejected:
-            lines += ["They are named in `rejected.tsv`.", "", "| reason | files |", "|---|--:|"]
             counts = Counter(one.kind for one in self.rejected)
-            lines += [f"| {kind} | {count} |" for kind, count in sorted(counts.items())]
+            lines += ["They are named in `rejected.tsv`.", ""]
+            lines += table(["reason", "files"], sorted(counts.items()), numbers=True)
         return "\n".join(lines) + "\n"
 
 

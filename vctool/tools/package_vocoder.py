@@ -23,6 +23,7 @@ from vctool.evaluation.page.table import cell
 from vctool.evaluation.vocoders.board import MEASURES
 from vctool.evaluation.vocoders.run import BASELINE
 from vctool.experiment.recipe import CorpusConfig, FineTuneConfig
+from vctool.markdown import table
 from vctool.vocoders.stored import experiment, packaged
 from vctool.vocoders.stored.experiment import Stored
 
@@ -245,12 +246,9 @@ def _table(measures: Mapping[str, Mapping[str, Any]], row: str) -> list[str]:
     """Lay the scores out: the recordings, Griffin-Lim, what else there is, the vocoder."""
     rows = [name for name in measures["lsd"] if name != row] + [row]
     shown = [name for name in MEASURES if name in measures]
-    lines = [
-        f"| | {' | '.join(MEASURES[name].title for name in shown)} |",
-        "|---" * (len(shown) + 1) + "|",
-    ]
+    laid = []
     for one in rows:
         values = [measures[name].get(one, {}).get("value") for name in shown]
         cells = [cell(math.nan if value is None else value) for value in values]
-        lines.append(f"| {'this vocoder' if one == row else one} | {' | '.join(cells)} |")
-    return lines
+        laid.append(["this vocoder" if one == row else one, *cells])
+    return table(["", *[MEASURES[name].title for name in shown]], laid)

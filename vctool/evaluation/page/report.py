@@ -19,6 +19,7 @@ from vctool.data.atomic import write_text
 from vctool.evaluation.page.table import COPY, Layout, Score, Scores, cell, markdown
 from vctool.experiment.plan import flatten
 from vctool.experiment.recipe import Recipe
+from vctool.markdown import table
 
 PACKAGES = ("torch", "numpy", "scipy", "librosa", "pyworld", "soxr", "pocketsphinx")
 """Packages whose versions decide the numbers."""
@@ -204,17 +205,13 @@ def _losses(losses: Losses) -> list[str]:
     """Lay out the held-out losses, beside the published ones where there are such."""
     published = any("published (training set)" in values for values in losses.values.values())
     unit = f" [{losses.unit}]" if losses.unit else ""
-    lines = [
-        losses.meaning,
-        "",
-        f"| loss | held out{unit} | step |" + (f" published, training set{unit} |" * published),
-        "|---" * (4 if published else 3) + "|",
-    ]
+    heads = ["loss", f"held out{unit}", "step"]
+    heads += [f"published, training set{unit}"] if published else []
+    rows = []
     for name, values in losses.values.items():
-        cells = [name, f"{values['value']:.3f}", f"{values['step']:.0f}"]
-        cells += [f"{values['published (training set)']:g}"] if published else []
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
+        rows.append([name, f"{values['value']:.3f}", f"{values['step']:.0f}"])
+        rows[-1] += [f"{values['published (training set)']:g}"] if published else []
+    return [losses.meaning, "", *table(heads, rows)]
 
 
 def _legend(name: str, found: Findings) -> str:
@@ -235,14 +232,14 @@ def _systems(scores: Scores) -> list[str]:
 def _intervals(found: Findings) -> list[str]:
     """Lay out every value with its interval, a column per system."""
     names = _systems(found.scores)
-    lines = [f"| measure | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    rows = []
     for measure, row in found.scores.items():
         cells = [
             with_interval(row[name].value, row[name].low, row[name].high) if name in row else "-"
             for name in names
         ]
-        lines.append(f"| {found.layout.measures[measure].title} | {' | '.join(cells)} |")
-    return lines
+        rows.append([found.layout.measures[measure].title, *cells])
+    return table(["measure", *names], rows)
 
 
 def _gaps(found: Findings) -> list[str]:
@@ -251,56 +248,55 @@ def _gaps(found: Findings) -> list[str]:
     measured = [m for m, row in scores.items() if any(math.isfinite(s.gap) for s in row.values())]
     names = list(dict.fromkeys(name for m in measured for name in scores[m]))
     shown = [name for name in names if name not in (COPY, found.layout.real)]
-    heads = " | ".join(found.layout.measures[measure].title for measure in measured)
-    lines = [
+    rows = []
+    for name in shown:
+        row = [scores[measure].get(name) for measure in measured]
+        cells = [
+            with_interval(s.gap, s.gap_low, s.gap_high, 2) if s is not None else "-" for s in row
+        ]
+        rows.append([name, *cells])
+    return [
         f"`1 - |system - real| / |copy - real|`: 0 for a copy, 1 for {real}; overshoot costs "
         f"as much as shortfall. With 95 % intervals; measures on which copy and {real} do not "
         "differ for certain are left out.",
         "",
-        f"| system | {heads} |",
-        "|---" * (len(measured) + 1) + "|",
+        *table(["system", *[found.layout.measures[measure].title for measure in measured]], rows),
     ]
-    for name in shown:
-        rows = [scores[measure].get(name) for measure in measured]
-        cells = [
-            with_interval(s.gap, s.gap_low, s.gap_high, 2) if s is not None else "-" for s in rows
-        ]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return lines
 
 
 def _versus(found: Findings) -> list[str]:
     """Lay out the model's paired differences from every anchor."""
-    lines = [
+    rows = [
+        [
+            found.layout.measures[measure].title,
+            *[_difference(row[MODEL], other) for other in found.against],
+        ]
+        for measure, row in found.scores.items()
+        if MODEL in row
+    ]
+    return [
         f"With 95 % intervals; bold where zero is outside. {found.pairing}".rstrip(),
         "",
-        f"| measure | {' | '.join(found.against)} |",
-        "|---" * (len(found.against) + 1) + "|",
+        *table(["measure", *found.against], rows),
     ]
-    for measure, row in found.scores.items():
-        if MODEL in row:
-            cells = [_difference(row[MODEL], other) for other in found.against]
-            lines.append(f"| {found.layout.measures[measure].title} | {' | '.join(cells)} |")
-    return lines
 
 
 def _less(found: Findings) -> list[str]:
     """Lay out the paired differences of every row from the baseline's."""
     assert found.baseline is not None
-    lines = [
-        "With 95 % intervals; bold where zero is outside.",
-        "",
-        f"| measure | {' | '.join(found.against)} |",
-        "|---" * (len(found.against) + 1) + "|",
-    ]
+    rows = []
     for measure, row in found.scores.items():
         if found.baseline in row:
             cells = [
                 _difference(row[name], found.baseline) if name in row else "-"
                 for name in found.against
             ]
-            lines.append(f"| {found.layout.measures[measure].title} | {' | '.join(cells)} |")
-    return lines
+            rows.append([found.layout.measures[measure].title, *cells])
+    return [
+        "With 95 % intervals; bold where zero is outside.",
+        "",
+        *table(["measure", *found.against], rows),
+    ]
 
 
 def _difference(score: Score, other: str) -> str:

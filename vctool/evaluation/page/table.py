@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from vctool.markdown import table
 from vctool.metrics.bootstrap import Pooled, centred, gap_closed, interval, resample_counts
 
 COPY = "copy"
@@ -211,12 +212,12 @@ def markdown(scores: Scores, measures: Mapping[str, Measure]) -> str:
     names: list[str] = []
     for row in scores.values():
         names += [name for name in row if name not in names]
-    heads = [measures[measure].title for measure in scores]
-    lines = ["| system | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
-    for name in names:
-        cells = [cell(row[name].value) if name in row else "-" for row in scores.values()]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    rows = [
+        [name, *[cell(row[name].value) if name in row else "-" for row in scores.values()]]
+        for name in names
+    ]
+    heads = ["system", *[measures[measure].title for measure in scores]]
+    return "\n".join(table(heads, rows))
 
 
 def cell(value: float) -> str:

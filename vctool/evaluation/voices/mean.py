@@ -17,6 +17,7 @@ from vctool.evaluation.voices.board import MEASURES, REAL
 from vctool.evaluation.voices.report import JUDGES, Scored, VoiceJob, settings
 from vctool.experiment.directions import Direction
 from vctool.experiment.recipe import Recipe
+from vctool.markdown import table
 from vctool.metrics.bootstrap import Pooled
 
 logger = logging.getLogger(__name__)
@@ -175,11 +176,8 @@ Write = Callable[[Line], str]
 
 
 def _table(columns: Mapping[str, Write], lines: Sequence[Line]) -> list[str]:
-    rows = [
-        f"| {line.title} | {' | '.join(write(line) for write in columns.values())} |"
-        for line in lines
-    ]
-    return [f"| direction | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|", *rows]
+    rows = [[line.title, *[write(line) for write in columns.values()]] for line in lines]
+    return table(["direction", *columns], rows)
 
 
 def _three(measure: str, best: str) -> Write:
