@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from vctool.openmp import wait_asleep
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_configure() -> None:
     # Machines that run tests are often shared, and small tensors gain nothing from threads.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    wait_asleep()  # as every command does
     os.environ.setdefault("MPLBACKEND", "Agg")
 
 

@@ -12,6 +12,9 @@ __version__ = "0.1.0"
 def load(path: Path | str, device: str = "auto", vocoder: str | None = None) -> "Converter":
     """Load a trained model, ready to convert: `vctool.load("exp/mini").convert(wave, rate)`.
 
+    As in every command, OpenMP's threads are told to wait asleep (see `vctool.openmp`), which has
+    an effect where torch was not imported before.
+
     Args:
         path: an experiment `exp/<name>` (its latest checkpoint) or one checkpoint folder.
         device: `auto`, `cpu`, `cuda`, or `cuda:N`.
@@ -21,6 +24,9 @@ def load(path: Path | str, device: str = "auto", vocoder: str | None = None) -> 
         CheckpointError: there is none, it is half written, or of a changed family or config.
         ConfigError: a vocoder that cannot take the model's features.
     """
+    from vctool.openmp import wait_asleep
+
+    wait_asleep()
     from vctool.inference.converter import Converter
 
     return Converter(path, device, vocoder)

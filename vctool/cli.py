@@ -14,6 +14,7 @@ import typer
 
 from vctool.commands import convert, corpora, data, prepare, recipes, scores, stages, vocoders
 from vctool.errors import VctoolError
+from vctool.openmp import wait_asleep
 
 app = typer.Typer(
     name="vctool",
@@ -42,6 +43,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
     # The same for worker processes, unless the user has wishes of his own.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:pkg_resources is deprecated:UserWarning")
+    wait_asleep()
     try:
         app()
     except VctoolError as error:
