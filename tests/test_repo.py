@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from vctool import vocoders
 from vctool.config import build, read_yaml
 from vctool.experiment import plan
 from vctool.experiment import recipe as recipes
@@ -21,9 +20,7 @@ MODULES = sorted(path for path in (ROOT / "vctool").rglob("*.py"))
 @pytest.mark.parametrize("name", recipes.recipes())
 def test_every_recipe_builds(name: str) -> None:
     recipe = recipes.load(name)
-    kinds = plan.kinds(recipe)
-    voice = [kind for kind in kinds if not kind.startswith("accomp_")]
-    vocoders.get(recipe.vocoder).accepts(recipe.features, voice)
+    plan.check(recipe)
     assert recipe.roles
 
 

@@ -36,8 +36,12 @@ class Toy(base.System):
         self.smoothing = nn.Parameter(torch.full((5,), 0.2))
 
     @classmethod
-    def features(cls, config: Any) -> tuple[str, ...]:
+    def reads(cls, config: Any) -> tuple[str, ...]:
         return ("mel", "world", "accomp_mel", "accomp_chroma")
+
+    @classmethod
+    def writes(cls, config: Any) -> tuple[str, ...]:
+        return ("world",)
 
     def needs_accompaniment(self, to: str) -> bool:
         return to == "singing"

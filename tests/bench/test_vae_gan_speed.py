@@ -314,7 +314,7 @@ def test_conversion(
         ready = {name: Converter(folder, "cpu", path) for name, path in vocoders.items()}
         first = ready["griffin_lim"]
         voice, request = ArrayTrack(wave), first.request()
-        kinds, known = first.kinds, first.scan(voice, request)
+        kinds, known = first.reads, first.scan(voice, request)
         given = voice_features(wave, kinds, voices.features, known)
         works: dict[str, Callable[[], object]] = {
             "analysis": lambda k=kinds, n=known: voice_features(wave, k, voices.features, n),

@@ -73,8 +73,12 @@ class System(base.System):
         self.setups = 0
 
     @classmethod
-    def features(cls, config: Any) -> tuple[str, ...]:
+    def reads(cls, config: Any) -> tuple[str, ...]:
         return ("mel",)
+
+    @classmethod
+    def writes(cls, config: Any) -> tuple[str, ...]:
+        return cls.reads(config)
 
     def groups(self) -> dict[str, Any]:
         return {

@@ -51,7 +51,7 @@ def talks(
 
     class Pitched(toys):  # type: ignore[misc, valid-type]
         @classmethod
-        def features(cls, config: object) -> tuple[str, ...]:
+        def reads(cls, config: object) -> tuple[str, ...]:
             return ("world",)
 
         def convert(self, source: Features, condition: Features | None, to: str) -> Features:

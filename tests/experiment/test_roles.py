@@ -16,7 +16,7 @@ TREE = {
     "family": "vocal_cyclegan",
     "features": {"n_mels": 40},
     "train": {"steps": 1},
-    "vocoder": "griffin_lim",
+    "vocoder": "world",
 }
 BAND = (
     *(Utterance(f"ann-{n}", "ann", "flute", Path("/x.wav"), 1.0) for n in range(3)),

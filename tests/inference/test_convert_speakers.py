@@ -34,7 +34,7 @@ def save_pair(tmp_path: Path, features: FeatureConfig, monkeypatch: pytest.Monke
 
     class Pair(toys):  # type: ignore[misc, valid-type]
         @classmethod
-        def features(cls, config: object) -> tuple[str, ...]:
+        def reads(cls, config: object) -> tuple[str, ...]:
             return ("world",)
 
         def convert(self, source: Features, condition: Features | None, to: str) -> Features:

@@ -29,7 +29,7 @@ def save(tmp_path: Path, features: FeatureConfig, monkeypatch: pytest.MonkeyPatc
 
     class Choir(toys):  # type: ignore[misc, valid-type]
         @classmethod
-        def features(cls, config: object) -> tuple[str, ...]:
+        def reads(cls, config: object) -> tuple[str, ...]:
             return ("world",)
 
         def convert(self, source: Features, condition: Features | None, to: str) -> Features:

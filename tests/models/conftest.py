@@ -11,6 +11,7 @@ from vctool.config import PROJECT_ROOT, build, read_yaml
 from vctool.data.feature_set import FeatureSet
 from vctool.engine.settings import TrainConfig
 from vctool.experiment import recipe
+from vctool.features.analysis import voice_kinds
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
 from vctool.models import base
@@ -85,11 +86,12 @@ class FamilyCase:
             {**tree.get("train", {}), "batch_size": BATCH, "steps": 6, "save_every": 2},
             f"conf/{name}/tiny.yaml train",
         )
-        self.kinds = self.cls.features(self.config)
-        self.voice_kinds = tuple(k for k in self.kinds if not k.startswith("accomp_"))
+        self.reads, self.learns, self.writes = (
+            kinds(self.config) for kinds in (self.cls.reads, self.cls.learns, self.cls.writes)
+        )
         self.context = base.Context(
             features=FEATURES,
-            vocoder=next((one for one in ("world", "wave") if one in self.kinds), "griffin_lim"),
+            vocoder=next((one for one in ("world", "wave") if one in self.writes), "griffin_lim"),
             roles=ROLES,
             speakers={f"{role}-{n}": stats(150 + 60 * n) for role in ROLES for n in (0, 1)},
             domains={"speech": stats(150), "singing": stats(220)},
@@ -104,7 +106,7 @@ class FamilyCase:
             frames = {name: 150 + 40 * n for n, name in enumerate(names)}
             arrays = {
                 kind: {name: features_of(kind, frames[name], rng) for name in names}
-                for kind in self.kinds
+                for kind in self.learns
                 if role == "singing" or not kind.startswith("accomp_")
             }
             speakers = {name: name.rpartition("-")[0] for name in names}
@@ -125,13 +127,16 @@ class FamilyCase:
 
     def source(self, frames: int, seed: int = 0) -> base.Features:
         rng = np.random.default_rng([7, seed])
-        return {kind: features_of(kind, frames, rng) for kind in self.voice_kinds}
+        return {kind: features_of(kind, frames, rng) for kind in voice_kinds(self.reads)}
+
+    def shape(self, kind: str, frames: int) -> tuple[int, ...]:
+        return features_of(kind, frames, np.random.default_rng(0)).shape
 
     def condition(self, frames: int, to: str, system: base.System, seed: int = 0) -> Any:
         if not system.needs_accompaniment(to):
             return None
         rng = np.random.default_rng([8, seed])
-        kinds = [kind for kind in self.kinds if kind.startswith("accomp_")]
+        kinds = [kind for kind in self.reads if kind.startswith("accomp_")]
         return {kind: features_of(kind, frames, rng) for kind in kinds}
 
 

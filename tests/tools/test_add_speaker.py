@@ -120,7 +120,7 @@ def digests(folder: Path) -> dict[str, str]:
 def converted(experiment: str, to: str) -> Features:
     converter = Converter(experiment, "cpu")
     store = open_set(recipes.load("choir.yaml"), "choir", "test")
-    source = {kind: store.load("ann-test-0", kind) for kind in converter.kinds}
+    source = {kind: store.load("ann-test-0", kind) for kind in converter.reads}
     return converter.convert_features(source, None, converter.request(to))
 
 

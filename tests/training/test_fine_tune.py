@@ -15,6 +15,7 @@ from vctool.engine.distributed import Processes
 from vctool.errors import CheckpointError, ConfigError
 from vctool.experiment import plan
 from vctool.experiment.recipe import Recipe, resolve
+from vctool.models.base import family
 from vctool.stages import features, train
 from vctool.training import fine_tune, setup
 
@@ -86,7 +87,7 @@ def test_mels_are_those_that_the_system_makes_of_its_own_speakers(split: str) ->
     made = FeatureStore(fine_tune.store(tuned(), "tiny", split))
     assert sorted(made) == [f"{who}-{split}-{n}" for who in ("ann", "bob") for n in (0, 1)]
     system, _ = checkpoint.load(Path("exp/maker"))
-    kinds = type(system).features(system.config)
+    kinds = system.reads(system.config)
     own = {kind: FeatureStore(tuned().dump("tiny", split, kind)) for kind in kinds}
     for name in made:
         source = {kind: store[name] for kind, store in own.items()}
@@ -127,7 +128,7 @@ def test_another_state_of_what_it_is_tuned_for_makes_training_due() -> None:
     assert "exp/maker" not in plan.stage("train").inputs(tuned(mels_of=None))
 
 
-def test_what_does_not_fit_is_told_in_one_line() -> None:
+def test_what_does_not_fit_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CheckpointError, match="is of the family vae_gan, not istft"):
         train.run(tuned("x", start="maker", mels_of=None), device="cpu")
     with pytest.raises(CheckpointError, match="other networks than x"):
@@ -141,8 +142,11 @@ def test_what_does_not_fit_is_told_in_one_line() -> None:
     )
     with pytest.raises(ConfigError, match="has other mel settings"):
         fine_tune.reconstruct(wider, ("train",), torch.device("cpu"))
-    with pytest.raises(ConfigError, match="reads wave, which vae_gan does not"):
+    with pytest.raises(ConfigError, match="writes wave and no mel"):
         other = recipe(
             "vae_gan", "y", {"speakers": ["ann", "bob"]}, fine_tune={"mels_of": "before"}
         )
         fine_tune.reconstruct(other, ("train",), torch.device("cpu"))
+    monkeypatch.setattr(family("vae_gan"), "reads", classmethod(lambda *_: ("mel", "chroma")))
+    with pytest.raises(ConfigError, match="reads chroma, which istft does not"):
+        fine_tune.reconstruct(tuned("x"), ("train",), torch.device("cpu"))

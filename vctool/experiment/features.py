@@ -21,7 +21,7 @@ def open_set(
         recipe: the experiment.
         corpus: the corpus.
         split: the split.
-        kinds: the kinds; those the family reads where not given. Accompaniment kinds of a split
+        kinds: the kinds; all that stage 2 computes where not given. Accompaniment kinds of a split
             without accompaniments are left out.
         instead: stores that take the place of what stage 2 has written, by kind.
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from vctool import vocoders
-from vctool.config import build
+from vctool.config import build, suggest
 from vctool.engine.manifest import latest
 from vctool.errors import CheckpointError, ConfigError
 from vctool.experiment.recipe import Recipe
+from vctool.features.settings import KIND_FIELDS
 
 Inputs = dict[str, Any]
 """Everything that decides a stage's result: label -> JSON value, or `sha256:...` of a content."""
@@ -111,10 +112,38 @@ def model_config(recipe: Recipe) -> Any:
 
 
 def kinds(recipe: Recipe) -> tuple[str, ...]:
-    """Name the kinds of features that the recipe's family reads."""
+    """Name the kinds of features that stage 2 computes: what the family learns from and reads."""
     from vctool.models.base import family
 
-    return family(recipe.family).features(model_config(recipe))
+    system, config = family(recipe.family), model_config(recipe)
+    return tuple(dict.fromkeys((*system.learns(config), *system.reads(config))))
+
+
+def check(recipe: Recipe) -> None:
+    """See that a recipe's family, its hyper-parameters and its vocoder go together.
+
+    Raises:
+        ConfigError: no such family, unknown hyper-parameters, a kind of features that does not
+            exist, or a vocoder that cannot make sound of what the model writes.
+        CheckpointError: the vocoder is a path that holds no weights.
+    """
+    from vctool.models.base import family
+
+    system, config = family(recipe.family), model_config(recipe)
+    where = f"recipe {recipe.name}: family {recipe.family}"
+    for does in ("reads", "learns", "writes"):
+        for kind in getattr(system, does)(config):
+            plain = kind.removeprefix("accomp_") if does != "writes" else kind
+            if plain not in KIND_FIELDS:
+                raise ConfigError(
+                    f"{where}: {does} '{kind}', no such kind of features"
+                    f"{suggest(plain, KIND_FIELDS)}"
+                )
+    try:
+        chosen = vocoders.get(recipe.vocoder, recipe.features)
+        chosen.accepts(recipe.features, system.writes(config))
+    except ConfigError as error:
+        raise ConfigError(f"recipe {recipe.name}: {error}") from None
 
 
 def _download_inputs(recipe: Recipe) -> Inputs:

@@ -25,6 +25,7 @@ from typing import Any, Literal
 
 from vctool.data.atomic import write_text
 from vctool.errors import DataError, VctoolError
+from vctool.experiment import plan
 from vctool.experiment.plan import HASH_PREFIX, STAGES, Inputs, Stage, stage, upstream
 from vctool.experiment.recipe import Recipe
 
@@ -161,10 +162,12 @@ def run(
         Whether the stage was run.
 
     Raises:
+        ConfigError, CheckpointError: parts of the recipe do not go together (`plan.check`).
         StageFailed: with the cause, the log's tail, and the exact command to rerun.
         DataError: a stage that it needs was never run, or another process is running this one.
     """
     entry = stage(name)
+    plan.check(recipe)
     if int(os.environ.get("RANK", "0")) > 0:
         # torchrun: rank 0 judges, records and logs; the others decide alike, as they read the same.
         if force or judge(recipe, entry).state != "done":

@@ -66,9 +66,10 @@ class Converter:
         self.roles = context.roles
         where = f"{self.path}: recipe convert"
         self.settings = build(ConvertConfig, self.state["recipe"].get("convert", {}), where)
-        self.kinds = type(self.system).features(self.system.config)
+        self.reads = self.system.reads(self.system.config)
+        self.writes = self.system.writes(self.system.config)
         self.vocoder = vocoders.get(vocoder or context.vocoder, self.features)
-        self.vocoder.accepts(self.features, voice_kinds(self.kinds))
+        self.vocoder.accepts(self.features, self.writes)
         self._analysed: tuple[Scan, Block, Features] | None = None
 
     def request(
@@ -155,7 +156,7 @@ class Converter:
             voice: the voice.
             requests: everything that will be made of it.
         """
-        kinds = voice_kinds(self.kinds)
+        kinds = voice_kinds(self.reads)
         if any(
             request.stretch != 1 for request in requests
         ):  # time is stretched where the voice has an F0
@@ -196,7 +197,7 @@ class Converter:
         condition = accomp if self.needs_accompaniment(request.to) else None
         accomp_known = None
         if condition is not None:
-            wanted = [kind for kind in accompaniment_kinds(self.kinds) if kind == "mel"]
+            wanted = [kind for kind in accompaniment_kinds(self.reads) if kind == "mel"]
             accomp_known = scan(condition, self.features, wanted, self._block)
         joiner = Joiner(round(FADE_SECONDS * self.rate))
         for block in plan(voice, self._block, self.features.hop_length, self.rate):
@@ -232,8 +233,6 @@ class Converter:
             assert accomp_known is not None
             condition = self.condition(accomp.read(start, stop), accomp_known)
         converted = self.convert_features(source, condition, request)
-        # Known only now: a family may read kinds that it does not write.
-        self.vocoder.accepts(self.features, tuple(converted))
         return self.synthesise(converted, stop - start, request.transpose)
 
     def _source(self, wave: np.ndarray, block: Block, known: Scan) -> Features:
@@ -243,13 +242,13 @@ class Converter:
         """
         last = self._analysed
         if last is None or last[0] is not known or last[1] != block:
-            found = voice_features(wave, voice_kinds(self.kinds), self.features, known)
+            found = voice_features(wave, voice_kinds(self.reads), self.features, known)
             self._analysed = last = known, block, found
         return {kind: values.copy() for kind, values in last[2].items()}
 
     def condition(self, wave: np.ndarray, known: Scan | None = None) -> Features:
         """Analyse an accompaniment (T,) at the model's rate into `accomp_` features."""
-        kinds = accompaniment_kinds(self.kinds)
+        kinds = accompaniment_kinds(self.reads)
         if known is None:
             wanted = [kind for kind in kinds if kind == "mel"]
             known = scan(ArrayTrack(wave), self.features, wanted, max(len(wave), 1))
@@ -266,6 +265,7 @@ class Converter:
         """
         with torch.no_grad():
             converted = self.system.convert(source, condition, request.to)
+        assert set(converted) == set(self.writes), (sorted(converted), self.writes)
         frames = {kind: len(values) for kind, values in {**source, **converted}.items()}
         assert len(set(frames.values())) == 1, f"conversion changed the length: {frames}"
         for kind, values in converted.items():

@@ -74,8 +74,18 @@ class System(nn.Module):
         self.context = context
 
     @classmethod
-    def features(cls, config: Any) -> tuple[str, ...]:
-        """Name the kinds it reads: keys of `KIND_FIELDS`, and `accomp_` before any of them."""
+    def reads(cls, config: Any) -> tuple[str, ...]:
+        """Name the kinds that conversion takes; those of an accompaniment begin with `accomp_`."""
+        raise NotImplementedError
+
+    @classmethod
+    def learns(cls, config: Any) -> tuple[str, ...]:
+        """Name the kinds that a training batch is drawn from; default: those that it reads."""
+        return cls.reads(config)
+
+    @classmethod
+    def writes(cls, config: Any) -> tuple[str, ...]:
+        """Name the kinds that conversion gives, which the recipe's vocoder must accept."""
         raise NotImplementedError
 
     @classmethod

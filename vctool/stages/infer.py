@@ -234,7 +234,7 @@ def _stores(recipe: Recipe, role: str) -> dict[str, FeatureStore]:
     corpus, split = recipe.roles[role], recipe.evaluate.split
     return {
         kind: FeatureStore(recipe.dump(corpus, split, kind), recipe.features.of_kind(kind))
-        for kind in voice_kinds(system.features(config))
+        for kind in voice_kinds(system.reads(config))
     }
 
 
@@ -242,21 +242,21 @@ def _convert_set(recipe: Recipe, converter: Converter, job: Set, nj: int) -> Non
     """Convert one set of utterances into one store per kind, skipping what is there."""
     stores = _stores(recipe, job.role)
     lines = ["utt\tsamples\tlevel_db\n"]
-    writers: dict[str, StoreWriter] = {}
-
-    def wanted(name: str) -> bool:
-        return not writers or any(name not in writer.done for writer in writers.values())
-
     with ExitStack() as stack:
+        writers = {
+            kind: stack.enter_context(
+                StoreWriter(job.folder / kind, kind, recipe.features.of_kind(kind), job.digest)
+            )
+            for kind in converter.writes
+        }
+
+        def wanted(name: str) -> bool:
+            return any(name not in writer.done for writer in writers.values())
+
         results = _results(recipe, converter, stores, job.pairs, job.request, wanted, nj)
         for one in _progress(results, len(job.pairs), job.folder.name):
             lines.append(f"{one.name}\t{one.samples}\t{one.level_db:.4f}\n")
             _write_time_map(job.times / f"{one.name}.tsv", one, converter)
-            if not writers:  # which kinds a model writes is known once it has written some
-                for kind in one.features:
-                    settings = recipe.features.of_kind(kind)
-                    writer = StoreWriter(job.folder / kind, kind, settings, job.digest)
-                    writers[kind] = stack.enter_context(writer)
             for kind, features in one.features.items():
                 if one.name not in writers[kind].done:
                     writers[kind].write(one.name, features)
@@ -279,8 +279,6 @@ def _results(
             for one in threads.map(lambda pair: prepare(converter, stores, pair, request), pairs):
                 yield convert(converter, one, request, wanted(one.name))
         return
-    # The first one here: what has been converted before is known once it is.
-    yield convert(converter, prepare(converter, stores, pairs[0], request), request, True)
     job = partial(
         WorkerTask,
         recipe.exp.absolute(),
@@ -291,7 +289,7 @@ def _results(
         request=request,
     )
     with pool(1) as workers:
-        jobs = (job(pair=pair, wanted=wanted(pair.source.id)) for pair in pairs[1:])
+        jobs = (job(pair=pair, wanted=wanted(pair.source.id)) for pair in pairs)
         yield from workers.map(work, jobs)
 
 

@@ -62,7 +62,7 @@ def reconstruct(recipe: Recipe, splits: tuple[str, ...], device: torch.device) -
 def _reconstruct(recipe: Recipe, system: System, corpus: str, split: str, digest: str) -> None:
     """Write the store of one split, going on where it was stopped."""
     data = DataDir.read(recipe.data(corpus, split), check=False)
-    kinds = type(system).features(system.config)
+    kinds = system.reads(system.config)
     stores = {
         kind: FeatureStore(recipe.dump(corpus, split, kind), recipe.features.of_kind(kind))
         for kind in kinds
@@ -120,15 +120,16 @@ def _require_fit(recipe: Recipe, system: System) -> None:
     Raises:
         ConfigError: they cannot.
     """
-    kinds, own = type(system).features(system.config), plan.kinds(recipe)
+    kinds, own = system.reads(system.config), plan.kinds(recipe)
+    made = system.writes(system.config)
     where = f"recipe {recipe.name}: fine_tune.mels_of: {recipe.maker}"
-    if KIND not in kinds:
-        raise ConfigError(f"{where} writes {', '.join(kinds)} and no {KIND}; name one that does")
+    if KIND not in made:
+        raise ConfigError(f"{where} writes {', '.join(made)} and no {KIND}; name one that does")
     lacking = [kind for kind in kinds if kind not in own]
     if lacking:
         raise ConfigError(f"{where} reads {', '.join(lacking)}, which {recipe.family} does not")
     theirs, ours = system.context.features, recipe.features
-    for kind in kinds:
+    for kind in dict.fromkeys((*kinds, KIND)):
         changes = checkpoint.changed_fields(theirs.of_kind(kind), ours.of_kind(kind), "features.")
         if changes:
             raise ConfigError(f"{where} has other {kind} settings ({'; '.join(changes[:4])})")

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import torch
 
-from vctool import vocoders
-from vctool.config import build
-from vctool.data.feature_set import ACCOMPANIMENT, FeatureSet
+from vctool.data.feature_set import FeatureSet
 from vctool.engine.distributed import Processes
 from vctool.engine.loop import Trainer
 from vctool.errors import DataError
+from vctool.experiment import plan
 from vctool.experiment.features import open_set
 from vctool.experiment.recipe import Recipe
 from vctool.features.stats import SpeakerStats, pool
@@ -34,11 +33,9 @@ def prepare(recipe: Recipe, own: Processes, before: extend.Base | None = None) -
         before: the experiment that it extends, where it does.
     """
     cls = family(recipe.family)
-    config = build(cls.Config, recipe.model, f"recipe {recipe.name}: model")
-    kinds = cls.features(config)
-    vocoders.get(recipe.vocoder, recipe.features).accepts(
-        recipe.features, [kind for kind in kinds if not kind.startswith(ACCOMPANIMENT)]
-    )
+    config = plan.model_config(recipe)
+    plan.check(recipe)
+    kinds = cls.learns(config)
     sets = open_sets(recipe, kinds, "train")
     held = open_sets(recipe, kinds, "dev") if has_split(recipe, "dev") else None
     torch.manual_seed(recipe.train.seed)

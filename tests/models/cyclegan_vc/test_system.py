@@ -73,7 +73,7 @@ def system(**changes: Any) -> tuple[System, Any]:
     torch.manual_seed(0)
     config = build(CycleGanVcConfig, {**SMALL, **changes}, "test")
     made = System(config, context())
-    kind = System.features(config)[0]
+    kind = System.reads(config)[0]
     data = System.dataset(config, context(), sets(kind), 4, 0)
     made.setup(data.setup_batch())
     return made.train(), data

@@ -89,7 +89,7 @@ def data(system: System, batch_size: int = 4, seed: int = 0) -> Any:
 
 
 def source(system: System, frames: int, seed: int = 7) -> Features:
-    kinds = System.features(system.config)
+    kinds = System.reads(system.config)
     return {kind: values for kind, values in utterance(frames, seed).items() if kind in kinds}
 
 

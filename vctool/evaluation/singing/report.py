@@ -155,7 +155,7 @@ def held_out_losses(recipe: Recipe) -> dict[str, dict[str, float]]:
         return {}
     last = held[-1]
     system = base.family(recipe.family)
-    kinds = system.features(build(system.Config, recipe.model, f"{recipe.name}: model"))
+    kinds = system.learns(build(system.Config, recipe.model, f"{recipe.name}: model"))
     sizes = (recipe.features.rate, recipe.features.n_mels)
     comparable = "mel" in kinds and sizes == (44100, 128)
     losses: dict[str, dict[str, float]] = {}

@@ -80,9 +80,14 @@ class System(base.System):
         return FullDiscriminator(size, config.segment_frames, config.discriminator_width)
 
     @classmethod
-    def features(cls, config: CycleGanVcConfig) -> tuple[str, ...]:
-        """Name the kind it reads."""
+    def reads(cls, config: CycleGanVcConfig) -> tuple[str, ...]:
+        """Name the kind that conversion takes, and training too."""
         return ("world",) if config.voice == "mcep" else ("mel",)
+
+    @classmethod
+    def writes(cls, config: CycleGanVcConfig) -> tuple[str, ...]:
+        """Name the kind that conversion gives."""
+        return cls.reads(config)
 
     @classmethod
     def dataset(
@@ -94,7 +99,7 @@ class System(base.System):
         seed: int,
     ) -> UnpairedClips:
         """Draw segments of both speakers, each independently of the other."""
-        kind = cls.features(config)[0]
+        kind = cls.reads(config)[0]
 
         def voice(utterances: FeatureSet, name: str) -> np.ndarray:
             values = streams.spectrum(utterances.load(name, kind), config.voice, context.features)
@@ -183,7 +188,7 @@ class System(base.System):
     def convert(self, source: Features, condition: Features | None, to: str) -> Features:
         """Convert one utterance; see `base.System.convert`."""
         config, features = self.config, self.context.features
-        kind = type(self).features(config)[0]
+        kind = self.reads(config)[0]
         raw = source[kind]
         side = self.sides[to]
         origin = SOURCE if side == TARGET else TARGET

@@ -24,8 +24,6 @@ from vctool.nn.stft_loss import MultiResolutionStft
 from vctool.nn.wave_discriminators import WaveDiscriminators
 from vctool.vocoders.hifigan import HifiganNetwork, synthesise
 
-KINDS = ("mel", "wave")
-
 
 class System(base.System):
     """The generator and its discriminators."""
@@ -47,9 +45,19 @@ class System(base.System):
         self.stft = MultiResolutionStft(config.stft_sizes)
 
     @classmethod
-    def features(cls, config: HifiganTrainingConfig) -> tuple[str, ...]:
-        """Name the kinds it reads."""
-        return KINDS
+    def reads(cls, config: HifiganTrainingConfig) -> tuple[str, ...]:
+        """Name the kind that sound is made of."""
+        return ("mel",)
+
+    @classmethod
+    def learns(cls, config: HifiganTrainingConfig) -> tuple[str, ...]:
+        """Name the kinds that a training batch holds."""
+        return ("mel", "wave")
+
+    @classmethod
+    def writes(cls, config: HifiganTrainingConfig) -> tuple[str, ...]:
+        """Name the kind that conversion gives: sound."""
+        return ("wave",)
 
     @classmethod
     def dataset(
@@ -63,7 +71,7 @@ class System(base.System):
         """Draw clips of mel and sound, of any voice."""
         return vocoder_clips.draw(
             sets,
-            KINDS,
+            cls.learns(config),
             context.features,
             config.segment_frames,
             batch_size,
@@ -81,7 +89,9 @@ class System(base.System):
     def objectives(self, batch: Mapping[str, Clips], step: int) -> Iterator[tuple[str, Terms]]:
         """Step the discriminators on recordings and on what is made, then the generator."""
         config, features = self.config, self.context.features
-        (mel, frames), _ = vocoder_clips.join(batch, vocoder_clips.columns(KINDS, features))
+        (mel, frames), _ = vocoder_clips.join(
+            batch, vocoder_clips.columns(self.learns(config), features)
+        )
         true = vocoder_clips.to_wave(frames)
         made: Tensor = self.generator(mel)
         middle = vocoder_clips.middle(

@@ -41,9 +41,19 @@ class System(base.System):
         self.stft = MultiResolutionStft(config.stft_sizes)
 
     @classmethod
-    def features(cls, config: IstftTrainingConfig) -> tuple[str, ...]:
-        """Name the kinds it reads."""
+    def reads(cls, config: IstftTrainingConfig) -> tuple[str, ...]:
+        """Name the kind that sound is made of."""
+        return ("mel",)
+
+    @classmethod
+    def learns(cls, config: IstftTrainingConfig) -> tuple[str, ...]:
+        """Name the kinds that a training batch holds."""
         return ("mel", "pitch", "wave") if config.excitation == "harmonic" else ("mel", "wave")
+
+    @classmethod
+    def writes(cls, config: IstftTrainingConfig) -> tuple[str, ...]:
+        """Name the kind that conversion gives: sound."""
+        return ("wave",)
 
     @classmethod
     def dataset(
@@ -55,7 +65,7 @@ class System(base.System):
         seed: int,
     ) -> UnpairedClips:
         """Draw clips of all kinds, of any voice."""
-        kinds = cls.features(config)
+        kinds = cls.learns(config)
         return vocoder_clips.draw(
             sets,
             kinds,
@@ -114,7 +124,7 @@ class System(base.System):
         return {"wave": np.ascontiguousarray(wave[: len(source["mel"]) * hop].reshape(-1, hop))}
 
     def _parts(self, batch: Mapping[str, Clips]) -> tuple[dict[str, Tensor], Tensor]:
-        kinds = type(self).features(self.config)
+        kinds = self.learns(self.config)
         sizes = vocoder_clips.columns(kinds, self.context.features)
         parts, key = vocoder_clips.join(batch, sizes)
         return dict(zip(kinds, parts, strict=True)), key

@@ -76,9 +76,14 @@ class System(base.System):
         )
 
     @classmethod
-    def features(cls, config: VaeGanConfig) -> tuple[str, ...]:
-        """Name the kinds it reads."""
+    def reads(cls, config: VaeGanConfig) -> tuple[str, ...]:
+        """Name the kinds that conversion takes, and training too."""
         return ("mel",) if config.pitch == "none" else ("mel", "pitch")
+
+    @classmethod
+    def writes(cls, config: VaeGanConfig) -> tuple[str, ...]:
+        """Name the kinds that conversion gives."""
+        return cls.reads(config)
 
     @classmethod
     def dataset(

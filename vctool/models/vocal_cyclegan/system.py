@@ -84,10 +84,15 @@ class System(base.System):
         return self.layout.spectrum + pitch + (self.condition_channels if domain == SINGING else 0)
 
     @classmethod
-    def features(cls, config: VocalCycleGanConfig) -> tuple[str, ...]:
-        """Name the kinds it reads."""
+    def reads(cls, config: VocalCycleGanConfig) -> tuple[str, ...]:
+        """Name the kinds that conversion takes, and training too."""
         accompaniment = ("accomp_mel", "accomp_chroma") if config.accompaniment else ()
         return (config.voice, *accompaniment)
+
+    @classmethod
+    def writes(cls, config: VocalCycleGanConfig) -> tuple[str, ...]:
+        """Name the kind that conversion gives."""
+        return (config.voice,)
 
     @classmethod
     def dataset(
