@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from vctool.evaluation.page import html
+from vctool.evaluation.page import html, report
 
 RATE = 16000
 VOID = ("meta", "img", "br", "link", "input")
@@ -105,9 +105,13 @@ def test_the_text_is_that_of_the_results(folder: Path) -> None:
     assert page.of("th") == ["system", "MCD [dB]", "content"]
     assert page.of("td") == ["copy", "12.9", "1.00", "model", "7.10"]
     assert page.of("span")[:2] == ["(12.1..13.8)", "(6.9..7.3)"]
-    assert page.of("b") == ["0.98"] and page.of("code") == ["config"]
+    assert (
+        page.of("strong") == ["0.98"]
+        and page.of("em") == ["copy", "model"]
+        and page.of("code") == ["config"]
+    )
     assert page.of("h2") == ["Listen", "Gap closed", "Plots"]
-    assert "one line and the next" in page.of("p")
+    assert "one line\nand the next" in page.of("p")
     assert ("tr", {"class": "model"}) in page.tags
     assert "the source as it is" in page.of("small")
 
@@ -134,6 +138,35 @@ def test_names_that_are_markup_are_text(folder: Path) -> None:
     assert page.of("h1") == ["<b>ann</b>: scores"]
     assert page.of("title") == ["<b>ann</b>: scores"]
     assert page.of("h3") == [bad] and bad in page.of("td") and page.of("small") == [bad]
+
+
+def test_names_that_are_markdown_lead_nowhere(folder: Path) -> None:
+    bad = [
+        "[a](https://b.c)",
+        "<https://b.c>",
+        "![a](https://b.c/d.png)",
+        "![a](/etc/hostname)",
+        "![a](../other.png)",
+        "[a]: https://b.c",
+        "&lt;b&gt;",
+    ]
+    (folder.parent / "other.png").write_bytes(b"another's")
+    text = TEXT + "\n" + "\n\n".join(bad) + "\n"
+    page = Page(html.page(folder, text, [], RATE, {}))
+    assert page.of("p")[-len(bad) :] == bad
+    assert len(page.sources("img")) == 2 and "a" not in [tag for tag, _ in page.tags]
+
+
+def test_every_name_of_a_plot_is_found(folder: Path) -> None:
+    names = ["my song (2)", "a[b", "a]b", "50 %20", "f\u00fcr", "back\\slash", "a*b*c"]
+    plots = [folder / "plots" / f"{name}.png" for name in names]
+    for plot in plots:
+        plot.write_bytes(plot.stem.encode())
+    text = "\n".join(report.plot_line(folder, plot) for plot in plots)
+    page = Page(html.page(folder, text, [], RATE, {}))
+    held = [base64.b64decode(one.partition(",")[2]).decode() for one in page.sources("img")]
+    assert held == names
+    assert report.plot_line(folder, folder / "plots" / "a-b_1.png") == "![a-b_1](plots/a-b_1.png)"
 
 
 def test_long_recordings_are_cut_and_loud_ones_scaled(folder: Path) -> None:

@@ -9,14 +9,20 @@ import html
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
 
 import numpy as np
 import soundfile
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.rules_core import StateCore
+from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
 
 from vctool.data.atomic import write_text
+from vctool.evaluation.page.report import MODEL
 
 NAME = "report.html"
 LONGEST = 20.0
@@ -39,7 +45,9 @@ th { cursor: pointer; user-select: none; vertical-align: bottom; }
 th[data-down]::after { content: " \\2193"; } th[data-up]::after { content: " \\2191"; }
 tr.model { background: var(--mark); font-weight: 600; }
 td .interval { display: block; opacity: .65; font-size: .8em; white-space: nowrap; }
-img { max-width: 100%; }
+li > p { margin: 0; }
+li:has(> p > em:first-child) + li:has(> p > strong:first-child) { margin-top: 1em; }
+img { display: block; max-width: 100%; margin: 1em 0; }
 .players { display: grid; grid-template-columns: max-content minmax(12rem, 26rem) 1fr;
   gap: .35rem 1rem; align-items: center; }
 .players small { opacity: .75; } audio { width: 100%; height: 2.2rem; }
@@ -131,11 +139,10 @@ def page(
 ) -> str:
     """Lay the page out; arguments as of `write`."""
     shown = {exhibit.plot.resolve() for exhibit in exhibits if exhibit.plot is not None}
-    blocks = list(_blocks(text, folder, shown))
-    headings = [place for place, block in enumerate(blocks) if block.startswith("<h2>")]
-    if exhibits:
-        place = headings[0] if headings else len(blocks)
-        blocks[place:place] = list(_players(exhibits, rate, meanings))
+    reader, known = _reader(), {"folder": folder, "shown": shown}
+    tokens = reader.parse(text, known)
+    headings = [place for place, token in enumerate(tokens) if token.type == "heading_open"]
+    place = next((one for one in headings if tokens[one].tag == "h2"), len(tokens))
     title = next((line[2:] for line in text.splitlines() if line.startswith("# ")), "results")
     return "\n".join(
         [
@@ -144,7 +151,9 @@ def page(
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{html.escape(title)}</title>",
             f"<style>{STYLE}</style></head><body>",
-            *blocks,
+            reader.renderer.render(tokens[:place], reader.options, known),
+            *(_players(exhibits, rate, meanings) if exhibits else ()),
+            reader.renderer.render(tokens[place:], reader.options, known),
             f"<script>{SCRIPT}</script></body></html>\n",
         ]
     )
@@ -164,7 +173,7 @@ def _players(exhibits: Sequence[Exhibit], rate: int, meanings: Mapping[str, str]
             )
         yield "</div>"
         if exhibit.plot is not None:
-            yield _image(exhibit.plot, exhibit.name)
+            yield f"<p>{_image(exhibit.plot, exhibit.name)}</p>"
 
 
 def sound_uri(wave: np.ndarray, rate: int) -> str:
@@ -182,65 +191,52 @@ def sound_uri(wave: np.ndarray, rate: int) -> str:
 
 def _image(path: Path, title: str) -> str:
     coded = base64.b64encode(path.read_bytes()).decode("ascii")
-    return f'<p><img alt="{html.escape(title)}" src="data:image/png;base64,{coded}"></p>'
+    return f'<img alt="{html.escape(title)}" src="data:image/png;base64,{coded}">'
 
 
-def _blocks(text: str, folder: Path, left_out: set[Path]) -> Iterator[str]:
-    """Turn what RESULTS.md is made of into HTML: headings, lists, tables, images, paragraphs.
-
-    Args:
-        text: the Markdown.
-        folder: where its images lie.
-        left_out: images that stand elsewhere on the page.
-    """
-    for kind, group in groupby(text.splitlines(), _kind):
-        lines = list(group)
-        if kind == "heading":
-            for line in lines:
-                level = len(line) - len(line.lstrip("#"))
-                yield f"<h{level}>{_inline(line.lstrip('#').strip())}</h{level}>"
-        elif kind == "list":
-            items = "".join(f"<li>{_inline(line[2:])}</li>" for line in lines)
-            yield f"<ul>{items}</ul>"
-        elif kind == "table":
-            yield _table(lines)
-        elif kind == "image":
-            for line in lines:
-                found = re.fullmatch(r"!\[(.*)\]\((.*)\)", line)
-                assert found is not None, line
-                path = folder / found[2]
-                if path.resolve() not in left_out:
-                    yield _image(path, found[1])
-        elif kind == "text":
-            yield f"<p>{_inline(' '.join(lines))}</p>"
+def _reader() -> MarkdownIt:
+    """Make the reader of RESULTS.md: plain Markdown and tables; a name's markup stays text."""
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    reader.disable(["link", "autolink", "reference", "entity"])
+    reader.core.ruler.push("results", _mark)
+    reader.add_render_rule("image", _image_of)
+    reader.add_render_rule("table_open", lambda *_: '<div class="wide"><table>')
+    reader.add_render_rule("table_close", lambda *_: "</table></div>")
+    return reader
 
 
-def _kind(line: str) -> str:
-    if not line.strip():
+def _mark(state: StateCore) -> None:
+    """Mark the row of the model in every table, and set intervals below their values."""
+    for place, token in enumerate(state.tokens):
+        if token.type == "tr_open" and state.tokens[place + 2].content == MODEL:
+            token.attrSet("class", MODEL)
+        if token.type == "td_open":
+            cell = state.tokens[place + 1]
+            cell.children = [part for one in cell.children or () for part in _value(one)]
+
+
+def _value(token: Token) -> Iterator[Token]:
+    """Split a text such as `0.71 (0.65..0.78)` into the value and its interval."""
+    if token.type != "text":
+        yield token
+        return
+    for place, part in enumerate(re.split(r" (\(\S+\.\.\S+\))", token.content)):
+        if place % 2:
+            span = f' <span class="interval">{html.escape(part)}</span>'
+            yield Token("html_inline", "", 0, content=span)
+        elif part:
+            yield Token("text", "", 0, content=part)
+
+
+def _image_of(
+    renderer: RendererHTML, tokens: Sequence[Token], place: int, options: OptionsDict, env: EnvType
+) -> str:
+    """Embed an image of the page's folder, unless it stands elsewhere on the page."""
+    source = str(tokens[place].attrs["src"])
+    title = renderer.renderInlineAsText(tokens[place].children, options, env)
+    path = (env["folder"] / unquote(source)).resolve()
+    if path in env["shown"]:
         return ""
-    starts = {"#": "heading", "- ": "list", "|": "table", "![": "image"}
-    return next((kind for start, kind in starts.items() if line.startswith(start)), "text")
-
-
-def _table(lines: Sequence[str]) -> str:
-    rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines]
-    head = "".join(f"<th>{_inline(cell)}</th>" for cell in rows[0])
-    body = ""
-    for row in rows[2:]:  # the second line is the rule below the heads
-        kind = ' class="model"' if row[0] == "model" else ""
-        body += f"<tr{kind}>{''.join(f'<td>{_value(cell)}</td>' for cell in row)}</tr>"
-    table = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-    return f'<div class="wide"><table>{table}</table></div>'
-
-
-def _value(cell: str) -> str:
-    """Set the interval of a value such as `0.71 (0.65..0.78)` below it."""
-    return re.sub(r" (\(\S+\.\.\S+\))", r' <span class="interval">\1</span>', _inline(cell))
-
-
-def _inline(text: str) -> str:
-    """Escape a text, and set what is bold, slanted or code in it."""
-    text = html.escape(text)
-    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
-    text = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", text)
-    return re.sub(r"\*(.+?)\*", r"<i>\1</i>", text)
+    if not path.is_relative_to(env["folder"].resolve()) or not path.is_file():
+        return html.escape(f"![{title}]({source})")  # no image of ours, so a name
+    return _image(path, title)

@@ -8,12 +8,14 @@ import hashlib
 import json
 import math
 import platform
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from vctool.data.atomic import write_text
 from vctool.evaluation.page.table import COPY, Layout, Score, Scores, cell, markdown
@@ -187,9 +189,7 @@ def page(found: Findings, machine: Mapping[str, str]) -> str:
         lines += ["", "## Not run", ""]
         lines += [f"- {name}: not run: {reason}" for name, reason in found.not_run.items()]
     lines += ["", "## Plots", ""]
-    lines += [
-        f"![{path.stem}]({path.relative_to(found.folder).as_posix()})" for path in found.plots
-    ]
+    lines += [plot_line(found.folder, path) for path in found.plots]
     lines += ["", "## How this was measured", ""]
     lines += [f"- **{name}**: {text}" for name, text in found.settings.items()]
     lines += [f"- {name}: {count}" for name, count in found.counts.items()]
@@ -199,6 +199,12 @@ def page(found: Findings, machine: Mapping[str, str]) -> str:
         lines += ["", "## Config", ""]
         lines += [f"- {name}: {value}" for name, value in found.config.items()]
     return "\n".join(lines) + "\n"
+
+
+def plot_line(folder: Path, path: Path) -> str:
+    """Show an image below a report's folder, whatever is in its name."""
+    title = re.sub(r"[\[\]\\]", r"\\\g<0>", path.stem)
+    return f"![{title}]({quote(path.relative_to(folder).as_posix())})"
 
 
 def _losses(losses: Losses) -> list[str]:
