@@ -1,6 +1,8 @@
 """Every family of the tree on synthetic features: random, but of the right shapes and ranges."""
 
+import copy
 from collections.abc import Mapping
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -62,6 +64,9 @@ def stats(f0: float) -> SpeakerStats:
 class FamilyCase:
     """One family at its tiny size, with data to train and convert.
 
+    A case lives as long as the session, and what takes time is made once: `data` and `sets` are
+    only read, and every `system()` is a copy.
+
     Args:
         name: of the family.
         changes: hyper-parameters other than those of `tiny.yaml`.
@@ -97,8 +102,9 @@ class FamilyCase:
             domains={"speech": stats(150), "singing": stats(220)},
         )
 
+    @cached_property
     def sets(self) -> dict[str, FeatureSet]:
-        """Return three utterances by two speakers of every role."""
+        """Three utterances by two speakers of every role."""
         made = {}
         for index, role in enumerate(ROLES):
             rng = np.random.default_rng(index)
@@ -114,15 +120,27 @@ class FamilyCase:
         return made
 
     def dataset(self) -> base.Dataset:
-        return self.cls.dataset(self.config, self.context, self.sets(), BATCH, 0)
+        """Return a dataset that has not been asked for anything."""
+        return self.cls.dataset(self.config, self.context, self.sets, BATCH, 0)
+
+    @cached_property
+    def data(self) -> base.Dataset:
+        """A dataset for all tests: a batch is a function of seed and step, as one of them shows."""
+        return self.dataset()
 
     def system(self, fitted: bool = True) -> base.System:
+        """Return a system in training mode that nobody else has; `fitted` after its setup."""
+        return copy.deepcopy(self._fitted if fitted else self._built)
+
+    @cached_property
+    def _built(self) -> base.System:
         torch.manual_seed(0)
-        system = self.cls(self.config, self.context)
-        if fitted:
-            data = self.dataset()
-            batch = data.setup_batch() if hasattr(data, "setup_batch") else data.batch(0)
-            system.setup(batch)
+        return self.cls(self.config, self.context).train()
+
+    @cached_property
+    def _fitted(self) -> base.System:
+        system, data = copy.deepcopy(self._built), self.data
+        system.setup(data.setup_batch() if hasattr(data, "setup_batch") else data.batch(0))
         return system.train()
 
     def source(self, frames: int, seed: int = 0) -> base.Features:
@@ -168,9 +186,14 @@ def shipped() -> dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]]:
 SHIPPED = shipped()
 
 
+@cache
+def shipped_case(name: str) -> FamilyCase:
+    return FamilyCase(*SHIPPED[name])
+
+
 @pytest.fixture(params=SHIPPED)
 def case(request: pytest.FixtureRequest) -> FamilyCase:
-    return FamilyCase(*SHIPPED[request.param])
+    return shipped_case(request.param)
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,7 @@
 """What every family must prove; a new folder below `vctool/models/` is tested without an edit."""
 
+import copy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,18 +47,23 @@ def convert(case: Case, system: Any, frames: int, to: str, seed: int = 0) -> Any
     return system.convert(source, case.condition(frames, to, system, seed), to)
 
 
-def trained(case: Case, steps: int = 2) -> Any:
-    """Take a few long steps: a residual output may begin at zero, and then nothing matters."""
-    system, data = case.system(), case.dataset()
+@cache
+def _trained(case: Case) -> Any:
+    system = case.system()
     config = case.train.model_copy(update={"learning_rate": 1e-2, "decay_from": 1.0})
     optimizers = GroupOptimizers(system, config)
-    for step in range(steps):
-        train_step(system, data.batch(step), step, optimizers, Processes())
+    for step in range(2):
+        train_step(system, case.data.batch(step), step, optimizers, Processes())
     return system
 
 
+def trained(case: Case) -> Any:
+    """Take two long steps: a residual output may begin at zero, and then nothing matters."""
+    return copy.deepcopy(_trained(case))
+
+
 def test_terms_are_finite_scalars_and_match_the_weights(case: Case) -> None:
-    terms = all_terms(case.system(), case.dataset().batch(0))
+    terms = all_terms(case.system(), case.data.batch(0))
     weights = {(g, name) for g, part in case.train.weights.items() for name in part}
     assert weights == set(terms)
     for name, term in terms.items():
@@ -68,7 +75,7 @@ def test_each_term_alone_reaches_its_own_group(case: Case) -> None:
     """A term without gradient trains nothing, however well its curve looks (published bug B1)."""
     system = case.system()
     groups = {name: [p for p in part if p.requires_grad] for name, part in system.groups().items()}
-    for (group, name), term in all_terms(system, case.dataset().batch(0)).items():
+    for (group, name), term in all_terms(system, case.data.batch(0)).items():
         gradients = torch.autograd.grad(term, groups[group], allow_unused=True, retain_graph=True)
         found = [gradient for gradient in gradients if gradient is not None]
         assert found, f"{group}/{name} reaches nothing"
@@ -84,7 +91,7 @@ def test_every_parameter_of_a_group_is_reached_by_some_term(case: Case) -> None:
         wanted = [p for p in part if p.requires_grad]
         total = sum(
             term
-            for (owner, _), term in all_terms(system, case.dataset().batch(0)).items()
+            for (owner, _), term in all_terms(system, case.data.batch(0)).items()
             if owner == group
         )
         gradients = torch.autograd.grad(total, wanted, allow_unused=True)
@@ -113,7 +120,7 @@ def test_a_step_changes_only_the_named_group(case: Case) -> None:
 
     system.objectives = watched
     optimizers = GroupOptimizers(system, case.train)
-    train_step(system, case.dataset().batch(0), 0, optimizers, Processes())
+    train_step(system, case.data.batch(0), 0, optimizers, Processes())
     assert {group for group, _ in steps} == set(owned)
     for group, touched in steps:
         assert touched, f"{group} did not move"
@@ -121,7 +128,7 @@ def test_a_step_changes_only_the_named_group(case: Case) -> None:
 
 
 def test_evaluation_leaves_weights_buffers_and_modes_unchanged(case: Case) -> None:
-    system, data = case.system(), case.dataset()
+    system, data = case.system(), case.data
     before = snapshot(system)
     with undisturbed(system):
         for step in range(2):
@@ -154,7 +161,7 @@ def test_train_and_eval_mode_agree(case: Case) -> None:
 
 def test_train_and_eval_losses_agree_in_range(case: Case) -> None:
     """The networks themselves, not only `convert`, may not change their range with the mode."""
-    system, batch = case.system(), case.dataset().batch(0)
+    system, batch = case.system(), case.data.batch(0)
     with torch.no_grad():
         in_training = all_terms(system.train(), batch)
         evaluated = all_terms(system.eval(), batch)
@@ -203,7 +210,7 @@ def test_conversion_does_not_write_into_its_input(case: Case) -> None:
 
 def test_a_batch_is_the_mean_of_its_singles(case: Case) -> None:
     """Noise belongs to the example and no loss looks across examples: halves average to wholes."""
-    system, data = case.system().eval(), case.dataset()
+    system, data = case.system().eval(), case.data
     with torch.no_grad():
         whole = all_terms(system, data.batch(3))
         size = case.train.batch_size
@@ -215,7 +222,7 @@ def test_a_batch_is_the_mean_of_its_singles(case: Case) -> None:
 
 def trainer(case: Case, out: Path, **changes: Any) -> Trainer:
     config = case.train.model_copy(update=changes)
-    data = case.dataset()
+    data = case.data
     return Trainer(case.system(fitted=False), data, data, config, out, family=case.name)
 
 
@@ -246,7 +253,7 @@ def test_a_checkpoint_converts_as_the_system_it_was_saved_from(case: Case, tmp_p
         one, two = convert(case, system, 90, to), convert(case, loaded, 90, to)
         for kind in one:
             np.testing.assert_array_equal(one[kind], two[kind])
-    batch = case.dataset().batch(1)
+    batch = case.data.batch(1)
     with torch.no_grad():
         before, after = all_terms(system.eval(), batch), all_terms(loaded, batch)
     assert before.keys() == after.keys()
@@ -270,13 +277,13 @@ def test_batches_are_functions_of_seed_and_step(case: Case) -> None:
     for whole, first, second in zip(tensors(one.batch(5)), *halves, strict=True):
         assert torch.equal(whole, torch.cat([first, second]))
     assert not torch.equal(tensors(one.batch(5))[0], tensors(one.batch(6))[0])
-    known = {name for part in case.sets().values() for name in part.ids}
+    known = {name for part in case.sets.values() for name in part.ids}
     assert set(one.names(5)) <= known
 
 
 def test_two_halves_average_to_the_gradient_of_the_whole(case: Case) -> None:
     """What two processes do, without the processes: noise follows the example, not the process."""
-    system, data = case.system().eval(), case.dataset()
+    system, data = case.system().eval(), case.data
     groups = {name: [p for p in part if p.requires_grad] for name, part in system.groups().items()}
 
     def gradients(batch: Any) -> dict[str, list[Tensor]]:
