@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from vctool.workers import WorkerPool
+from vctool.workers import WorkerPool, in_order
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -66,6 +68,23 @@ def test_results_come_in_order_and_errors_come_through() -> None:
         assert list(pool.map(square, range(7), chunksize=2)) == [n * n for n in range(7)]
         with pytest.raises(ValueError, match="no 3"):
             pool.submit(fail, 3).result()
+
+
+def test_no_more_items_are_taken_than_there_is_room_for() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(20):
+            taken.append(number)
+            yield number
+
+    with ThreadPoolExecutor(2) as threads:
+        for place, result in enumerate(in_order(threads, square, items(), 3)):
+            assert result == place * place
+            assert len(taken) <= place + 1 + 3
+    assert taken == list(range(20))
+    with ThreadPoolExecutor(2) as threads, pytest.raises(ValueError, match="no 0"):
+        list(in_order(threads, fail, range(20), 3))
 
 
 def test_ctrl_c_ends_all_processes_at_once_and_prints_nothing(tmp_path: Path) -> None:

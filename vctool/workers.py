@@ -10,7 +10,8 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from types import FrameType, TracebackType
@@ -19,7 +20,11 @@ from typing import ParamSpec, TypeVar
 from vctool import cluster
 
 P = ParamSpec("P")
+S = TypeVar("S")
 T = TypeVar("T")
+
+AHEAD = 8
+"""Tasks in flight per process, which bounds the memory that waiting results take."""
 
 
 def pool(
@@ -44,6 +49,33 @@ def threads(count: int) -> "ThreadPoolExecutor | cluster.ClusterPool":
 def together(processes: int, tasks: int, few: int = 4) -> bool:
     """Tell whether tasks are better done in this process: few, or nobody else to do them."""
     return tasks <= few or (processes <= 1 and cluster.in_use() is None)
+
+
+def in_order(
+    workers: "ThreadPoolExecutor | WorkerPool | cluster.ClusterPool",
+    call: Callable[[S], T],
+    items: Iterable[S],
+    most: int,
+) -> Iterator[T]:
+    """Apply a call to every item on workers, and yield the results in the order of the items.
+
+    Args:
+        workers: who does the work.
+        call: what is applied.
+        items: taken one by one, as there is room.
+        most: calls that are waiting, being worked on, or done and not taken yet.
+    """
+    flying: deque[Future[T] | cluster.ClusterFuture] = deque()
+    try:
+        for item in items:
+            if len(flying) >= most:
+                yield flying.popleft().result()
+            flying.append(workers.submit(call, item))
+        while flying:
+            yield flying.popleft().result()
+    finally:
+        for future in flying:
+            future.cancel()
 
 
 class WorkerPool(ProcessPoolExecutor):

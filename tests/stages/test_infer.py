@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -176,6 +177,25 @@ def test_the_sound_does_not_depend_on_the_number_of_processes(recipe: Recipe) ->
         path.unlink()
     synthesize.run(recipe, nj=2)
     assert wavs(recipe) == one and len(one) == 3 * len(NOTES)
+
+
+def test_stores_are_opened_once_whatever_the_number_of_utterances(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    infer.run(recipe, "cpu")
+    opened: list[Path] = []
+    real = FeatureStore.__init__
+
+    def counted(self: FeatureStore, path: Path, *given: Any) -> None:
+        opened.append(path)
+        real(self, path, *given)
+
+    monkeypatch.setattr(FeatureStore, "__init__", counted)
+    synthesize.run(recipe)
+    assert len(opened) == len(set(opened)) == 3  # matched, shuffled, to_speech
+    opened.clear()
+    synthesize.run(recipe)
+    assert opened == []  # all is there
 
 
 def test_unpaired_corpora_draw_their_accompaniments(recipe: Recipe) -> None:

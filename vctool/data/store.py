@@ -32,16 +32,35 @@ _HEADER = struct.Struct("<2s3sBiBi")
 
 
 class Entry(NamedTuple):
-    """Where one utterance lies."""
+    """Where the features of one utterance lie: enough to read them in any process."""
 
-    ark: str
-    """Name of the shard, inside the store's folder."""
+    name: str
+    """The utterance."""
+    ark: Path
+    """The shard."""
     offset: int
     """Place of the matrix in the shard [bytes]."""
     frames: int
     """Rows of the matrix."""
     columns: int
     """Columns of the matrix."""
+
+    def read(self) -> np.ndarray:
+        """Return the features, (F, D) float32.
+
+        Raises:
+            DataError: the shard is gone, or ends before they do.
+        """
+        count = self.frames * self.columns
+        try:
+            with self.ark.open("rb") as ark:
+                ark.seek(self.offset + _HEADER.size)
+                data = np.fromfile(ark, dtype="<f4", count=count)
+        except FileNotFoundError:
+            raise DataError(f"{self.ark}: is gone; rerun stage 2 fresh") from None
+        if len(data) != count:
+            raise DataError(f"{self.ark}: ends inside '{self.name}'; rerun stage 2 fresh")
+        return data.reshape(self.frames, self.columns)
 
 
 class FeatureStore(Mapping[str, np.ndarray]):
@@ -72,14 +91,7 @@ class FeatureStore(Mapping[str, np.ndarray]):
         return str(self.config["kind"])
 
     def __getitem__(self, name: str) -> np.ndarray:
-        entry = self._entries[name]
-        with (self.path / entry.ark).open("rb") as ark:
-            ark.seek(entry.offset + _HEADER.size)
-            count = entry.frames * entry.columns
-            data = np.fromfile(ark, dtype="<f4", count=count)
-        if len(data) != count:
-            raise DataError(f"{self.path / entry.ark}: ends inside '{name}'; rerun stage 2 fresh")
-        return data.reshape(entry.frames, entry.columns)
+        return self._entries[name].read()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
@@ -89,6 +101,10 @@ class FeatureStore(Mapping[str, np.ndarray]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
+
+    def entry(self, name: str) -> Entry:
+        """Return where an utterance's features lie, for processes that open no store."""
+        return self._entries[name]
 
     def frames(self, name: str) -> int:
         """Return the number of frames of an utterance without reading it."""
@@ -150,7 +166,7 @@ class StoreWriter:
         offset = self._ark.tell() + len(name.encode()) + 1
         kaldiio.save_ark(self._ark, {name: np.ascontiguousarray(features, dtype=np.float32)})
         self._ark.flush()
-        self.done[name] = Entry(shard, offset, *features.shape)
+        self.done[name] = Entry(name, self.path / shard, offset, *features.shape)
 
     def finish(self) -> FeatureStore:
         """Write the index, which makes the store readable, and open it."""
@@ -160,7 +176,7 @@ class StoreWriter:
             frames = "".join(f"{name} {self.done[name].frames}\n" for name in names)
             write_text(self.path / "utt2num_frames", frames)
             entries = ((name, self.done[name]) for name in names)
-            lines = "".join(f"{name} {entry.ark}:{entry.offset}\n" for name, entry in entries)
+            lines = "".join(f"{name} {entry.ark.name}:{entry.offset}\n" for name, entry in entries)
             write_text(self.path / "feats.scp", lines)
             self._changed = False
         return FeatureStore(self.path)
@@ -210,7 +226,7 @@ def _read_scp(path: Path) -> Iterator[tuple[str, Entry]]:
             shape = _shape(arks[ark].read(_HEADER.size))
             if shape is None:
                 raise DataError(f"{scp}:{number}: no float matrix at {value}; rerun stage 2 fresh")
-            yield name, Entry(ark, int(offset), *shape)
+            yield name, Entry(name, path / ark, int(offset), *shape)
     finally:
         for ark_file in arks.values():
             ark_file.close()
@@ -240,7 +256,7 @@ def _recover(shard: Path) -> dict[str, Entry]:
             if shape is None or offset + _HEADER.size + 4 * shape[0] * shape[1] > size:
                 ark.truncate(end)
                 break
-            found[name.decode()] = Entry(shard.name, offset, *shape)
+            found[name.decode()] = Entry(name.decode(), shard, offset, *shape)
             end = offset + _HEADER.size + 4 * shape[0] * shape[1]
     return found
 

@@ -5,7 +5,8 @@
     exp/<name>/infer/to_speech/  ->  exp/<name>/wav_to_speech/<utt>.wav
     exp/<name>/infer/a_to_b/     ->  exp/<name>/wav/a_to_b/<utt>.wav, of three roles and more
 
-A file that is there is complete, so a stopped run continues where it was.
+A file that is there is complete, so a stopped run continues where it was. Every store is opened
+once, here; processes are told where the features of their utterances lie.
 """
 
 import logging
@@ -14,12 +15,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vctool import audio, vocoders
-from vctool.data.store import FeatureStore
+from vctool.data.store import Entry, FeatureStore
 from vctool.errors import DataError
 from vctool.experiment import directions
 from vctool.experiment.recipe import Recipe
 from vctool.features.settings import FeatureConfig
-from vctool.workers import pool, together
+from vctool.workers import AHEAD, in_order, pool, together
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +31,8 @@ FEW = 4
 class Task(NamedTuple):
     """One utterance to synthesise."""
 
-    name: str
-    folder: Path
-    """Folder with one store per kind."""
+    features: dict[str, Entry]
+    """Where its features lie, by kind."""
     target: Path
     samples: int
     level_db: float
@@ -60,11 +60,10 @@ def run(recipe: Recipe, nj: int = 1) -> None:
         task
         for table in sorted(infer.glob("*/outputs.tsv"))
         for task in _tasks(recipe, table, ways)
-        if not task.target.is_file()
     ]
     if tasks:
         chosen = vocoders.get(recipe.vocoder, recipe.features)
-        chosen.accepts(recipe.features, _kinds(tasks[0].folder))
+        chosen.accepts(recipe.features, sorted(tasks[0].features))
     total = len(tasks)
     for _ in _progress(_results(tasks, nj), total):
         pass
@@ -73,25 +72,22 @@ def run(recipe: Recipe, nj: int = 1) -> None:
 
 
 def _tasks(recipe: Recipe, table: Path, ways: Mapping[str, Path]) -> Iterator[Task]:
-    """Read one set's table of outputs; `ways` are the places of the sets that are scored."""
+    """Say what is missing of one set's sound; `ways` are the places of the sets that are scored."""
     folder = table.parent
+    sounds = folder.parent.parent / ways.get(folder.name, Path(f"wav_{folder.name}"))
+    rows = [line.split("\t") for line in table.read_text("utf-8").splitlines()[1:]]
+    missing = [row for row in rows if not (sounds / f"{row[0]}.wav").is_file()]
     vocoder = vocoders.absolute(recipe.vocoder)
-    sounds = ways.get(folder.name, Path(f"wav_{folder.name}"))
-    for line in table.read_text("utf-8").splitlines()[1:]:
-        name, samples, level = line.split("\t")
-        target = folder.parent.parent / sounds / f"{name}.wav"
-        yield Task(name, folder, target, int(samples), float(level), vocoder, recipe.features)
-
-
-def _kinds(folder: Path) -> list[str]:
-    """Name the kinds that stage 4 wrote into a set's folder."""
-    return sorted(path.parent.name for path in folder.glob("*/feats.scp"))
+    stores = [FeatureStore(path.parent) for path in folder.glob("*/feats.scp")] if missing else []
+    for name, samples, level in missing:
+        features = {store.kind: store.entry(name) for store in stores}
+        target = sounds / f"{name}.wav"
+        yield Task(features, target, int(samples), float(level), vocoder, recipe.features)
 
 
 def synthesise(task: Task) -> None:
     """Synthesise and write one utterance."""
-    stores = {kind: FeatureStore(task.folder / kind) for kind in _kinds(task.folder)}
-    features = {kind: store[task.name] for kind, store in stores.items()}
+    features = {kind: entry.read() for kind, entry in task.features.items()}
     wave = vocoders.get(task.vocoder, task.config).synthesise(features, task.config, task.samples)
     audio.write(
         task.target, audio.match_level(wave, task.config.rate, task.level_db), task.config.rate
@@ -103,7 +99,7 @@ def _results(tasks: list[Task], nj: int) -> Iterator[None]:
         yield from map(synthesise, tasks)
         return
     with pool(min(nj, len(tasks)), start=_one_thread) as workers:
-        yield from workers.map(synthesise, tasks)
+        yield from in_order(workers, synthesise, tasks, AHEAD * workers.processes)
 
 
 def _one_thread() -> None:
