@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from vctool import audio
@@ -76,7 +76,9 @@ def test_a_file_cut_anywhere_gives_one_line_and_never_a_short_wave(
     content = whole.read_bytes()
     path = tmp_path / f"cut.{format}"
     # containers are allowed to be off by a few bytes, so cut more than that
-    path.write_bytes(content[: len(content) - 65 - cut % (len(content) - 64)])
+    left = len(content) - 65 - cut % (len(content) - 64)
+    assume(content[left : left + 4] != b"OggS")  # between two pages: whole, as far as can be told
+    path.write_bytes(content[:left])
     for name, reader in READERS.items():
         with pytest.raises(AudioError) as caught:
             reader(path)
