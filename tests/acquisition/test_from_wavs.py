@@ -134,3 +134,23 @@ def test_too_many_bad_files_fail_with_the_first_reason(tmp_path: Path) -> None:
         from_wavs.prepare(tmp_path / "in", tmp_path / "out", domain="speech")
     with pytest.raises(DataError, match="no such folder"):
         from_wavs.prepare(tmp_path / "nowhere", tmp_path / "out", domain="speech")
+
+
+def test_folders_that_are_links_and_unusual_formats_are_used_and_the_rest_is_named(
+    tmp_path: Path,
+) -> None:
+    for index, ending in enumerate(("w64", "caf", "au", "oga", "aifc", "wav")):
+        path = tmp_path / "elsewhere" / f"{index}.{ending}"
+        path.parent.mkdir(exist_ok=True)
+        container = {"oga": "OGG", "aifc": "AIFF"}.get(ending, ending.upper())
+        soundfile.write(path, 0.1 * np.sin(np.arange(16000) / 5), 16000, format=container)
+    folder = tmp_path / "rec"
+    folder.mkdir()
+    (folder / "ann").symlink_to("../elsewhere")
+    (folder / "ann.m4a").write_bytes(b"music")
+    report = from_wavs.prepare(folder, tmp_path / "out", domain="speech")
+    assert sum(split.files for split in report.splits.values()) == 6
+    assert from_wavs.speakers(folder) == ["ann"]
+    assert [(one.file.name, one.kind) for one in report.rejected] == [
+        ("ann.m4a", "a format that is not read")
+    ]

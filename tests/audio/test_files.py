@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from vctool import audio
-from vctool.audio import files
+from vctool.audio import decoding
 from vctool.errors import AudioError
 
 Reader = Callable[[Path], object]
@@ -181,7 +181,7 @@ def test_blocks_joined_are_the_whole_file_without_a_seam(
     noise: Path, monkeypatch: pytest.MonkeyPatch, rate: int | None, samples: int
 ) -> None:
     whole, _ = audio.read(noise, rate)
-    monkeypatch.setattr(files, "_CHUNK", 777)
+    monkeypatch.setattr(decoding, "_CHUNK", 777)
     blocks = list(audio.read_blocks(noise, rate, samples=samples))
     assert {len(block) for block in blocks[:-1]} <= {samples}
     joined = np.concatenate(blocks)
@@ -256,3 +256,16 @@ def test_list_audio_finds_endings_of_any_case_below_and_skips_hidden_files(tmp_p
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert audio.list_audio(tmp_path) == [tmp_path / "a.wav", tmp_path / "b/deep/x.FLAC"]
+
+
+def test_list_audio_follows_links_once_and_in_a_fixed_order(tmp_path: Path) -> None:
+    for name in ("elsewhere/a.wav", "here/b.caf", "here/c.m4a"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    here = tmp_path / "here"
+    (here / "link").symlink_to("../elsewhere")
+    (here / "again").symlink_to("../elsewhere")
+    (here / "circle").symlink_to(".")
+    (here / "d.wav").symlink_to("../elsewhere/a.wav")
+    assert audio.list_audio(here) == [here / "again/a.wav", here / "b.caf", here / "d.wav"]
+    assert audio.list_audio(here, suffixes=audio.UNREAD) == [here / "c.m4a"]

@@ -51,6 +51,10 @@ def prepare(
     """
     files = _audio_in(folder)
     usable, rejected = survey(files, nj=nj)
+    rejected += [
+        Rejected(file, "a format that is not read: convert it to WAV or FLAC, as with ffmpeg")
+        for file in audio.list_audio(folder, suffixes=audio.UNREAD)
+    ]
     accomps: dict[Path, Path] = {}
     if accomp_dir is not None:
         accomps, unmatched = _match(folder, accomp_dir, list(usable), nj)
@@ -107,6 +111,11 @@ def _audio_in(folder: Path) -> list[Path]:
     files = audio.list_audio(folder)
     if not files:
         endings = " ".join(f"*{suffix}" for suffix in audio.SUFFIXES)
+        if others := audio.list_audio(folder, suffixes=audio.UNREAD):
+            raise DataError(
+                f"{folder}: holds {len(others)} recordings such as {others[0].name} in formats "
+                f"that are not read; convert them to WAV or FLAC, as with ffmpeg"
+            )
         raise DataError(f"{folder}: holds no audio; expected <speaker>/**/ with {endings}")
     return files
 

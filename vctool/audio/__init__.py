@@ -2,6 +2,7 @@
 
 from vctool.audio.files import (
     SUFFIXES,
+    UNREAD,
     AudioInfo,
     fit_length,
     info,
@@ -18,6 +19,7 @@ from vctool.audio.wav_writer import AudioWriter, write
 __all__ = [
     "SILENCE_DB",
     "SUFFIXES",
+    "UNREAD",
     "AudioInfo",
     "AudioWriter",
     "LevelMeter",

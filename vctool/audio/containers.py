@@ -20,8 +20,8 @@ _UNKNOWN = 0x7FFFF000  # WAV lengths from here on mean "until the end", from str
 def refuse_truncated(path: Path) -> None:
     """Compare what a file's container promises with its size.
 
-    WAV states the length of its data, Ogg that of every page, MP3 with a Xing header its bytes. FLAC and
-    the rest are told by decoding.
+    WAV states the length of its data, Ogg that of every page, MP3 with a Xing header its bytes.
+    FLAC and the rest are told by decoding.
 
     Raises:
         AudioError: the file is shorter than promised.
