@@ -83,6 +83,29 @@ def test_posterior_depends_on_the_accompaniment() -> None:
     assert not torch.allclose(net(chroma, *rest, level), net(chroma.flip(0), *rest, level))
 
 
+def test_notes_and_contours_are_not_rounded_under_autocast() -> None:
+    torch.manual_seed(0)
+    net = MelodyNet(width=4, layers=2)
+    with torch.no_grad():
+        net.score.weight *= 20  # as decided as a trained one
+    target = torch.linspace(55, 70, 160)[None]
+    rest = (torch.tensor([60.0]), torch.ones(1, 160), torch.zeros(1, 160))
+    with torch.autocast("cpu", torch.bfloat16):
+        scores = net(torch.full((1, 12, 160), 1 / 12), target, *rest)
+        notes = expected_note(scores, 160)
+        loss = cross_entropy(scores, target, torch.ones(1, 160))
+        shape = contour_of(notes, torch.ones(1, 160), RATE)
+    exact = scores.double().softmax(1)
+    mean = (exact * torch.arange(LOWEST_NOTE, LOWEST_NOTE + NOTES)[:, None]).sum(1, keepdim=True)
+    torch.testing.assert_close(notes.double(), expand(mean, 160)[:, 0], rtol=0, atol=1e-3)
+    torch.testing.assert_close(shape, contour_of(notes, torch.ones(1, 160), RATE))
+    assert len(notes.unique()) > 140  # in bf16 there are at most four values in a semitone
+    assert scores.dtype == notes.dtype == loss.dtype == torch.float32
+    notes.square().mean().backward()
+    assert all(parameter.grad is not None for parameter in net.parameters())
+    assert all(bool(p.grad.abs().sum() > 0) for p in net.parameters() if p.grad is not None)
+
+
 def test_targets_cross_entropy_and_expectation_fit_together() -> None:
     notes = torch.full((1, 32), 60.0)
     voiced = torch.ones(1, 32)

@@ -7,8 +7,10 @@ contour share survives that; notes, vibrato and register do not, and must come f
 accompaniment, from the target domain's statistics and from what the network has learnt of them.
 
 The network scores every semitone with the same two-dimensional convolutions, so what it learns of
-a chord in one key holds in all twelve. Conversion takes the best path through the posterior under
-the target domain's own note-to-note transitions, counted on its training clips.
+a chord in one key holds in all twelve. Its scores, and all that is computed from them, are float32
+under autocast too: MIDI notes in bf16 lie a quarter of a semitone apart, and above 64 half a
+semitone, which a critic could tell from sung ones. Conversion takes the best path through the
+posterior under the target domain's own note-to-note transitions, counted on its training clips.
 """
 
 import math
@@ -94,7 +96,8 @@ def contour_of(notes: Tensor, voiced: Tensor, frame_rate: float) -> Tensor:
         1:-1
     ]
     padded = F.pad(centred[:, None], (taps // 2, taps // 2), mode="replicate")
-    smooth = F.conv1d(padded, (window / window.sum())[None, None])[:, 0]
+    with torch.autocast(notes.device.type, enabled=False):
+        smooth = F.conv1d(padded, (window / window.sum())[None, None])[:, 0]
     spread = (weight * smooth.square()).sum(dim=1, keepdim=True).sqrt()
     return smooth / spread.clamp_min(0.5)
 
@@ -125,7 +128,7 @@ class MelodyNet(nn.Module):
     def forward(
         self, chroma: Tensor, target: Tensor, register: Tensor, voiced: Tensor, level: Tensor
     ) -> Tensor:
-        """Return (B, NOTES, ceil(F / 4)) unnormalised log-probabilities.
+        """Return (B, NOTES, ceil(F / 4)) unnormalised log-probabilities, float32.
 
         Args:
             chroma: (B, 12, F), sums to one in every frame.
@@ -156,7 +159,9 @@ class MelodyNet(nn.Module):
         x = F.leaky_relu(self.first(picture), 0.1)
         for layer in self.hidden:
             x = x + F.leaky_relu(layer(x), 0.1)
-        return self.score(x)[:, 0]
+        with torch.autocast(x.device.type, enabled=False):
+            scores: Tensor = self.score(x.to(self.score.weight.dtype))[:, 0]
+        return scores
 
 
 def pool(x: Tensor) -> Tensor:
@@ -267,7 +272,7 @@ def intonation(scores: Tensor, path: Tensor) -> Tensor:
     """
     rows = torch.arange(LOWEST_NOTE, LOWEST_NOTE + NOTES, device=scores.device)
     beside = rows[:, None] - path.to(scores.device)[None]
-    near = scores.float().masked_fill(beside.abs() > 1, float("-inf")).softmax(dim=0)
+    near = scores.masked_fill(beside.abs() > 1, float("-inf")).softmax(dim=0)
     return (near * beside).sum(dim=0).cpu()
 
 
