@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from vctool import corpora
+from vctool import corpora, locks
 from vctool.acquisition import obtain as module
 from vctool.acquisition.archive import Archive, Subset
 from vctool.acquisition.fetch import RESERVE, Patience
@@ -178,7 +178,7 @@ def test_killed_between_unpacking_and_its_record_it_is_made_complete(
 
 
 def _hold(folder: Path, held: Any) -> None:
-    with module._alone(folder):
+    with locks.hold(folder / module.LOCK, str):
         held.set()
         time.sleep(60)
 
@@ -192,7 +192,7 @@ def test_two_processes_do_not_fetch_the_same_corpus(
     other.start()
     try:
         assert held.wait(60)
-        with pytest.raises(DataError, match="another process is fetching this corpus"):
+        with pytest.raises(DataError, match=rf"process {other.pid} on \S+ is fetching this corpus"):
             obtain(info, tmp_path, patience=HURRIED)
         other.kill()
         other.join()

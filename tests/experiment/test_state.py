@@ -7,11 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import lock_descriptor
 
+from vctool import locks
 from vctool.errors import DataError
 from vctool.experiment import plan, state
 from vctool.experiment.recipe import Recipe
@@ -263,7 +268,7 @@ def test_a_killed_stage_is_half_done_and_a_living_one_is_running(tmp_path: Path)
         assert child.stdout is not None
         assert child.stdout.readline() == "working\n"
         assert states()["infer"] == "running"
-        with pytest.raises(DataError, match="is running already"):
+        with pytest.raises(DataError, match=rf"is running already \(process {child.pid} on "):
             state.run(recipe(), "infer", make("infer"))
         child.send_signal(signal.SIGKILL)
     verdict = state.judge(recipe(), plan.stage("infer"))
@@ -271,6 +276,40 @@ def test_a_killed_stage_is_half_done_and_a_living_one_is_running(tmp_path: Path)
     state.run(recipe(), "infer", make("infer"))
     assert Path("exp/toy/infer/one").exists(), "half-done work was thrown away"
     assert states()["infer"] == "done"
+
+
+def test_asking_for_the_status_never_makes_a_stage_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    run_all()
+
+    def slowly(file: int, blocking: bool) -> bool:
+        had = lock_descriptor(file, blocking=blocking)
+        time.sleep(0.001)  # so that a stage that starts meets the question
+        return had
+
+    monkeypatch.setattr(locks, "lock_descriptor", slowly)
+    over = threading.Event()
+    seen: Counter[str] = Counter()
+
+    def ask() -> None:
+        while not over.is_set():
+            seen.update([states()["infer"]])
+
+    def slow() -> None:
+        while not seen["running"]:
+            time.sleep(0.01)
+        raise DataError("slow")
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        for _ in range(20):
+            assert state.run(recipe(), "infer", make("infer"), force=True)
+        with pytest.raises(state.StageFailed, match="slow"):
+            state.run(recipe(), "infer", slow, force=True)
+    finally:
+        over.set()
+        asking.join()
+    assert seen["running"]
 
 
 def test_a_full_disk_says_what_to_do() -> None:

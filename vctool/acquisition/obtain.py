@@ -1,15 +1,15 @@
 """Brings a corpus onto this machine: what of it, under which terms, with room for it, complete."""
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from vctool import locks
 from vctool.acquisition.archive import Archive, Subset, human, total_size
 from vctool.acquisition.fetch import RESERVE, Patience, fetch
 from vctool.acquisition.info import CorpusInfo, cannot_fetch
@@ -20,6 +20,9 @@ from vctool.errors import ConfigError, DataError
 
 ARCHIVES = ".archives"
 """Folder of files on their way, below the corpus's own."""
+
+LOCK = ".lock"
+"""File in the corpus's folder whose lock is held while it is fetched."""
 
 GROWTH = 1.5
 """How much larger an archive of sound is unpacked, for the free disk where nobody states it."""
@@ -66,7 +69,9 @@ def obtain(
         return folder
     for line in terms(info):
         logger.info("%s", line)
-    with _alone(folder):
+    with locks.hold(
+        folder / LOCK, lambda holder: f"{folder}: {holder} is fetching this corpus; wait for it"
+    ):
         check_room(info, missing, folder)
         write_text(folder / "LICENCE.txt", "\n".join(terms(info)) + "\n")
         for archive in missing:
@@ -217,25 +222,3 @@ def _record(info: CorpusInfo, archive: Archive, size: int, folder: Path) -> None
     for one in notes:
         lines += [f"{key}: {value}" for key, value in one.items()] + [""]
     write_text(folder / "SOURCE.txt", "\n".join(lines))
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes from fetching the same corpus; a killed one keeps nobody out.
-
-    Raises:
-        DataError: another process is at it, or the folder cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("w")
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written: {error.strerror}") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(
-                f"{folder}: another process is fetching this corpus; wait for it"
-            ) from None
-        yield

@@ -9,7 +9,6 @@ half-done work of the same inputs, and throws away results of other inputs befor
 """
 
 import errno
-import fcntl
 import json
 import logging
 import os
@@ -18,11 +17,12 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from vctool import locks
 from vctool.data.atomic import write_text
 from vctool.errors import DataError, VctoolError
 from vctool.experiment import plan
@@ -65,6 +65,10 @@ class StageFailed(VctoolError):
 def record_path(recipe: Recipe, entry: Stage) -> Path:
     """Return the place of a stage's record."""
     return recipe.exp / "stages" / f"{entry.name}.json"
+
+
+def _lock_path(recipe: Recipe, entry: Stage) -> Path:
+    return record_path(recipe, entry).with_suffix(".lock")
 
 
 def log_path(recipe: Recipe, entry: Stage) -> Path:
@@ -110,8 +114,11 @@ def differences(old: Inputs, new: Inputs) -> list[str]:
 
 def judge(recipe: Recipe, entry: Stage) -> Verdict:
     """Say how one stage stands by itself, whatever the stages before it are like."""
-    record = read_record(recipe, entry)
-    if is_locked(recipe, entry):
+    lock = _lock_path(recipe, entry)
+    held, record = locks.is_held(lock), read_record(recipe, entry)  # a stage ends with its record
+    if record is not None and record["status"] == "begun" and not held:
+        held = locks.is_held(lock)  # it may have begun between the two
+    if held:
         return Verdict("running", f"since {record['started']}" if record else "")
     if record is None:
         return Verdict("not done", changed=True)
@@ -184,7 +191,7 @@ def run(
     if verdict.state == "done" and not force:
         logger.info("%s: done already, nothing changed", title)
         return False
-    with _locked(recipe, entry), _logged(log_path(recipe, entry)):
+    with _alone(recipe, entry), _logged(log_path(recipe, entry)):
         reason = f": {verdict.reason}" if verdict.reason else ""
         logger.info("%s: %s (%s%s)", title, entry.does, verdict.state, reason)
         if verdict.changed or force:
@@ -273,36 +280,15 @@ def _plain(verdict: Verdict) -> tuple[str, str]:
     return verdict.state, verdict.reason or "no record of it"
 
 
-def is_locked(recipe: Recipe, entry: Stage) -> bool:
-    """Tell whether a living process is running a stage."""
-    path = record_path(recipe, entry).with_suffix(".lock")
-    if not path.exists():
-        return False
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
-@contextmanager
-def _locked(recipe: Recipe, entry: Stage) -> Iterator[None]:
-    path = record_path(recipe, entry).with_suffix(".lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("wb")
-    except OSError as error:
-        raise DataError(f"{path.parent}: cannot be written: {error.strerror}") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(
-                f"stage {entry.number} {entry.name} of {recipe.name} is running already; "
-                "wait for it, or give this run another --set name=..."
-            ) from None
-        yield
+def _alone(recipe: Recipe, entry: Stage) -> AbstractContextManager[None]:
+    """Keep other processes from running the same stage."""
+    return locks.hold(
+        _lock_path(recipe, entry),
+        lambda holder: (
+            f"stage {entry.number} {entry.name} of {recipe.name} is running already ({holder}); "
+            "wait for it, or give this run another --set name=..."
+        ),
+    )
 
 
 @contextmanager

@@ -234,9 +234,10 @@ def _image_of(
     """Embed an image of the page's folder, unless it stands elsewhere on the page."""
     source = str(tokens[place].attrs["src"])
     title = renderer.renderInlineAsText(tokens[place].children, options, env)
-    path = (env["folder"] / unquote(source)).resolve()
-    if path in env["shown"]:
+    name = Path(unquote(source))
+    path = env["folder"] / name
+    if path.resolve() in env["shown"]:
         return ""
-    if not path.is_relative_to(env["folder"].resolve()) or not path.is_file():
+    if name.is_absolute() or ".." in name.parts or not path.is_file():
         return html.escape(f"![{title}]({source})")  # no image of ours, so a name
     return _image(path, title)

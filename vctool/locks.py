@@ -1,0 +1,88 @@
+"""Locks between processes, for work that only one may do at a time.
+
+filelock takes the kernel's lock on a file. It ends with the process that holds it, whatever ends
+that process, so a file that is left behind keeps nobody out; what stands in it names the holder.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout, lock_descriptor
+
+from vctool.errors import DataError
+
+PATIENCE = 1.0
+"""Time [s] within which a lock must come free. Whoever asks `is_held` has it for some microseconds,
+a holder for as long as the work takes."""
+
+_POLL = 0.002
+_ATTEMPTS = 50
+"""Attempts after which a lock that cannot be had is held by more than another question."""
+
+
+@contextmanager
+def hold(path: Path, busy: Callable[[str], str]) -> Iterator[None]:
+    """Hold a lock while the body runs.
+
+    Args:
+        path: the lock's file; made, with its folder, where it is not there.
+        busy: says in a line what a user should know where another process holds the lock, given
+            who that is, such as `process 4711 on kaldi1`.
+
+    Raises:
+        DataError: another process holds it, or the file cannot be written or locked.
+    """
+    lock = FileLock(
+        path, timeout=PATIENCE, poll_interval=_POLL, fallback_to_soft=False, on_acquired=_sign
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise DataError(busy(_holder(path))) from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written or locked: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_held(path: Path) -> bool:
+    """Tell whether a living process holds a lock, without getting in the way of one that wants it.
+
+    Raises:
+        DataError: the file cannot be asked.
+    """
+    # A network file system locks only what is open for writing; elsewhere reading is enough.
+    flags = os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY
+    try:
+        file = os.open(path, flags)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        for _ in range(_ATTEMPTS):
+            if lock_descriptor(file, blocking=False):
+                return False
+            time.sleep(_POLL)
+        return True
+    except OSError as error:
+        raise DataError(f"{path}: cannot be locked: {error.strerror}") from None
+    finally:
+        os.close(file)  # lets go of the lock
+
+
+def _sign(file: int) -> None:
+    """Write into a lock's open file who holds it."""
+    os.ftruncate(file, 0)
+    os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+
+
+def _holder(path: Path) -> str:
+    return path.read_text("utf-8", errors="replace").strip() or "another process"
