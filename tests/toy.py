@@ -16,7 +16,7 @@ from vctool.engine import checkpoint
 from vctool.features.kinds import Features
 from vctool.features.settings import FeatureConfig
 from vctool.models import base
-from vctool.models.base import Context
+from vctool.models.base import Condition, Context
 
 RATE = 16000
 FEATURES = FeatureConfig(
@@ -43,10 +43,11 @@ class Toy(base.System):
     def writes(cls, config: Any) -> tuple[str, ...]:
         return ("world",)
 
-    def needs_accompaniment(self, to: str) -> bool:
+    @classmethod
+    def needs_accompaniment(cls, config: Any, to: str | None) -> bool:
         return to == "singing"
 
-    def convert(self, source: Features, condition: Features | None, to: str) -> Features:
+    def convert(self, source: Features, condition: Condition, to: str | None) -> Features:
         world = source["world"].copy()
         weights = self.smoothing.detach().cpu().numpy()
         for column in range(1, 25):
@@ -55,10 +56,11 @@ class Toy(base.System):
         voiced = world[:, 0] > 0
         if to == "singing":
             world[:, 1] += np.log(4)  # 6 dB louder than it was spoken
-            assert condition is not None
-            assert condition["accomp_mel"].shape[1] == self.context.features.n_mels
+            accomp = condition.accompaniment
+            assert accomp is not None
+            assert accomp["accomp_mel"].shape[1] == self.context.features.n_mels
             note = 69 + 12 * np.log2(np.maximum(world[:, 0], 1) / 440)
-            target = condition["accomp_chroma"].argmax(axis=1)
+            target = accomp["accomp_chroma"].argmax(axis=1)
             snapped = note + (target - note + 6) % 12 - 6
             world[:, 0] = np.where(voiced, 440 * 2 ** ((snapped - 69) / 12), 0)
         if self.config.poisoned:

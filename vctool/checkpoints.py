@@ -17,6 +17,9 @@ if TYPE_CHECKING:  # `vctool status` reads manifests, and loads no torch
 FORMAT = 1
 """Version of the layout; a checkpoint of a later one is refused."""
 
+GONE = ("start",)
+"""Fields of the context that checkpoints once held and nothing reads any more."""
+
 MODEL = "model.safetensors"
 """The file of weights and buffers."""
 STATE = "state.json"
@@ -109,6 +112,8 @@ def read_state(folder: Path) -> State:
         raise CheckpointError(
             f"{path}: format {state['format']}, this version reads up to {FORMAT}; update vctool"
         )
+    for name in GONE if isinstance(state["context"], dict) else ():
+        state["context"].pop(name, None)
     for name, size in state["files"].items():
         actual = (folder / name).stat().st_size if (folder / name).is_file() else None
         if actual != size:

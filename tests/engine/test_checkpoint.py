@@ -38,6 +38,20 @@ def test_a_checkpoint_rebuilds_its_model_alone(toy: ModuleType, exp: Path) -> No
         assert torch.equal(value, system.state_dict()[name]), name
 
 
+def test_a_checkpoint_of_before_loads_and_is_gone_on_from(toy: ModuleType, exp: Path) -> None:
+    folder = exp / "checkpoints/step-00000007"
+    context = json.loads((folder / "state.json").read_text())["context"]
+    edit_state(folder, context={**context, "start": "before"}, train=trained(toy))
+    system, state = checkpoint.load(exp)
+    assert system.context == toy.CONTEXT and "start" not in state["context"]
+    toy.trainer(exp, steps=7).run()  # or it would refuse a changed context
+
+
+def trained(toy: ModuleType) -> dict[str, Any]:
+    plain: dict[str, Any] = toy.train_config(steps=7).model_dump(mode="json", by_alias=True)
+    return plain
+
+
 def test_experiment_checkpoints_folder_and_step_folder_all_mean_the_latest(exp: Path) -> None:
     step = exp / "checkpoints/step-00000007"
     assert [manifest.find(path) for path in (exp, exp / "checkpoints", step)] == [step] * 3

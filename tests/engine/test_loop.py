@@ -83,6 +83,42 @@ def test_resuming_sets_nothing_up_again(toy: ModuleType, tmp_path: Path) -> None
     assert trainer.system.mean.abs().sum() > 0
 
 
+def learns_nothing(toy: ModuleType, out: Path, data: Any, **changes: Any) -> Trainer:
+    class Still(toy.System):  # type: ignore[misc, name-defined]
+        discriminator_groups = ()
+
+        def groups(self) -> dict[str, Any]:
+            return {}
+
+    system = Still(toy.Config(), toy.CONTEXT).requires_grad_(False)
+    return Trainer(system, data, None, toy.train_config(weights={}), out, family="toy", **changes)
+
+
+def test_a_system_that_learns_nothing_is_set_up_and_saved_once(
+    toy: ModuleType, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = learns_nothing(toy, tmp_path, toy.Data(4)).run()
+    assert folder == tmp_path / "checkpoints" / "step-00000000"
+    assert [path.name for path in (tmp_path / "checkpoints").glob("step-*")] == [folder.name]
+    mean = toy.Data(4).batch(0).speech.mean((0, 2))
+    assert torch.equal(weights(tmp_path)["model/mean"][:, 0], mean)
+    written = (folder / "state.json").stat().st_mtime_ns
+    caplog.set_level(logging.INFO)
+    again = learns_nothing(toy, tmp_path, toy.Data(4))
+    again.run()
+    assert (folder / "state.json").stat().st_mtime_ns == written
+    assert again.system.setups == 0 and "already trained to step 0" in caplog.text
+
+
+def test_nothing_is_set_up_without_data_nor_twice(toy: ModuleType, tmp_path: Path) -> None:
+    learns_nothing(toy, tmp_path / "without", None).run()
+    assert not weights(tmp_path / "without")["model/mean"].any()
+    learns_nothing(toy, tmp_path / "fitted", toy.Data(4), fitted=True).run()
+    assert not weights(tmp_path / "fitted")["model/mean"].any()
+    with pytest.raises(AssertionError, match="toy: learns without batches"):
+        Trainer(toy.build(), None, None, toy.train_config(), tmp_path, family="toy")
+
+
 def test_sigterm_saves_and_ends_with_its_status(toy: ModuleType, tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)  # ignored where the tests run in the background
     with pytest.raises(SystemExit) as ended:

@@ -193,8 +193,11 @@ def test_a_score_counts_no_opponent_and_the_last_weight_of_a_ramp(toy: ModuleTyp
         "discriminator/adversarial": 100.0,
     }
     assert score(system, values, toy.train_config()) == 1.0 + 0.5 * 4.0
-    system.best_of = ("discriminator",)
+    system.discriminator_groups = ("generator",)
     assert score(system, values, toy.train_config()) == 100.0
+    with pytest.raises(AssertionError, match="no group judge"):
+        system.discriminator_groups = ("judge",)
+        GroupOptimizers(system, toy.train_config())
 
 
 def test_noise_depends_on_seed_step_process_and_purpose() -> None:

@@ -58,6 +58,7 @@ class Config(settings.Config):
 
 class System(base.System):
     Config: ClassVar[type[settings.Config]] = Config
+    discriminator_groups = ("discriminator",)
 
     def __init__(self, config: Any, context: base.Context) -> None:
         super().__init__(config, context)
@@ -111,7 +112,7 @@ class System(base.System):
             self.gate.add_(0.2)
 
     def convert(
-        self, source: base.Features, condition: base.Features | None, to: str
+        self, source: base.Features, condition: base.Condition, to: str | None
     ) -> base.Features:
         with torch.no_grad():
             mel = torch.from_numpy(source["mel"]).T[None] - self.mean

@@ -21,7 +21,7 @@ from vctool.features.analysis import scan, voice_features
 from vctool.features.kinds import Features
 from vctool.features.settings import FeatureConfig
 from vctool.models import base
-from vctool.models.base import Context
+from vctool.models.base import Condition, Context
 from vctool.stages import infer, synthesize
 
 PITCH = {"ann": 120.0, "ben": 165.0, "cid": 220.0, "voices": 150.0}
@@ -54,7 +54,7 @@ def talks(
         def reads(cls, config: object) -> tuple[str, ...]:
             return ("world",)
 
-        def convert(self, source: Features, condition: Features | None, to: str) -> Features:
+        def convert(self, source: Features, condition: Condition, to: str) -> Features:
             moved = source["world"].copy()
             moved[:, 0] = np.where(moved[:, 0] > 0, PITCH[to], 0)
             return {"world": moved}

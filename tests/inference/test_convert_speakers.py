@@ -18,7 +18,7 @@ from vctool.inference import discover
 from vctool.inference.converter import Converter
 from vctool.inference.files import convert_files
 from vctool.models import base
-from vctool.models.base import Context
+from vctool.models.base import Condition, Context
 
 Make = Callable[..., np.ndarray]
 Save = Callable[..., Path]
@@ -37,8 +37,8 @@ def save_pair(tmp_path: Path, features: FeatureConfig, monkeypatch: pytest.Monke
         def reads(cls, config: object) -> tuple[str, ...]:
             return ("world",)
 
-        def convert(self, source: Features, condition: Features | None, to: str) -> Features:
-            assert condition is None
+        def convert(self, source: Features, condition: Condition, to: str) -> Features:
+            assert condition.accompaniment is None
             moved = source["world"].copy()
             moved[:, 0] *= UP if to == self.context.roles[0] else 1 / UP
             return {"world": moved}

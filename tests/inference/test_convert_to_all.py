@@ -15,7 +15,7 @@ from vctool.features.settings import FeatureConfig
 from vctool.inference import converter
 from vctool.inference.files import convert_files
 from vctool.models import base
-from vctool.models.base import Context
+from vctool.models.base import Condition, Context
 
 Make = Callable[..., np.ndarray]
 FACTORS = {"ann": 0.8, "ben": 1.0, "all": 1.25, "cid": 1.5}
@@ -32,7 +32,7 @@ def save(tmp_path: Path, features: FeatureConfig, monkeypatch: pytest.MonkeyPatc
         def reads(cls, config: object) -> tuple[str, ...]:
             return ("world",)
 
-        def convert(self, source: Features, condition: Features | None, to: str) -> Features:
+        def convert(self, source: Features, condition: Condition, to: str) -> Features:
             source["world"][:, 0] *= FACTORS[to]
             return source
 

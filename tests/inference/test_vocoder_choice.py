@@ -22,7 +22,7 @@ from vctool.features.settings import FeatureConfig
 from vctool.inference.converter import Converter
 from vctool.inference.files import convert_files
 from vctool.models import base
-from vctool.models.base import Context
+from vctool.models.base import Condition, Context
 from vctool.models.istft.system import System
 
 RATE = 16000
@@ -48,7 +48,7 @@ class Echo(base.System):
     def writes(cls, config: Any) -> tuple[str, ...]:
         return ("mel",)
 
-    def convert(self, source: Features, condition: Features | None, to: str) -> Features:
+    def convert(self, source: Features, condition: Condition, to: str) -> Features:
         return {"mel": source["mel"]}
 
 

@@ -150,12 +150,12 @@ class FamilyCase:
     def shape(self, kind: str, frames: int) -> tuple[int, ...]:
         return features_of(kind, frames, np.random.default_rng(0)).shape
 
-    def condition(self, frames: int, to: str, system: base.System, seed: int = 0) -> Any:
-        if not system.needs_accompaniment(to):
-            return None
+    def condition(self, frames: int, to: str, system: base.System, seed: int = 0) -> base.Condition:
+        if not system.needs_accompaniment(system.config, to):
+            return base.Condition()
         rng = np.random.default_rng([8, seed])
         kinds = [kind for kind in self.reads if kind.startswith("accomp_")]
-        return {kind: features_of(kind, frames, rng) for kind in kinds}
+        return base.Condition({kind: features_of(kind, frames, rng) for kind in kinds})
 
 
 def shipped() -> dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]]:

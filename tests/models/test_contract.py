@@ -172,7 +172,7 @@ def test_train_and_eval_losses_agree_in_range(case: Case) -> None:
 def test_conversion_depends_on_its_condition(case: Case) -> None:
     """Upstream's critic never saw the accompaniment (published bug B3)."""
     system = trained(case)
-    conditioned = [to for to in case.context.roles if system.needs_accompaniment(to)]
+    conditioned = [to for to in case.context.roles if system.needs_accompaniment(case.config, to)]
     if not conditioned:
         pytest.skip(f"{case.name} has no conditioned direction")
     for to in conditioned:
@@ -203,7 +203,7 @@ def test_conversion_does_not_write_into_its_input(case: Case) -> None:
     system = case.system()
     for to in case.context.roles:
         source, condition = case.source(80), case.condition(80, to, system)
-        for array in [*source.values(), *(condition or {}).values()]:
+        for array in [*source.values(), *(condition.accompaniment or {}).values()]:
             array.flags.writeable = False  # as a feature set's cache hands them out
         system.convert(source, condition, to)
 

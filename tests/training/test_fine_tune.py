@@ -15,7 +15,7 @@ from vctool.engine.distributed import Processes
 from vctool.errors import CheckpointError, ConfigError
 from vctool.experiment import plan
 from vctool.experiment.recipe import Recipe, resolve
-from vctool.models.base import family
+from vctool.models.base import Condition, family
 from vctool.stages import features, train
 from vctool.training import fine_tune, setup
 
@@ -91,7 +91,7 @@ def test_mels_are_those_that_the_system_makes_of_its_own_speakers(split: str) ->
     own = {kind: FeatureStore(tuned().dump("tiny", split, kind)) for kind in kinds}
     for name in made:
         source = {kind: store[name] for kind, store in own.items()}
-        wanted = system.convert(source, None, name.partition("-")[0])["mel"]
+        wanted = system.convert(source, Condition(), name.partition("-")[0])["mel"]
         np.testing.assert_allclose(made[name], wanted, atol=1e-4)
         assert not np.allclose(made[name], own["mel"][name], atol=0.5)
 
@@ -115,10 +115,15 @@ def test_it_starts_from_the_weights_and_the_statistics_that_were_there() -> None
     assert all(torch.equal(fresh[name], start[name]) for name in start)
     after, state = checkpoint.load(Path("exp/tuned"))
     assert state["step"] == 2
-    assert state["context"]["start"] == "before"
     trained = after.state_dict()
     assert torch.equal(trained["generator.mean"], start["generator.mean"])
     assert not torch.equal(trained["generator.head.weight"], start["generator.head.weight"])
+
+
+def test_a_checkpoint_that_began_otherwise_is_not_gone_on_from() -> None:
+    train.run(tuned(), device="cpu")  # has been trained already
+    with pytest.raises(CheckpointError, match=r"began with before, and fine_tune.start says ran"):
+        train.run(tuned(start=None), device="cpu")
 
 
 def test_another_state_of_what_it_is_tuned_for_makes_training_due() -> None:

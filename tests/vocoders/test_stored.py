@@ -12,7 +12,7 @@ from vctool.engine import checkpoint
 from vctool.errors import CheckpointError, ConfigError
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
-from vctool.models.base import Context
+from vctool.models.base import Condition, Context
 from vctool.models.cyclegan_vc.system import System as OtherSystem
 from vctool.models.istft.system import System
 from vctool.vocoders.istft.vocoder import IstftConfig, Vocoder
@@ -53,7 +53,7 @@ def test_an_experiment_is_a_vocoder(tmp_path: Path) -> None:
     expected = sound(Vocoder(system.generator))
     np.testing.assert_array_equal(sound(vocoder), expected)
     # What the family converts is the same sound.
-    frames = system.convert(mel(), None, "voices")["wave"].reshape(-1)
+    frames = system.convert(mel(), Condition(), "voices")["wave"].reshape(-1)
     np.testing.assert_allclose(frames[64:][:3000], expected, atol=1e-6)
     weights = exp / "checkpoints" / "step-00000001" / "model.safetensors"
     assert vocoders.weights(str(exp)) == vocoders.weights(str(weights.parent)) == weights

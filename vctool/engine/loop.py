@@ -50,7 +50,7 @@ class Trainer:
     def __init__(
         self,
         system: System,
-        data: Dataset,
+        data: Dataset | None,
         valid: Dataset | None,
         config: TrainConfig,
         out: Path,
@@ -59,13 +59,14 @@ class Trainer:
         recipe: Mapping[str, Any] | None = None,
         processes: Processes | None = None,
         sample: Sample | None = None,
+        fitted: bool = False,
     ) -> None:
         """Prepare to train; nothing is read or written before `run`.
 
         Args:
             system: freshly built, the same in all processes up to its random weights.
             data: training batches; with a method `setup_batch()` where `setup` needs another
-                batch than the first.
+                batch than the first. None only where nothing is learnt and nothing set up.
             valid: held-out batches, of which the first `validate_batches` are used.
             config: the training settings.
             out: the experiment's folder; checkpoints, logs and TensorBoard go below it.
@@ -73,6 +74,7 @@ class Trainer:
             recipe: the resolved recipe as plain values, to store in checkpoints.
             processes: which process this is and its device; alone on the CPU where not given.
             sample: writes what the system makes of held-out recordings, after each validation.
+            fitted: whether it is set up already, as one that begins with trained weights is.
 
         Raises:
             TrainingError: the batch cannot be shared evenly by the processes.
@@ -82,9 +84,13 @@ class Trainer:
         require_equal_shares(config.batch_size, self.processes.size)
         self.system = system.to(self.processes.device)
         self.data, self.valid, self.sample = data, valid, sample
+        self.fitted = fitted
         self.config, self.out = config, out
         self.family, self.recipe = family, dict(recipe or {})
         self.optimizers = GroupOptimizers(self.system, config)
+        self.steps = config.steps if self.optimizers.parameters else 0
+        """The last step; 0 where nothing is learnt."""
+        assert data is not None or not self.steps, f"{family}: learns without batches"
         self.checkpoints = out / "checkpoints"
         self._journal = Journal(out)
         self._progress: dict[str, Any] = {"scale": 1.0, "rollbacks": 0, "seconds": 0.0}
@@ -92,6 +98,8 @@ class Trainer:
 
     def run(self, fresh: bool = False) -> Path:
         """Train to the last step, or go on from the latest checkpoint.
+
+        A system that learns nothing is set up and saved, as step 0.
 
         Args:
             fresh: delete the experiment's checkpoints and start over.
@@ -106,14 +114,10 @@ class Trainer:
             KeyboardInterrupt: Ctrl-C, after the state was saved.
         """
         step = self._begin(fresh)
-        batches = Prefetcher(self.data, self.processes, self.config.steps)
         try:
-            with Interrupt() as interrupt:
-                self._train(step, batches, interrupt)
-                if interrupt.requested is not None:
-                    interrupt.leave()
+            if step < self.steps:
+                self._train(step)
         finally:
-            batches.close()
             self._journal.close()
         found = manifest.latest(self.checkpoints)
         assert found is not None, f"{self.checkpoints}: the loop ended without a checkpoint"
@@ -164,7 +168,7 @@ class Trainer:
             self._say(logging.WARNING, "going on with changed settings: %s", "; ".join(changes))
         step = self._restore(folder)
         self._progress = dict(state["progress"])
-        if step < self.config.steps:
+        if step < self.steps:
             self._say(logging.INFO, "going on from step %d (%s)", step, folder)
         else:
             self._say(logging.INFO, "%s: already trained to step %d", folder, step)
@@ -177,13 +181,27 @@ class Trainer:
 
     def _set_up(self) -> None:
         """Initialise from data: the global batch in every process, then the first one's result."""
-        seed_step(self.config.seed, 0, purpose=SETUP)
-        batch = self.data.setup_batch() if hasattr(self.data, "setup_batch") else self.data.batch(0)
-        with torch.no_grad():
-            self.system.setup(to_device(batch, self.processes.device))
+        if self.data is not None and not self.fitted:
+            seed_step(self.config.seed, 0, purpose=SETUP)
+            own = getattr(self.data, "setup_batch", None)
+            batch = self.data.batch(0) if own is None else own()
+            with torch.no_grad():
+                self.system.setup(to_device(batch, self.processes.device))
         broadcast(self.system, self.processes.size)
 
-    def _train(self, step: int, batches: Prefetcher, interrupt: Interrupt) -> None:
+    def _train(self, step: int) -> None:
+        """Train from a step to the last; Ctrl-C ends it after a checkpoint."""
+        assert self.data is not None
+        batches = Prefetcher(self.data, self.processes, self.steps)
+        try:
+            with Interrupt() as interrupt:
+                self._loop(step, batches, interrupt)
+                if interrupt.requested is not None:
+                    interrupt.leave()
+        finally:
+            batches.close()
+
+    def _loop(self, step: int, batches: Prefetcher, interrupt: Interrupt) -> None:
         config, averages, seconds = self.config, Averages(), list[float]()
         self.system.train()
         while step < config.steps:
@@ -290,6 +308,7 @@ class Trainer:
         Regular means a multiple of `save_every`: a checkpoint that an interruption left in between
         is passed over, so that an interrupted run recovers as an undisturbed one does.
         """
+        assert self.data is not None
         names = list(dict.fromkeys(self.data.names(step)))
         more = f" and {len(names) - NAMED_UTTERANCES} more" if len(names) > NAMED_UTTERANCES else ""
         guilty = [name for name, value in values.items() if not torch.isfinite(value).all()]

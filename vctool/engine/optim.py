@@ -27,6 +27,8 @@ class GroupOptimizers:
         }
         self.names = {parameter: name for name, parameter in system.named_parameters()}
         _check_partition(system, self.parameters, self.names)
+        for group in system.discriminator_groups:
+            assert group in self.parameters, f"{type(system).__module__}: no group {group}"
         for field in ("learning_rates", "weights"):
             for group in getattr(config, field):
                 if group not in self.parameters:

@@ -143,16 +143,14 @@ def undisturbed(system: System) -> Iterator[None]:
 def score(system: System, values: Mapping[str, float], config: TrainConfig) -> float:
     """Sum the weighted held-out terms that rank checkpoints; lower is better.
 
-    The groups of `System.best_of` count, or else all that are no discriminators or critics: an
-    opponent's loss falls when the generator gets worse. Ramped weights count with their last
-    value, so that checkpoints of different steps are comparable.
+    Those of `System.discriminator_groups` do not count: their losses fall when the others get
+    worse. Ramped weights count with their last value, so that checkpoints of different steps are
+    comparable.
     """
-    groups = system.best_of or [
-        group for group in system.groups() if "discriminator" not in group and "critic" not in group
-    ]
     return sum(
         weight_at(weight, config.steps) * values[f"{group}/{name}"]
-        for group in groups
+        for group in system.groups()
+        if group not in system.discriminator_groups
         for name, weight in config.weights.get(group, {}).items()
     )
 

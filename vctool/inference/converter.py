@@ -39,6 +39,7 @@ from vctool.inference.request import (
     to_mono,
 )
 from vctool.inference.stretch import TimeMap, resample, warp
+from vctool.models.base import Condition
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +166,7 @@ class Converter:
 
     def needs_accompaniment(self, to: str) -> bool:
         """Tell whether converting to a role takes an accompaniment."""
-        return self.system.needs_accompaniment(to)
+        return self.system.needs_accompaniment(self.system.config, to)
 
     def pieces(
         self, voice: Track, accomp: Track | None, request: Request, known: Scan
@@ -264,7 +265,7 @@ class Converter:
             CheckpointError: the model gave NaN or infinity.
         """
         with torch.no_grad():
-            converted = self.system.convert(source, condition, request.to)
+            converted = self.system.convert(source, Condition(condition), request.to)
         assert set(converted) == set(self.writes), (sorted(converted), self.writes)
         frames = {kind: len(values) for kind, values in {**source, **converted}.items()}
         assert len(set(frames.values())) == 1, f"conversion changed the length: {frames}"

@@ -6,9 +6,11 @@ registry: `vctool/models/NAME/system.py` with a class `System` makes NAME a vali
 
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -39,8 +41,46 @@ class Context(Config):
     """Log-F0 statistics over all training speakers of each role."""
     added: tuple[str, ...] = ()
     """Roles that were added to a trained system, whose other roles stay as they are."""
-    start: str | None = None
-    """Experiment whose weights it began with; what its `setup` has measured stays."""
+
+
+Reference = dict[str, np.ndarray]
+"""What a system knows of a target that it was not trained on: arrays by name, of any shape, which
+it computes of the target's recordings once (`System.reference`) and is given with every block.
+They are contiguous and of a plain type, so that safetensors can keep them beside a model."""
+
+
+class Condition(NamedTuple):
+    """What a conversion is told besides its source."""
+
+    accompaniment: Features | None = None
+    """Features of an accompaniment by kind (`accomp_mel`, ...), each (F, D) with the source's F;
+    None where the direction needs none."""
+    reference: Reference | None = None
+    """The target, where it is recordings and no role."""
+
+
+class Stream(NamedTuple):
+    """A system that runs in real time, a chunk of sound after the other."""
+
+    module: nn.Module
+    """`module(chunk, state)` returns a chunk of the same length and the next state, and keeps
+    nothing itself: `chunk` is (1, T), with T a multiple of `granule`, `state` a tuple of tensors
+    whose shapes never change."""
+    state: tuple[Tensor, ...]
+    """The state before the first chunk."""
+    rate: int
+    """Sampling rate of what goes in and comes out [Hz]."""
+    granule: int
+    """Chunks are multiples of this long [samples]."""
+    latency: int
+    """By how much the output comes later than its input, exactly [samples]."""
+
+
+class NotRealTime(NamedTuple):
+    """Why a system does not run in real time."""
+
+    reason: str
+    """In one line, such as `its encoder sees a whole utterance`."""
 
 
 class Dataset(Protocol):
@@ -58,8 +98,11 @@ class System(nn.Module):
 
     Config: ClassVar[type[Config]]
     """Frozen settings, one documented field per hyper-parameter."""
-    best_of: ClassVar[tuple[str, ...]] = ()
-    """Groups whose held-out loss ranks checkpoints; none: all that do not discriminate."""
+    discriminator_groups: ClassVar[tuple[str, ...]] = ()
+    """Which of its groups discriminate. Their losses fall when the others get worse, so the
+    held-out losses of all other groups rank checkpoints."""
+    takes_reference: ClassVar[bool] = False
+    """Whether a target may be recordings of it instead of a role; see `reference`."""
     takes_more_roles: ClassVar[bool] = False
     """Whether roles can be added once it is trained. Every tensor of the smaller system is then in
     the larger one under the same name, and is kept: frozen where it is a parameter, and not touched
@@ -96,12 +139,19 @@ class System(nn.Module):
         sets: Mapping[str, FeatureSet],
         batch_size: int,
         seed: int,
-    ) -> Dataset:
-        """Choose how clips are drawn from the utterances of each role."""
-        raise NotImplementedError
+    ) -> Dataset | None:
+        """Choose how clips are drawn from the utterances of each role.
+
+        None, the default, where nothing is learnt and nothing set up from data.
+        """
+        return None
 
     def groups(self) -> dict[str, Iterable[nn.Parameter]]:
-        """Name the parameters that each optimizer steps."""
+        """Name the parameters that each optimizer steps.
+
+        A family that learns nothing names none: it is set up and saved, and that is its training.
+        Parameters that it has take no gradient (`requires_grad_(False)`).
+        """
         raise NotImplementedError
 
     def setup(self, batch: Any) -> None:
@@ -115,29 +165,43 @@ class System(nn.Module):
         """
         raise NotImplementedError
 
-    def convert(self, source: Features, condition: Features | None, to: str) -> Features:
-        """Convert the features of one utterance; deterministic, any length, same length out.
+    def reference(self, recordings: Iterable[Features]) -> Reference:
+        """Compute what `convert` must know of a target that is recordings and no role.
 
         Args:
-            source: voice features by kind, each (F, D).
-            condition: accompaniment features by kind (`accomp_mel`, `accomp_chroma`), each
-                (F, D) with the source's F, or None where the direction needs none.
-            to: the role to convert to, one of `context.roles`.
+            recordings: features of the target, by the kinds of a voice in `reads`; a long
+                recording comes in several pieces. Silent ones are left out. Never empty.
         """
         raise NotImplementedError
 
-    def needs_accompaniment(self, to: str) -> bool:
+    def convert(self, source: Features, condition: Condition, to: str | None) -> Features:
+        """Convert the features of one utterance; deterministic, any length, same length out.
+
+        Args:
+            source: features by kind, each (F, D), of the kinds of a voice in `reads`.
+            condition: what else the conversion is told.
+            to: the role to convert to, one of `context.roles`; None where the target is
+                `condition.reference`.
+
+        Returns:
+            Features of the kinds in `writes`, each (F, D) float32.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def needs_accompaniment(cls, config: Any, to: str | None) -> bool:
         """Tell whether a direction converts under an accompaniment; default: no."""
         return False
 
-    def streamable(self) -> nn.Module | None:
-        """Return what may be traced for real time, or None where nothing may; default: None."""
-        return None
+    def streamable(self) -> Stream | NotRealTime:
+        """Return the system as it runs in real time, or why it does not."""
+        return NotRealTime("its family has no form that runs chunk by chunk")
 
     @property
     def device(self) -> torch.device:
-        """The device that the weights are on."""
-        return next(self.parameters()).device
+        """The device that its weights are on, or its buffers; the CPU where it has neither."""
+        tensors = chain(self.parameters(), self.buffers())
+        return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
 
 def families() -> list[str]:

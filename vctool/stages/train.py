@@ -32,6 +32,8 @@ def run(recipe: Recipe, device: str = "auto", fresh: bool = False) -> Path:
     with processes(device) as own:
         if own.device.type == "cuda":
             torch.set_float32_matmul_precision("high")
+        if not fresh:
+            fine_tune.require_start(recipe)
         before = None if recipe.base is None else extend.read(recipe)
         if before is not None and not fresh:
             extend.require_kept(recipe, before)

@@ -23,7 +23,7 @@ from vctool.engine import checkpoint
 from vctool.errors import CheckpointError, ConfigError, DataError
 from vctool.experiment import plan
 from vctool.experiment.recipe import Recipe
-from vctool.models.base import System, family
+from vctool.models.base import Condition, System, family
 
 KIND = "mel"
 """The kind that is replaced."""
@@ -84,7 +84,7 @@ def _reconstruct(recipe: Recipe, system: System, corpus: str, split: str, digest
             role = _role(one, system)
             assert role is not None
             features = {kind: found[one.id] for kind, found in stores.items()}
-            writer.write(one.id, system.convert(features, None, role)[KIND])
+            writer.write(one.id, system.convert(features, Condition(), role)[KIND])
     logger.info("%s: %d of %d utterances", path, len(known), len(data.utterances))
 
 
@@ -112,6 +112,24 @@ def begin(system: System, recipe: Recipe) -> None:
         )
     system.load_state_dict(tensors)
     logger.info("%s: starts from %s", recipe.name, folder)
+
+
+def require_start(recipe: Recipe) -> None:
+    """See that a recipe's last checkpoint, where there is one, was begun as the recipe says.
+
+    Raises:
+        CheckpointError: it was begun with other weights.
+    """
+    folder = checkpoints.latest(recipe.exp / "checkpoints")
+    if folder is None:
+        return
+    stored = checkpoints.read_state(folder)["recipe"].get("fine_tune", {}).get("start")
+    if stored != recipe.fine_tune.start:
+        was, now = (one or "random weights" for one in (stored, recipe.fine_tune.start))
+        raise CheckpointError(
+            f"{folder}: training began with {was}, and fine_tune.start says {now}; set it back, "
+            "choose another name, or start over with --fresh"
+        )
 
 
 def _require_fit(recipe: Recipe, system: System) -> None:

@@ -22,7 +22,7 @@ from vctool import audio, vocoders
 from vctool.data.feature_set import ACCOMPANIMENT, FeatureSet
 from vctool.features.kinds import Features
 from vctool.metrics.sanity import oddities
-from vctool.models.base import System
+from vctool.models.base import Condition, System
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Source(NamedTuple):
     target: str
     name: str
     features: Features
-    condition: Features | None
+    condition: Condition
 
 
 class Samples:
@@ -84,8 +84,8 @@ class Samples:
         name = held.ids[0]
         voice = [kind for kind in held.kinds if not kind.startswith(ACCOMPANIMENT)]
         features = {kind: held.load(name, kind)[:frames] for kind in voice}
-        if not system.needs_accompaniment(target):
-            return Source(origin, target, name, features, None)
+        if not system.needs_accompaniment(system.config, target):
+            return Source(origin, target, name, features, Condition())
         kinds = [kind for kind in sets[target].kinds if kind.startswith(ACCOMPANIMENT)]
         able = [n for n in sets[target].ids if all(sets[target].has(n, kind) for kind in kinds)]
         if not kinds or not able:
@@ -97,7 +97,7 @@ class Samples:
             for kind in kinds
             for width in [sets[target].load(able[0], kind).shape[1]]
         }
-        return Source(origin, target, name, features, condition)
+        return Source(origin, target, name, features, Condition(condition))
 
     def _sound(self, features: Features) -> np.ndarray:
         frames = len(features[self.vocoder.kind])

@@ -47,7 +47,9 @@ def prepare(recipe: Recipe, own: Processes, before: extend.Base | None = None) -
         fine_tune.begin(system, recipe)
     valid: Dataset | None = None
     sample: Samples | None = None
-    if held is None:
+    if not system.groups():
+        logger.info("%s: learns nothing; it is set up and saved", recipe.family)
+    elif held is None:
         logger.warning("no dev split of every role: training without held-out validation")
     else:
         valid = dataset(recipe, system, held, recipe.train.seed + VALIDATION_SEED)
@@ -63,10 +65,13 @@ def prepare(recipe: Recipe, own: Processes, before: extend.Base | None = None) -
         recipe=recipe.model_dump(mode="json", by_alias=True),
         processes=own,
         sample=sample,
+        fitted=recipe.start is not None,
     )
 
 
-def dataset(recipe: Recipe, system: System, sets: Mapping[str, FeatureSet], seed: int) -> Dataset:
+def dataset(
+    recipe: Recipe, system: System, sets: Mapping[str, FeatureSet], seed: int
+) -> Dataset | None:
     """Return the batches that a system draws from utterances by role."""
     batch_size = recipe.train.batch_size
     return system.dataset(system.config, system.context, sets, batch_size, seed)
@@ -124,7 +129,6 @@ def context(recipe: Recipe, sets: Mapping[str, FeatureSet]) -> Context:
         features=recipe.features,
         vocoder=recipe.vocoder,
         roles=tuple(recipe.roles),
-        start=recipe.fine_tune.start,
         speakers={name: pool(found) for name, found in sorted(speakers.items())},
         domains=domains,
     )

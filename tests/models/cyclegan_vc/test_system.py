@@ -16,7 +16,7 @@ from vctool.errors import ConfigError
 from vctool.features import world
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
-from vctool.models.base import Context
+from vctool.models.base import Condition, Context
 from vctool.models.cyclegan_vc import streams
 from vctool.models.cyclegan_vc.settings import CycleGanVcConfig
 from vctool.models.cyclegan_vc.system import SOURCE, TARGET, System
@@ -152,7 +152,7 @@ def test_an_utterance_shorter_than_a_segment_is_used_and_converted() -> None:
     assert any("anna-0" in data.names(step) for step in range(60))
     for frames in (1, 3, SHORT):
         source = utterance("anna", 7, frames)
-        out = made.convert({"world": source}, None, "ben")["world"]
+        out = made.convert({"world": source}, Condition(), "ben")["world"]
         assert out.shape == source.shape
         assert np.isfinite(out).all()
 
@@ -207,7 +207,9 @@ def test_f0_goes_to_the_targets_mean_and_deviation_and_noise_stays() -> None:
     source = utterance("anna", 3, 3000)
     log_f0 = STATS["anna"].log_f0_mean + STATS["anna"].log_f0_std * rng.normal(0, 1, 3000)
     source[:, 0] = np.where(source[:, 0] > 0, np.exp(log_f0), 0)
-    f0, _, noise = world.split(made.convert({"world": source}, None, "ben")["world"], FEATURES)
+    f0, _, noise = world.split(
+        made.convert({"world": source}, Condition(), "ben")["world"], FEATURES
+    )
     assert np.array_equal(f0 > 0, source[:, 0] > 0)
     moved = np.log(f0[f0 > 0])
     assert moved.mean() == pytest.approx(STATS["ben"].log_f0_mean, abs=0.02)
@@ -218,7 +220,7 @@ def test_f0_goes_to_the_targets_mean_and_deviation_and_noise_stays() -> None:
 def test_the_loudness_of_every_frame_stays() -> None:
     made, _ = system()
     source = utterance("anna", 3, 300)
-    out = made.convert({"world": source}, None, "ben")["world"]
+    out = made.convert({"world": source}, Condition(), "ben")["world"]
     np.testing.assert_array_equal(out[:, 1], source[:, 1])
     assert np.abs(out[:, 2:14] - source[:, 2:14]).max() > 0.1
 
@@ -228,7 +230,7 @@ def test_a_louder_recording_is_converted_to_the_same_voice() -> None:
     source = utterance("anna", 3, 300)
     louder = source.copy()
     louder[:, 1] += 1.5
-    one, two = (made.convert({"world": x}, None, "ben")["world"] for x in (source, louder))
+    one, two = (made.convert({"world": x}, Condition(), "ben")["world"] for x in (source, louder))
     np.testing.assert_allclose(two[:, 1] - one[:, 1], 1.5, atol=1e-4)
     np.testing.assert_allclose(two[:, 2:], one[:, 2:], atol=1e-4)
 
@@ -236,7 +238,7 @@ def test_a_louder_recording_is_converted_to_the_same_voice() -> None:
 def test_an_untrained_residual_generator_is_the_mean_variance_transform() -> None:
     made, _ = system(start="identity")
     source = utterance("anna", 3, 300)
-    out = made.convert({"world": source}, None, "ben")["world"]
+    out = made.convert({"world": source}, Condition(), "ben")["world"]
     (m_a, s_a), (m_b, s_b) = (
         [x.numpy()[1:, 0] for x in made._statistics(side)] for side in (SOURCE, TARGET)
     )

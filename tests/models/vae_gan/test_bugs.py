@@ -24,7 +24,7 @@ from vctool.features.kinds import Features
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
 from vctool.inference.converter import Converter
-from vctool.models.base import Context
+from vctool.models.base import Condition, Context
 from vctool.models.vae_gan.posterior import Posterior
 from vctool.models.vae_gan.settings import VaeGanConfig
 from vctool.models.vae_gan.system import System
@@ -109,16 +109,16 @@ def train_config(**changes: Any) -> TrainConfig:
 def test_conversion_takes_the_mean_of_the_code(network: str) -> None:
     """H1: the code was mean plus unit noise at inference too, so no output came twice."""
     system = make(network)
-    one = system.convert(source(system, 150), None, "voice1")
+    one = system.convert(source(system, 150), Condition(), "voice1")
     torch.manual_seed(99)
-    two = system.convert(source(system, 150), None, "voice1")
+    two = system.convert(source(system, 150), Condition(), "voice1")
     encode = system._encode
 
     def wide(mel: Tensor) -> Posterior:
         return Posterior(encode(mel).mean, torch.full_like(encode(mel).mean, 6.0))
 
     system._encode = wide  # type: ignore[method-assign]
-    unsure = system.convert(source(system, 150), None, "voice1")
+    unsure = system.convert(source(system, 150), Condition(), "voice1")
     for kind in one:
         np.testing.assert_array_equal(one[kind], two[kind])
         np.testing.assert_array_equal(one[kind], unsure[kind])
@@ -193,7 +193,7 @@ def test_every_frame_stands_where_it_stood_the_last_ones_too(frames: int) -> Non
     """H5: the last window was filled up on its left, which moved the end by up to 127 frames."""
     system = transparent(make())
     given = source(system, frames)
-    made = system.convert(given, None, "voice1")["mel"]
+    made = system.convert(given, Condition(), "voice1")["mel"]
     np.testing.assert_allclose(made, given["mel"], atol=1e-3)
 
 
@@ -202,7 +202,7 @@ def test_every_frame_stands_where_it_stood_the_last_ones_too(frames: int) -> Non
 def test_any_length_is_converted_at_its_own(network: str, frames: int) -> None:
     """H5, with the networks."""
     system = make(network)
-    made = system.convert(source(system, frames), None, "voice1")["mel"]
+    made = system.convert(source(system, frames), Condition(), "voice1")["mel"]
     assert made.shape == (frames, 32)
     assert np.isfinite(made).all()
 
@@ -223,7 +223,9 @@ def test_any_number_of_voices_in_batches_of_any_size(
         assert all(len(clips.voice) == batch_size for clips in batch.values())
         assert not bool(train_step(system, batch, step, optimizers, Processes()).bad)
     assert met == set(system.context.roles)
-    outputs = [system.convert(source(system, 90), None, to)["mel"] for to in system.context.roles]
+    outputs = [
+        system.convert(source(system, 90), Condition(), to)["mel"] for to in system.context.roles
+    ]
     assert all(np.abs(outputs[0] - other).max() > 0 for other in outputs[1:])
 
 

@@ -11,7 +11,7 @@ from vctool.engine.settings import TrainConfig
 from vctool.engine.step import train_step
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
-from vctool.models.base import Context
+from vctool.models.base import Condition, Context
 from vctool.models.vae_gan.system import System
 
 FEATURES = FeatureConfig(rate=16000, n_fft=1024, hop_length=200, n_mels=32)
@@ -69,7 +69,7 @@ def test_a_conversion_has_the_targets_colour_and_the_sources_words() -> None:
         content = words(rng)
         copy = said(content, origin)
         truth = said(content, target)
-        made = system.convert({"mel": copy}, None, target)["mel"]
+        made = system.convert({"mel": copy}, Condition(), target)["mel"]
         # levels are the utterance's own, so only differences between bins count
         moved, wanted, before = (one - one.mean() for one in (made, truth, copy))
         assert np.abs(moved - wanted).mean() < 0.5 * np.abs(before - wanted).mean()

@@ -8,6 +8,7 @@ import torch
 
 from vctool.data.batches import Clips
 from vctool.features.settings import FeatureConfig
+from vctool.models.base import Condition
 from vctool.models.vocal_cyclegan.generator import Output
 from vctool.models.vocal_cyclegan.normalise import shared_bands
 from vctool.models.vocal_cyclegan.streams import (
@@ -257,7 +258,7 @@ def test_conversion_keeps_length_level_and_repeats_itself(
         "accomp_chroma": random.dirichlet(np.ones(12), frames).astype(np.float32),
     }
     for to in ("singing", "speech"):
-        given = condition if to == "singing" else None
+        given = Condition(condition if to == "singing" else None)
         made = system.convert({voice: raw}, given, to)[voice]
         assert made.shape == raw.shape and made.dtype == np.float32 and np.isfinite(made).all()
         np.testing.assert_array_equal(made, system.convert({voice: raw}, given, to)[voice])

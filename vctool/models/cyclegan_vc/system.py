@@ -18,7 +18,7 @@ from vctool.errors import ConfigError
 from vctool.features import world
 from vctool.features.kinds import Features
 from vctool.models import base
-from vctool.models.base import Context, Terms
+from vctool.models.base import Condition, Context, Terms
 from vctool.models.cyclegan_vc import alignment, streams
 from vctool.models.cyclegan_vc.discriminators import FullDiscriminator, PatchDiscriminator
 from vctool.models.cyclegan_vc.generators import Generator, Generator1d, Generator212d
@@ -37,6 +37,7 @@ class System(base.System):
     """Two generators and two or four discriminators."""
 
     Config = CycleGanVcConfig
+    discriminator_groups = ("discriminator",)
     config: CycleGanVcConfig
     source_mean: Tensor
 
@@ -185,8 +186,9 @@ class System(base.System):
                 terms[f"neighbour_{side}"] = self._to_neighbours(fake[side], spoken, side)
         yield "generator", terms
 
-    def convert(self, source: Features, condition: Features | None, to: str) -> Features:
+    def convert(self, source: Features, condition: Condition, to: str | None) -> Features:
         """Convert one utterance; see `base.System.convert`."""
+        assert to is not None
         config, features = self.config, self.context.features
         kind = self.reads(config)[0]
         raw = source[kind]

@@ -18,7 +18,7 @@ from vctool.data.feature_set import FeatureSet
 from vctool.features.kinds import Features
 from vctool.features.mel import mel_distance
 from vctool.models import base
-from vctool.models.base import Context, Terms
+from vctool.models.base import Condition, Context, Terms
 from vctool.models.hifigan.settings import HifiganTrainingConfig
 from vctool.nn.stft_loss import MultiResolutionStft
 from vctool.nn.wave_discriminators import WaveDiscriminators
@@ -29,6 +29,7 @@ class System(base.System):
     """The generator and its discriminators."""
 
     Config = HifiganTrainingConfig
+    discriminator_groups = ("discriminator",)
     config: HifiganTrainingConfig
 
     def __init__(self, config: HifiganTrainingConfig, context: Context) -> None:
@@ -110,7 +111,7 @@ class System(base.System):
             terms["mel"] = mel_distance(made.float(), mel, features)
         yield "generator", terms
 
-    def convert(self, source: Features, condition: Features | None, to: str) -> Features:
+    def convert(self, source: Features, condition: Condition, to: str | None) -> Features:
         """Make an utterance's sound from its mel; see `base.System.convert`."""
         mel = torch.tensor(source["mel"], dtype=torch.float32).T
         wave = synthesise(self.generator, mel)

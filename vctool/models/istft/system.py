@@ -18,7 +18,7 @@ from vctool.data.sampling import keyed_normal
 from vctool.features.kinds import Features
 from vctool.features.mel import mel_distance
 from vctool.models import base
-from vctool.models.base import Context, Terms
+from vctool.models.base import Condition, Context, Terms
 from vctool.models.istft.settings import IstftTrainingConfig
 from vctool.nn.stft_loss import MultiResolutionStft
 from vctool.nn.wave_discriminators import WaveDiscriminators
@@ -29,6 +29,7 @@ class System(base.System):
     """The vocoder's network as the generator, and its discriminators."""
 
     Config = IstftTrainingConfig
+    discriminator_groups = ("discriminator",)
     config: IstftTrainingConfig
 
     def __init__(self, config: IstftTrainingConfig, context: Context) -> None:
@@ -84,9 +85,8 @@ class System(base.System):
         }
 
     def setup(self, batch: Mapping[str, Clips]) -> None:
-        """Measure the mel, unless the weights come from where it was measured."""
-        if self.context.start is None:
-            self.generator.fit(self._parts(batch)[0]["mel"])
+        """Measure the mel."""
+        self.generator.fit(self._parts(batch)[0]["mel"])
 
     def objectives(self, batch: Mapping[str, Clips], step: int) -> Iterator[tuple[str, Terms]]:
         """Step the discriminators on recordings and on what is made, then the network."""
@@ -116,7 +116,7 @@ class System(base.System):
                 terms["pitch"] = self.generator.pitch.loss(made.pitch, f0)
         yield "generator", terms
 
-    def convert(self, source: Features, condition: Features | None, to: str) -> Features:
+    def convert(self, source: Features, condition: Condition, to: str | None) -> Features:
         """Make an utterance's sound from its mel alone; see `base.System.convert`."""
         mel = torch.tensor(source["mel"], dtype=torch.float32).T[None]
         wave = synthesise(self.generator, mel)

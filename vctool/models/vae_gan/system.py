@@ -20,7 +20,7 @@ from vctool.data.sampling import keyed_uniform
 from vctool.errors import ConfigError
 from vctool.features.kinds import Features
 from vctool.models import base
-from vctool.models.base import Context, Terms
+from vctool.models.base import Condition, Context, Terms
 from vctool.models.vae_gan import networks1d, networks2d, streams, windows
 from vctool.models.vae_gan.discriminators import PatchDiscriminator
 from vctool.models.vae_gan.posterior import Posterior
@@ -51,6 +51,7 @@ class System(base.System):
     """An encoder, and a decoder and a discriminator for every voice, in the order of the roles."""
 
     Config = VaeGanConfig
+    discriminator_groups = ("discriminator",)
     takes_more_roles = True
     config: VaeGanConfig
 
@@ -211,8 +212,9 @@ class System(base.System):
             },
         )
 
-    def convert(self, source: Features, condition: Features | None, to: str) -> Features:
+    def convert(self, source: Features, condition: Condition, to: str | None) -> Features:
         """Convert one utterance with the posterior's mean; see `base.System.convert`."""
+        assert to is not None
         features, clip = self.context.features, self.config.clip_frames
         offset = streams.level(source["mel"])
         values = streams.normalise(source["mel"], offset, features)

@@ -22,7 +22,7 @@ from vctool.data.sampling import keyed_normal, keyed_uniform
 from vctool.errors import DataError
 from vctool.features.kinds import Features
 from vctool.models import base
-from vctool.models.base import Context, Terms
+from vctool.models.base import Condition, Context, Terms
 from vctool.models.vocal_cyclegan.critic import PatchCritic, RocketCritic
 from vctool.models.vocal_cyclegan.generator import Bottleneck, Generator, Output
 from vctool.models.vocal_cyclegan.melody import contour_of, cross_entropy
@@ -45,6 +45,7 @@ class System(base.System):
     """The two generators and the two critics."""
 
     Config = VocalCycleGanConfig
+    discriminator_groups = ("discriminator",)
     config: VocalCycleGanConfig
 
     def __init__(self, config: VocalCycleGanConfig, context: Context) -> None:
@@ -192,13 +193,14 @@ class System(base.System):
                 terms[f"{title}_voicing"] = self._voicing_loss(output, clips.voice)
         yield "generator", terms
 
-    def convert(self, source: Features, condition: Features | None, to: str) -> Features:
+    def convert(self, source: Features, condition: Condition, to: str | None) -> Features:
         """Convert one utterance; see `base.System.convert`."""
+        assert to is not None
         config, features = self.config, self.context.features
         raw = source[config.voice]
         channels = to_channels(raw, self.layout, features)
         voice = torch.from_numpy(channels.T.copy())[None].to(self.device)
-        under = self._condition(condition, len(raw)) if to == SINGING else None
+        under = self._condition(condition.accompaniment, len(raw)) if to == SINGING else None
         origin = SPEECH if to == SINGING else SINGING
         was_training = self.training
         self.eval()
@@ -227,9 +229,10 @@ class System(base.System):
         made = from_channels(spectrum, notes, voiced, level_db, self.layout, features)
         return {config.voice: made}
 
-    def needs_accompaniment(self, to: str) -> bool:
+    @classmethod
+    def needs_accompaniment(cls, config: VocalCycleGanConfig, to: str | None) -> bool:
         """Only singing is made under an accompaniment."""
-        return self.config.accompaniment and to == SINGING
+        return config.accompaniment and to == SINGING
 
     # Generators.
 
