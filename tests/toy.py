@@ -11,8 +11,15 @@ import torch
 from torch import nn
 
 from tests.sounds import make_note, make_speech
+from vctool.audio.tracks import ArrayTrack
 from vctool.config import Config
+from vctool.data.datadir import DataDir
+from vctool.data.store import StoreWriter
+from vctool.data.utterance import Utterance
 from vctool.engine import checkpoint
+from vctool.engine.settings import TrainConfig
+from vctool.experiment.recipe import ConvertConfig, CorpusConfig, Recipe
+from vctool.features.analysis import scan, voice_features
 from vctool.features.kinds import Features
 from vctool.features.settings import FeatureConfig
 from vctool.models import base
@@ -119,3 +126,56 @@ def files(tmp_path: Path) -> Path:
     soundfile.write(tmp_path / "in.wav", make_speech(1.0), RATE)
     soundfile.write(tmp_path / "inst.wav", make_note(0.7, 57), RATE)
     return tmp_path
+
+
+NOTES = {"0": 57, "1": 52, "2": 60, "3": 55}
+"""MIDI note of the accompaniment of each song of `sung_pairs`."""
+
+
+@pytest.fixture
+def sung_pairs(
+    tmp_path: Path,
+    save_toy: Save,
+    features: FeatureConfig,
+    speech: Callable[..., np.ndarray],
+    note: Callable[..., np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Recipe:
+    """A paired corpus of four spoken and four sung utterances, its features, and a model."""
+    monkeypatch.chdir(tmp_path)
+    save_toy()
+    folder = tmp_path / "data" / "toy" / "test"
+    utterances = []
+    for name, midi in NOTES.items():
+        for domain, seconds in (("speech", 0.9), ("singing", 1.3)):
+            path = tmp_path / "wavs" / f"{domain}{name}.wav"
+            path.parent.mkdir(exist_ok=True)
+            gain = 0.3 if name == "1" else 1.0
+            wave = gain * speech(seconds + 0.01 * midi, seed=int(name))
+            soundfile.write(path, wave, 16000)
+            accomp: tuple[Path, ...] = ()
+            if domain == "singing":
+                accomp = (tmp_path / "wavs" / f"song{name}.wav",)
+                soundfile.write(accomp[0], note(seconds, midi), 16000)
+            utterances.append(
+                Utterance(f"s-{domain}{name}", "s", domain, path, len(wave) / 16000, accomp=accomp)
+            )
+    pairs = tuple((f"s-speech{name}", f"s-singing{name}") for name in NOTES)
+    DataDir(folder, tuple(utterances), pairs).write()
+    made = Recipe(
+        name="toy",
+        family="toy",
+        corpus=CorpusConfig(speech="toy", singing="toy"),
+        features=features,
+        train=TrainConfig(),
+        vocoder="world",
+        convert=ConvertConfig(stretch=1.4),
+    )
+    for kind in ("mel", "world"):
+        path = made.dump("toy", "test", kind)
+        with StoreWriter(path, kind, features.of_kind(kind)) as writer:
+            for one in DataDir.read(folder):
+                wave = one.load(16000)
+                known = scan(ArrayTrack(wave), features, (kind,), len(wave))
+                writer.write(one.id, voice_features(wave, (kind,), features, known)[kind])
+    return made

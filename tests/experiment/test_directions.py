@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import soundfile
 
 from vctool.audio.tracks import ArrayTrack
 from vctool.data.datadir import DataDir, Utterance
-from vctool.data.store import StoreWriter
+from vctool.data.store import FeatureStore, StoreWriter
 from vctool.engine import checkpoint
 from vctool.engine.settings import TrainConfig
 from vctool.errors import ConfigError, DataError
@@ -121,6 +122,29 @@ def test_three_voices_go_six_ways_and_each_arrives(
     assert directions.read(chosen.exp, ways[2:3]) == {ways[2]: rows[ways[2]]}
 
 
+def test_six_directions_read_a_data_dir_and_open_its_features_once(
+    talks: Callable[[Recipe], Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = talks(recipe())
+    seen: list[Path] = []
+    read, opening = DataDir.read, FeatureStore.__init__
+
+    def reading(path: Path) -> DataDir:
+        seen.append(path)
+        return read(path)
+
+    def opened(self: FeatureStore, path: Path, *given: Any) -> None:
+        seen.append(path)
+        opening(self, path, *given)
+
+    monkeypatch.setattr(DataDir, "read", reading)
+    monkeypatch.setattr(FeatureStore, "__init__", opened)
+    infer.run(chosen, "cpu")
+    assert len(directions.of(chosen)) == 6
+    corpus = [chosen.data("talks", "test"), chosen.dump("talks", "test", "world")]
+    assert [path for path in seen if path.parts[0] != "exp"] == corpus
+
+
 def test_a_stopped_run_continues_to_the_same_end(
     talks: Callable[[Recipe], Recipe], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,11 +155,11 @@ def test_a_stopped_run_continues_to_the_same_end(
         path.unlink()
     real, seen = infer._convert_set, []
 
-    def stopped(recipe: Recipe, converter: object, job: infer.Set, nj: int) -> None:
+    def stopped(given: infer.Given, job: infer.Set) -> None:
         if len(seen) == 4:
             raise KeyboardInterrupt
         seen.append(job.folder.name)
-        real(recipe, converter, job, nj)  # type: ignore[arg-type]
+        real(given, job)
 
     monkeypatch.setattr(infer, "_convert_set", stopped)
     with pytest.raises(KeyboardInterrupt):

@@ -11,6 +11,7 @@ import torch
 from vctool.experiment import directions
 from vctool.experiment import recipe as recipes
 from vctool.inference.converter import Converter
+from vctool.inference.pairs import HeldOut
 from vctool.stages import download, features, infer, synthesize, train
 
 SMALL = {
@@ -99,7 +100,7 @@ def test_the_recipe_runs_from_recordings_to_sound(name: str, workdir: Path) -> N
     roles = list(recipe.roles)
     for way in directions.of(recipe):
         sounds = sorted((recipe.exp / way.sounds).glob("*.wav"))
-        said = infer.role_utterances(recipe, way.source)
+        said = HeldOut(recipe).of(way.source)
         assert len(sounds) == min(len(said), recipe.evaluate.max_utterances)
         for path in sounds:
             wave, rate = soundfile.read(path)

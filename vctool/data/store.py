@@ -62,6 +62,10 @@ class Entry(NamedTuple):
             raise DataError(f"{self.ark}: ends inside '{self.name}'; rerun stage 2 fresh")
         return data.reshape(self.frames, self.columns)
 
+    def absolute(self) -> "Entry":
+        """Return it for a process that works in another folder."""
+        return self._replace(ark=self.ark.absolute())
+
 
 class FeatureStore(Mapping[str, np.ndarray]):
     """A finished store: utterance id to (F, D) float32, read from disk at every access.

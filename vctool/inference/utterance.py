@@ -9,22 +9,15 @@ import numpy as np
 import torch
 
 from vctool.audio.tracks import ArrayTrack
-from vctool.data.store import FeatureStore
-from vctool.data.utterance import Utterance
+from vctool.data.store import Entry
 from vctool.errors import DataError
 from vctool.features.analysis import Scan, scan, voicing
 from vctool.features.kinds import Features
 from vctool.inference.blocks import Block
 from vctool.inference.converter import Converter, block_warp
+from vctool.inference.pairs import Pair
 from vctool.inference.request import Request
 from vctool.inference.stretch import TimeMap, resample
-
-
-class Pair(NamedTuple):
-    """A source utterance and the utterance whose accompaniment it is converted under."""
-
-    source: Utterance
-    target: Utterance | None
 
 
 class Prepared(NamedTuple):
@@ -63,8 +56,8 @@ class WorkerTask(NamedTuple):
     device: str
     threads: int
     """Threads of one network step; sums round alike with the same number."""
-    stores: tuple[tuple[str, Path, int], ...]
-    """Kinds of features of the source, each with its store and when that was written."""
+    features: dict[str, Entry]
+    """Where the features of the source lie, by kind; absolute paths."""
     pair: Pair
     request: Request
     wanted: bool
@@ -72,9 +65,15 @@ class WorkerTask(NamedTuple):
 
 
 def prepare(
-    converter: Converter, stores: Mapping[str, FeatureStore], pair: Pair, request: Request
+    converter: Converter, features: Mapping[str, Entry], pair: Pair, request: Request
 ) -> Prepared:
     """Load, stretch and condition one utterance.
+
+    Args:
+        converter: the model.
+        features: where the features of the source lie, by kind.
+        pair: the source, and what it is converted under.
+        request: what is asked of the conversion.
 
     Raises:
         DataError: its recording changed since its features were computed.
@@ -82,7 +81,7 @@ def prepare(
     config = converter.features
     wave = pair.source.load(config.rate)
     known = scan(ArrayTrack(wave), config, (), len(wave))
-    source = {kind: store[pair.source.id] for kind, store in stores.items()}
+    source = {kind: entry.read() for kind, entry in features.items()}
     frames = config.frames(len(wave))
     for kind, values in source.items():
         if len(values) != frames:
@@ -111,30 +110,17 @@ def convert(converter: Converter, one: Prepared, request: Request, wanted: bool)
     return Converted(one.name, one.samples, one.level_db, one.warp, features)
 
 
-def places(stores: Mapping[str, FeatureStore]) -> tuple[tuple[str, Path, int], ...]:
-    """Name stores for `WorkerTask`."""
-    return tuple(
-        (kind, store.path.absolute(), (store.path / "feats.scp").stat().st_mtime_ns)
-        for kind, store in stores.items()
-    )
-
-
 def work(job: WorkerTask) -> Converted:
     """Convert one utterance on a worker, which loads each model once."""
     torch.set_num_threads(job.threads)
     converter = _converter(job.experiment, job.model, job.device)
-    prepared = prepare(converter, _stores(job.stores), job.pair, job.request)
+    prepared = prepare(converter, job.features, job.pair, job.request)
     return convert(converter, prepared, job.request, job.wanted)
 
 
 @lru_cache(maxsize=1)
 def _converter(experiment: Path, model: str, device: str) -> Converter:
     return Converter(experiment, device)
-
-
-@lru_cache(maxsize=4)
-def _stores(places: tuple[tuple[str, Path, int], ...]) -> dict[str, FeatureStore]:
-    return {kind: FeatureStore(path) for kind, path, _ in places}
 
 
 def _voiced(

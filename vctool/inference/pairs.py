@@ -1,0 +1,189 @@
+"""Which held-out utterances are converted, and which utterance each of them goes with.
+
+Where a corpus holds pairs, an utterance is sung to its own pair's accompaniment; elsewhere to that
+of a held-out target utterance drawn with the recipe's seed. Where roles are speakers, an utterance
+is paired with the target's recording of the same sentence (`utt2sentence`); where none of its
+utterances has one, they have no pair.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from vctool.config import build
+from vctool.data.datadir import DataDir
+from vctool.data.store import Entry, FeatureStore
+from vctool.data.utterance import Utterance
+from vctool.errors import DataError
+from vctool.experiment.recipe import Recipe
+from vctool.features.analysis import voice_kinds
+from vctool.models import base
+
+REVERSE_UTTERANCES = 10
+"""Utterances that are converted from the target to the source, for listening."""
+
+
+class Pair(NamedTuple):
+    """A source utterance and the utterance whose accompaniment it is converted under."""
+
+    source: Utterance
+    target: Utterance | None
+
+
+class HeldOut:
+    """What is held out of a recipe's corpora: each data dir read once, each store opened once.
+
+    Args:
+        recipe: the experiment; `evaluate.split` says which split is held out.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        system = base.family(recipe.family)
+        config = build(system.Config, recipe.model, f"{recipe.name}: model")
+        self._kinds = voice_kinds(system.reads(config))
+        self._data: dict[str, DataDir] = {}
+        self._stores: dict[str, dict[str, FeatureStore]] = {}
+        self._roles: dict[str, DataDir] = {}
+
+    def data(self, role: str) -> DataDir:
+        """Return everything that is held out of a role's corpus."""
+        corpus = self._recipe.roles[role]
+        if corpus not in self._data:
+            path = self._recipe.data(corpus, self._recipe.evaluate.split)
+            self._data[corpus] = DataDir.read(path)
+        return self._data[corpus]
+
+    def stores(self, role: str) -> dict[str, FeatureStore]:
+        """Return the voice features of a role's corpus, by kind."""
+        recipe, corpus = self._recipe, self._recipe.roles[role]
+        if corpus not in self._stores:
+            split = recipe.evaluate.split
+            self._stores[corpus] = {
+                kind: FeatureStore(recipe.dump(corpus, split, kind), recipe.features.of_kind(kind))
+                for kind in self._kinds
+            }
+        return self._stores[corpus]
+
+    def features(self, role: str, name: str) -> dict[str, Entry]:
+        """Return where the voice features of an utterance of a role's corpus lie, by kind."""
+        return {kind: store.entry(name) for kind, store in self.stores(role).items()}
+
+    def of(self, role: str) -> DataDir:
+        """Return the utterances of a role that have features.
+
+        Raises:
+            DataError: there are none.
+        """
+        if role not in self._roles:
+            data, stores = self.data(role), self.stores(role).values()
+            plays = self._recipe.plays(role)
+            held = data.subset(lambda one: plays(one) and all(one.id in store for store in stores))
+            if not len(held):
+                raise DataError(
+                    f"{data.path}: no utterance of role '{role}' with features; run stage 2"
+                )
+            self._roles[role] = held
+        return self._roles[role]
+
+
+def choose(recipe: Recipe, held: HeldOut, first: str, last: str, needed: bool) -> list[Pair]:
+    """Draw the utterances that are scored, each with its pair.
+
+    Args:
+        recipe: the experiment; its seed decides, and `evaluate.max_utterances` bounds.
+        held: what is held out of its corpora.
+        first: the source role.
+        last: the target role.
+        needed: whether the conversion takes an accompaniment.
+
+    Raises:
+        DataError: a role has nothing held out, or no target utterance has an accompaniment.
+    """
+    rng = np.random.default_rng([recipe.train.seed, 4])
+    sources, targets = held.of(first), held.of(last)
+    usable = targets.subset(lambda one: bool(one.accomp) or not needed)
+    if not len(usable):
+        raise DataError(
+            f"{targets.path}: no utterance has an accompaniment, which converting to {last} "
+            "needs; add accomp.scp, or choose a model without one"
+        )
+    own = _partners(recipe, held, first, last, usable)
+    names = sorted(own) if own else list(sources.ids)
+    count = min(len(names), recipe.evaluate.max_utterances)
+    drawn = sorted(names[index] for index in rng.permutation(len(names))[:count])
+    if own:
+        return [Pair(sources[name], usable[own[name]]) for name in drawn]
+    if recipe.corpus.name is not None and not needed:
+        return [Pair(sources[name], None) for name in drawn]
+    order = rng.permutation(len(usable))
+    return [
+        Pair(sources[name], usable[usable.ids[order[index % len(order)]]])
+        for index, name in enumerate(drawn)
+    ]
+
+
+def _partners(
+    recipe: Recipe, held: HeldOut, first: str, last: str, usable: DataDir
+) -> dict[str, str]:
+    """Map source utterances to target utterances that say the same, where there are such."""
+    if first == last:
+        return {}
+    sources = held.of(first)
+    own = {a: b for a, b in held.data(first).pairs if a in sources and b in usable}
+    if recipe.corpus.name is None or own:
+        return own
+    if recipe.roles[first] != recipe.roles[last]:  # sentences have names within a corpus
+        return {}
+    said = {one.sentence: one.id for one in reversed(usable.utterances) if one.sentence is not None}
+    return {one.id: said[one.sentence] for one in sources if one.sentence in said}
+
+
+def shuffle(pairs: Sequence[Pair]) -> list[Pair]:
+    """Give every utterance an accompaniment that is another's and not its own.
+
+    Args:
+        pairs: utterances, each with the one whose accompaniment it is converted under.
+
+    Raises:
+        DataError: all utterances share one accompaniment.
+    """
+    targets = [pair.target for pair in pairs if pair.target is not None]
+    assert len(targets) == len(pairs), "only what has accompaniments can be shuffled"
+    heard = [(one.accomp, one.start) for one in targets]
+    count = len(pairs)
+    # Where the next other accompaniment begins, going round: found once, from the end.
+    following = [0] * count
+    for place in reversed(range(2 * count)):
+        here, after = place % count, (place + 1) % count
+        following[here] = after if heard[after] != heard[here] else following[after]
+    result = []
+    for index, pair in enumerate(pairs):
+        # Half-way round first: neighbours in the order of ids tend to be of one song.
+        turn = (index + count // 2) % count
+        if heard[turn] == heard[index]:
+            turn = following[turn]
+        if heard[turn] == heard[index]:
+            raise DataError(
+                f"{pair.source.id}: there is no second accompaniment to shuffle with; hold out "
+                "more utterances"
+            )
+        result.append(Pair(pair.source, targets[turn]))
+    return result
+
+
+def opposite(recipe: Recipe, held: HeldOut, last: str, needed: bool) -> list[Pair]:
+    """Draw some utterances of the target for the way back, with their own accompaniment.
+
+    Args:
+        recipe: the experiment; its seed decides.
+        held: what is held out of its corpora.
+        last: the target role, whose utterances these are.
+        needed: whether the way back takes an accompaniment.
+    """
+    sources = held.of(last).subset(lambda one: bool(one.accomp) or not needed)
+    rng = np.random.default_rng([recipe.train.seed, 5])
+    order = rng.permutation(len(sources))[:REVERSE_UTTERANCES]
+    names = sorted(sources.ids[index] for index in order)
+    return [Pair(sources[name], sources[name] if needed else None) for name in names]
