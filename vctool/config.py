@@ -26,6 +26,15 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @classmethod
+    def settings_below(cls, name: str) -> type[BaseModel] | None:
+        """Return the settings class of a field; None where it holds a plain value."""
+        field = cls.model_fields.get(name)
+        annotation = None if field is None else field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            return annotation
+        return None
+
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -124,10 +133,10 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
         return f"{field} is missing"
     if first["type"] != "extra_forbidden":
         return f"{field} = {first['input']!r}: {first['msg']}"
-    owner: Any = model
+    owner = model
     for part in first["loc"][:-1]:
-        annotation = owner.model_fields[part].annotation if hasattr(owner, "model_fields") else None
-        owner = annotation if isinstance(annotation, type) else model
+        below = owner.settings_below(str(part)) if issubclass(owner, Config) else None
+        owner = model if below is None else below
     return f"no field '{field}'{suggest(str(first['loc'][-1]), owner.model_fields)}"
 
 

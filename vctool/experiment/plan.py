@@ -16,7 +16,7 @@ from vctool.config import build, suggest
 from vctool.engine.manifest import latest
 from vctool.errors import CheckpointError, ConfigError
 from vctool.experiment.recipe import Recipe
-from vctool.features.settings import KIND_FIELDS
+from vctool.features import kinds as registry
 
 Inputs = dict[str, Any]
 """Everything that decides a stage's result: label -> JSON value, or `sha256:...` of a content."""
@@ -133,11 +133,11 @@ def check(recipe: Recipe) -> None:
     where = f"recipe {recipe.name}: family {recipe.family}"
     for does in ("reads", "learns", "writes"):
         for kind in getattr(system, does)(config):
-            plain = kind.removeprefix("accomp_") if does != "writes" else kind
-            if plain not in KIND_FIELDS:
+            plain = registry.plain(kind) if does != "writes" else kind
+            if plain not in registry.names():
                 raise ConfigError(
                     f"{where}: {does} '{kind}', no such kind of features"
-                    f"{suggest(plain, KIND_FIELDS)}"
+                    f"{suggest(plain, registry.names())}"
                 )
     try:
         chosen = vocoders.get(recipe.vocoder, recipe.features)
@@ -173,8 +173,7 @@ def _features_outputs(recipe: Recipe) -> list[Path]:
         recipe.dump(corpus, split, kind) / "feats.scp"
         for corpus in recipe.corpus.names
         for split in ("train", "test")
-        for kind in kinds(recipe)
-        if not kind.startswith("accomp_")
+        for kind in registry.voice_kinds(kinds(recipe))
     ]
 
 

@@ -17,7 +17,7 @@ from vctool.data.store import Entry, FeatureStore
 from vctool.data.utterance import Utterance
 from vctool.errors import DataError
 from vctool.experiment.recipe import Recipe
-from vctool.features.analysis import voice_kinds
+from vctool.features.kinds import voice_kinds
 from vctool.models import base
 
 REVERSE_UTTERANCES = 10
