@@ -48,6 +48,7 @@ def test_help_imports_the_commands_and_nothing_heavy() -> None:
     ours = [module for module in modules if module.startswith("vctool.")]
     assert {module for module in ours if not module.startswith("vctool.commands")} == {
         "vctool.cli",
+        "vctool.openmp",
         "vctool.errors",
     }
 
@@ -76,7 +77,9 @@ def test_a_misspelt_setting_is_one_line_with_the_nearest(tmp_path: Path) -> None
     )
     said = vctool("show", "--recipe", "r.yaml", "--set", "train.step=3", cwd=tmp_path)
     assert said.returncode == 2
-    assert said.stderr == "vctool: r.yaml: no field 'train.step'; did you mean 'steps'?\n"
+    assert said.stderr == (
+        "vctool: --set train.step=3: no field 'train.step'; did you mean 'steps'?\n"
+    )
     said = vctool(
         "show", "train.steps", "--recipe", "r.yaml", "--set", "train.steps=3", cwd=tmp_path
     )

@@ -34,7 +34,7 @@ def test_a_stage_refuses_what_does_not_go_together(
         "recipe sings: vocoder: no vocoder 'wrld'; did you mean 'world'?; or the path of a trained "
         "one, such as exp/NAME"
     )
-    assert "no field 'poisened'; did you mean 'poisoned'?" in refused(
+    assert "no field 'model.poisened'; did you mean 'poisoned'?" in refused(
         toy_recipe(model={"poisened": True})
     )
     monkeypatch.setattr(base.family("toy"), "learns", classmethod(lambda *_: ("accomp_crhoma",)))

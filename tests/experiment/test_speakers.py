@@ -76,8 +76,7 @@ def test_roles_that_contradict_each_other_are_refused(corpus: dict[str, str], me
         recipe(**corpus)
 
 
-def test_numbers_are_names_and_other_things_are_not() -> None:
-    assert list(recipe(name="c", source=19, target=26).roles) == ["19", "26"]
+def test_what_is_no_text_is_no_name() -> None:
     with pytest.raises(ConfigError, match=r"corpus\.source = True"):
         recipe(name="c", source=True, target="b")
     with pytest.raises(ValidationError):

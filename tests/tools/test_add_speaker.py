@@ -80,7 +80,6 @@ def choir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         recipe = recipes.load("choir.yaml")
         features.run(recipe)
         train.run(recipe, device="cpu")
-        patch.setattr(add_speaker, "PROJECT_ROOT", folder)
         larger = load(add_speaker.write_recipe("choir.yaml", (), "guests/eve"))
         features.run(larger)
         train.run(larger, device="cpu")
@@ -91,7 +90,6 @@ def choir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def here(choir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(choir)
-    monkeypatch.setattr(add_speaker, "PROJECT_ROOT", choir)
     torch.set_num_threads(1)
     return choir
 
@@ -241,6 +239,18 @@ def test_what_cannot_be_added_is_refused_in_one_line(
     assert digests(here / "recipes") == before
 
 
+def test_the_recipe_goes_to_the_work_folder_and_says_what_was_typed(here: Path, root: Path) -> None:
+    before = [digests(root / name) for name in ("recipes", "conf")]
+    settings = ("train.steps=1e3", "evaluate.split=no")
+    assert add_speaker.write_recipe("choir.yaml", settings, "zoe") == "choir+zoe"
+    path = here / "recipes" / "choir+zoe.yaml"
+    assert "steps: 1e3\n" in path.read_text() and "split: no\n" in path.read_text()
+    recipe = recipes.load("choir+zoe")
+    assert (recipe.train.steps, recipe.evaluate.split) == (1000, "no")
+    assert [digests(root / name) for name in ("recipes", "conf")] == before
+    path.unlink()
+
+
 def test_a_recipe_of_the_users_own_is_not_overwritten(here: Path) -> None:
     own = here / "recipes" / "choir+zoe.yaml"
     own.write_text("# mine\n")
@@ -274,9 +284,8 @@ def test_impossible_further_voices_are_refused(
 
 
 def test_the_command_does_all_that_the_new_voice_needs(
-    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(recipes, "PROJECT_ROOT", here)
     write_corpus("late", ("zoe",))
     asked: dict[str, Any] = {"recipe": "choir.yaml", "settings": ["train.steps=1"]}
     stages.train(**asked, add_speaker="late/zoe", dry_run=True)

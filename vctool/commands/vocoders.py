@@ -32,12 +32,11 @@ def copy_synthesis(
     nj: Jobs = CORES,
 ) -> None:
     """Score vocoders: recordings through each, beside the recordings."""
-    from vctool.config import PROJECT_ROOT, build, read_yaml
+    from vctool.config import build, find, read_yaml
     from vctool.evaluation.vocoders import run as stage
     from vctool.features.settings import FeatureConfig
 
-    path = features if features.exists() else PROJECT_ROOT / features
-    config = build(FeatureConfig, read_yaml(path), str(features))
+    config = build(FeatureConfig, read_yaml(find(features)), str(features))
     place = recordings.resolve()
     folder = out or Path("exp") / "_".join(["copy", *place.parts[-2:]])
     names = list(dict.fromkeys(vocoder or stage.ANCHORS))

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
-from pydantic import ConfigDict, Field
+from pydantic import Field, PrivateAttr
 
-from vctool.config import PROJECT_ROOT, Config, Tree, build, merge, override, read_yaml, suggest
+from vctool import config, settings_yaml
+from vctool.config import Config, Origin, Tree, build, merge, override, read_yaml, suggest
 from vctool.engine.settings import TrainConfig
 from vctool.errors import ConfigError
 from vctool.features.settings import FeatureConfig
@@ -38,9 +38,6 @@ class CorpusConfig(Config):
     {name: philharmonia, domains: [flute, violin]}  domains of one corpus, such as instruments
     {name: vcc2016}                                 everyone in it, in the one role `voices`
     """
-
-    # `--set corpus.source=19` names a speaker of LibriSpeech, and YAML reads a number there
-    model_config = ConfigDict(coerce_numbers_to_str=True)
 
     speech: str | None = None
     """Corpus of the speech domain."""
@@ -101,9 +98,6 @@ class ConvertConfig(Config):
 class EvaluateConfig(Config):
     """How stage 6 scores."""
 
-    # speakers may be called by numbers, as in `CorpusConfig`
-    model_config = ConfigDict(coerce_numbers_to_str=True)
-
     max_utterances: int = Field(60, ge=2)
     """Held-out source utterances that are converted and scored, drawn with the recipe's seed; of
     every direction, where there are many."""
@@ -144,6 +138,12 @@ class Recipe(Config):
     """Trained experiment, a folder below `exp/`, whose roles stay exactly as they are; only those
     that it lacks are trained (`training.extend`)."""
     fine_tune: FineTuneConfig = FineTuneConfig()
+    _origin: Origin | None = PrivateAttr(None)
+
+    @property
+    def origin(self) -> Origin:
+        """Where its fields came from, for errors about them."""
+        return self._origin or Origin(f"recipe {self.name}")
 
     @property
     def exp(self) -> Path:
@@ -194,8 +194,21 @@ class Recipe(Config):
 
 
 def recipes() -> list[str]:
-    """Name the recipes that ship or that a user has written below `recipes/`."""
-    return sorted(path.stem for path in (PROJECT_ROOT / "recipes").glob("*.yaml"))
+    """Name the recipes of the work folder and those that come with vctool."""
+    return config.names("recipes")
+
+
+def place(name: str) -> Path:
+    """Return the file of a recipe that is given by name or by path.
+
+    Raises:
+        ConfigError: there is no recipe of this name.
+    """
+    if name.endswith((".yaml", ".yml")):
+        return Path(name)
+    if name not in recipes():
+        raise ConfigError(f"--recipe {config.clip(name)}: no such recipe{suggest(name, recipes())}")
+    return config.find(Path("recipes") / f"{name}.yaml")
 
 
 def load(name: str, settings: Iterable[str] = ()) -> Recipe:
@@ -204,38 +217,44 @@ def load(name: str, settings: Iterable[str] = ()) -> Recipe:
     Raises:
         ConfigError: no such recipe, an unknown field (with a suggestion), an impossible value.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else None
-    if path is None:
-        if name not in recipes():
-            raise ConfigError(f"--recipe {name}: no such recipe{suggest(name, recipes())}")
-        path = PROJECT_ROOT / "recipes" / f"{name}.yaml"
-    tree = override(read_yaml(path), settings)
-    return resolve(tree, str(path))
+    path = place(name)
+    settings = tuple(settings)
+    return resolve(override(read_yaml(path), settings), Origin(str(path), settings))
 
 
-def resolve(tree: Tree, where: str) -> Recipe:
+def resolve(tree: Tree, where: str | Origin) -> Recipe:
     """Validate a recipe's tree: shorthand expanded, name filled in, family and weights checked."""
-    if isinstance(tree.get("features"), str):
-        tree = merge(tree, {"features": read_yaml(PROJECT_ROOT / tree["features"])})
-    recipe = build(Recipe, tree, where)
-    _check_roles(recipe.corpus, where)
+    origin = where if isinstance(where, Origin) else Origin(where)
+    features = tree.get("features")
+    if isinstance(features, str):
+        try:
+            tree = merge(tree, {"features": read_yaml(config.find(features))})
+        except ConfigError as error:
+            raise ConfigError(f"{origin.of('features')}: features: {error}") from None
+    recipe = build(Recipe, tree, origin)
+    _check_roles(recipe.corpus, origin)
     for role in recipe.evaluate.roles or ():
         if role not in recipe.roles:
             raise ConfigError(
-                f"{where}: evaluate.roles: no role '{role}'{suggest(role, recipe.roles)}"
+                f"{origin.of('evaluate.roles')}: evaluate.roles: no role '{role}'"
+                f"{suggest(role, recipe.roles)}"
             )
+    blamed = origin.of("name")
     try:
         name = recipe.name.format(corpus=recipe.corpus)
     except (KeyError, AttributeError, ValueError, IndexError) as error:
         reason = f"cannot be filled in: {error}"
-        raise ConfigError(f"{where}: name = '{recipe.name}': {reason}") from None
+        raise ConfigError(f"{blamed}: name = '{recipe.name}': {reason}") from None
     if not re.fullmatch(PLAIN_NAME, name):  # a speaker's name is part of it, and of a path
-        raise ConfigError(f"{where}: name = '{recipe.name}': becomes '{name}', which is no name")
-    return recipe.model_copy(update={"name": name})
+        raise ConfigError(f"{blamed}: name = '{recipe.name}': becomes '{name}', which is no name")
+    named = recipe.model_copy(update={"name": name})
+    named._origin = origin
+    return named
 
 
-def _check_roles(corpus: CorpusConfig, where: str) -> None:
+def _check_roles(corpus: CorpusConfig, origin: Origin) -> None:
     """See that the corpus is in one of the forms that it can have."""
+    where = origin.of("corpus")
     pair = corpus.source, corpus.target
     lists = {"speakers": corpus.speakers, "domains": corpus.domains}
     named = {field: names for field, names in lists.items() if names is not None}
@@ -265,6 +284,7 @@ def _check_roles(corpus: CorpusConfig, where: str) -> None:
     if pair[0] is not None and pair[0] == pair[1]:
         raise ConfigError(f"{where}: corpus.source and corpus.target are both '{pair[0]}'")
     for field, names in named.items():
+        where = origin.of(f"corpus.{field}")
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ConfigError(f"{where}: corpus.{field} names '{twice}' twice")
@@ -276,6 +296,7 @@ def _check_roles(corpus: CorpusConfig, where: str) -> None:
                 f"{where}: corpus.{field} = {list(names)}: name at least two, or leave it out to "
                 "take everyone in one role"
             )
+    where = origin.of("corpus.also")
     for role in corpus.also:
         if not named:
             raise ConfigError(f"{where}: corpus.also goes with corpus.speakers or corpus.domains")
@@ -302,5 +323,5 @@ def show(recipe: Recipe, field: str | None = None) -> str:
             raise ConfigError(f"{recipe.name}: no field '{field}'{suggest(part, known)}")
         value = known[part]
     if isinstance(value, dict):
-        return yaml.safe_dump(value, sort_keys=False).rstrip("\n")
+        return settings_yaml.write(value).rstrip("\n")
     return str(value)

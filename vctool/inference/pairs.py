@@ -11,14 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vctool.config import build
 from vctool.data.datadir import DataDir
 from vctool.data.store import Entry, FeatureStore
 from vctool.data.utterance import Utterance
 from vctool.errors import DataError
+from vctool.experiment import plan
 from vctool.experiment.recipe import Recipe
-from vctool.features.kinds import voice_kinds
-from vctool.models import base
+from vctool.features.analysis import voice_kinds
 
 REVERSE_UTTERANCES = 10
 """Utterances that are converted from the target to the source, for listening."""
@@ -40,9 +39,7 @@ class HeldOut:
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
-        system = base.family(recipe.family)
-        config = build(system.Config, recipe.model, f"{recipe.name}: model")
-        self._kinds = voice_kinds(system.reads(config))
+        self._kinds = voice_kinds(plan.system(recipe).reads(plan.model_config(recipe)))
         self._data: dict[str, DataDir] = {}
         self._stores: dict[str, dict[str, FeatureStore]] = {}
         self._roles: dict[str, DataDir] = {}

@@ -9,10 +9,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-import yaml
-
-from vctool import checkpoints, corpora
-from vctool.config import PROJECT_ROOT, merge, override, read_yaml, suggest
+from vctool import checkpoints, corpora, settings_yaml
+from vctool.config import find, merge, override, read_yaml, suggest
 from vctool.data.atomic import write_text
 from vctool.errors import ConfigError, DataError
 from vctool.experiment.recipe import PLAIN_NAME, load, resolve
@@ -70,11 +68,11 @@ def write_recipe(recipe: str, settings: Iterable[str], voice: str, *, dry_run: b
             "evaluate": {"roles": [name]},  # what others become is what it was
         },
     )
-    path = PROJECT_ROOT / "recipes" / f"{title}.yaml"
+    path = Path("recipes") / f"{title}.yaml"
     if path.exists() and not path.read_text(encoding="utf-8").startswith(MARK):
         raise DataError(f"{path}: was not written by --add-speaker; rename or delete it")
-    resolve(merge(read_yaml(PROJECT_ROOT / base), own), str(path))
-    text = yaml.safe_dump({"base": base, **own}, sort_keys=False, allow_unicode=True)
+    resolve(merge(read_yaml(find(base)), own), str(path))
+    text = settings_yaml.write({"base": base, **own})
     if not dry_run:
         write_text(path, f"{MARK}: {trained.name}, and {name} besides.\n{text}")
     return title

@@ -8,9 +8,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
-from vctool import corpora
+from vctool import corpora, settings_yaml
 from vctool.acquisition import from_wavs
 from vctool.acquisition.memory import remembered
 from vctool.config import PROJECT_ROOT, Tree, suggest
@@ -98,10 +96,8 @@ def prepare_own(
     if alone:
         return None
     experiment = f"{name}_{{corpus.source}}_{{corpus.target}}" if chosen else name
-    text = yaml.safe_dump(
-        {"base": f"recipes/{base}.yaml", "name": experiment, "corpus": corpus},
-        sort_keys=False,
-        allow_unicode=True,
+    text = settings_yaml.write(
+        {"base": f"recipes/{base}.yaml", "name": experiment, "corpus": corpus}
     )
     write_text(recipe, f"# {what}; everything else as in {base}.\n{text}")
     load(name)
@@ -160,9 +156,10 @@ def _places(name: str, base: str, force: bool) -> tuple[Path, Path]:
         raise ConfigError(f"--name {name}: must be a name of letters, digits, _ and -, not a path")
     if name in corpora.names():
         raise ConfigError(f"--name {name}: is a built-in corpus; choose another name")
-    recipe = PROJECT_ROOT / "recipes" / f"{name}.yaml"
+    recipe = Path("recipes") / f"{name}.yaml"
     folder = Path("data") / name
-    taken = next((path for path in (recipe, folder) if path.exists()), None)
+    shipped = PROJECT_ROOT / recipe
+    taken = next((path for path in (recipe, shipped, folder) if path.exists()), None)
     if taken is not None and not force:
         raise DataError(f"--name {name}: {taken} exists; choose another name or add --force")
     if base not in recipes():

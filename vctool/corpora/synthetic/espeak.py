@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from vctool.config import PROJECT_ROOT
+from vctool.config import PACKAGE
 from vctool.errors import DataError
 
 RATE = 22050
@@ -84,7 +84,7 @@ def speak(jobs: Sequence[Speech]) -> dict[str, Spoken]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "jobs.json").write_text(json.dumps([asdict(job) for job in jobs]))
-        path = os.pathsep.join(filter(None, (str(PROJECT_ROOT), os.environ.get("PYTHONPATH"))))
+        path = os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
         child = subprocess.run(
             [sys.executable, "-m", "vctool.corpora.synthetic.espeak", temporary],
             env={**os.environ, "PYTHONPATH": path},

@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vctool.config import build
 from vctool.evaluation.page.journal import read_journal
 from vctool.evaluation.page.report import Findings, Losses, config_hash
 from vctool.evaluation.singing.board import REAL, Board, Scores
 from vctool.evaluation.singing.figures import histograms
+from vctool.experiment import plan
 from vctool.experiment.recipe import Recipe
 from vctool.metrics import content, distribution, notes, pitch, spectral, words
-from vctool.models import base
 
 PUBLISHED = {
     "cycle_singing": 1.17,
@@ -154,8 +153,7 @@ def held_out_losses(recipe: Recipe) -> dict[str, dict[str, float]]:
     if not held:
         return {}
     last = held[-1]
-    system = base.family(recipe.family)
-    kinds = system.learns(build(system.Config, recipe.model, f"{recipe.name}: model"))
+    kinds = plan.system(recipe).learns(plan.model_config(recipe))
     sizes = (recipe.features.rate, recipe.features.n_mels)
     comparable = "mel" in kinds and sizes == (44100, 128)
     losses: dict[str, dict[str, float]] = {}
