@@ -79,7 +79,7 @@ def newest(
 
 
 def _trained(root: Path, refused: list[str]) -> list[Path]:
-    """Return the latest checkpoint of every experiment, the newest first."""
+    """Return the latest checkpoint of every experiment, the newest first, then by name."""
     found = []
     for checkpoints in root.glob("*/checkpoints"):
         try:
@@ -89,8 +89,8 @@ def _trained(root: Path, refused: list[str]) -> list[Path]:
             continue
         if folder is not None:
             found.append(folder)
-    found.sort(key=lambda folder: (folder / manifest.STATE).stat().st_mtime_ns, reverse=True)
-    return found
+    age = {folder: (folder / manifest.STATE).stat().st_mtime_ns for folder in found}
+    return sorted(found, key=lambda folder: (-age[folder], folder))
 
 
 def _is_vocoder(folder: Path) -> bool:
