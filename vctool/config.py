@@ -41,6 +41,15 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @classmethod
+    def settings_below(cls, name: str) -> type[BaseModel] | None:
+        """Return the settings class of a field; None where it holds a plain value."""
+        field = cls.model_fields.get(name)
+        annotation = None if field is None else field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            return annotation
+        return None
+
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -274,6 +283,8 @@ def _of_field(wanted: Any, key: str) -> Any:
     """Return the type of one field of a mapping, or Any."""
     for choice in _choices(wanted):
         if isinstance(choice, type) and issubclass(choice, BaseModel):
+            if issubclass(choice, Config) and (below := choice.settings_below(key)) is not None:
+                return below
             named = (one for name, one in choice.model_fields.items() if key in (name, one.alias))
             return next((one.annotation for one in named), Any)
         if get_origin(choice) in (dict, Mapping):
@@ -300,10 +311,10 @@ def _explain(model: type[BaseModel], error: ValidationError, origin: Origin) -> 
         return f"{place}: {field} is missing"
     if first["type"] != "extra_forbidden":
         return f"{place}: {field} = {clip(repr(first['input']))}: {first['msg']}"
-    owner: Any = model
+    owner = model
     for part in first["loc"][:-1]:
-        annotation = owner.model_fields[part].annotation if hasattr(owner, "model_fields") else None
-        owner = annotation if isinstance(annotation, type) else model
+        below = owner.settings_below(str(part)) if issubclass(owner, Config) else None
+        owner = model if below is None else below
     return f"{place}: no field '{clip(field)}'{suggest(str(first['loc'][-1]), owner.model_fields)}"
 
 

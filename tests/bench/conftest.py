@@ -32,7 +32,8 @@ from vctool.engine.settings import TrainConfig
 from vctool.engine.step import train_step
 from vctool.experiment.recipe import Recipe, resolve
 from vctool.features import stats, world
-from vctool.features.analysis import scan, voice_features
+from vctool.features.analysis import scan, voice_features, whole_features
+from vctool.features.excerpt import Excerpt
 from vctool.features.settings import FeatureConfig
 from vctool.models.base import Context, Dataset, System, family
 from vctool.models.vocal_cyclegan.streams import layout, to_channels, to_condition
@@ -220,8 +221,7 @@ def clips(system: System, material: Material, count: int) -> dict[str, Clips]:
         return [to_channels(made[config.voice], shape, features) for made in read]
 
     def condition(wave: np.ndarray) -> np.ndarray:
-        known = scan(ArrayTrack(wave), features, ("mel",), len(wave))
-        made = voice_features(wave, ("mel", "chroma"), features, known)
+        made = whole_features(Excerpt(wave, features), ("mel", "chroma"), features.wide_range)
         return to_condition(made["mel"], made["chroma"], features)
 
     under = cut([condition(wave) for wave in material.accompaniments], config.clip_frames, count)

@@ -119,11 +119,11 @@ def test_parts(
         converter = Converter(model, "cpu")
         config, request = converter.features, converter.request()
         known = converter.scan(voice, request)
-        kept = world.analyse(voice.wave, config, known.f0_floor, known.f0_ceil)
+        kept = world.analyse(voice.wave, config, *known.f0_range)
         works: dict[str, Callable[[], object]] = {
             "first pass": lambda c=converter, r=request: c.scan(voice, r),
             "F0 and WORLD analysis": lambda c=config, k=known: world.analyse(
-                voice.wave, c, k.f0_floor, k.f0_ceil
+                voice.wave, c, *k.f0_range
             ),
             "network": lambda c=converter, r=request, k=kept: c.convert_features(
                 {"world": k}, None, r

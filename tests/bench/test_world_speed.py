@@ -44,7 +44,7 @@ def test_two_processes(
     started once for a whole recipe; the time with their start is printed too.
     """
     each = -(-UTTERANCES // 2)
-    wide = (speech_features.f0_floor, speech_features.f0_ceil)
+    wide = speech_features.wide_range
     tasks = [
         Task(one, ("f0", "world"), speech_features, *wide)
         for speaker in ("SF1", "TM3")

@@ -1,6 +1,7 @@
 """Records of stages: skipping, staleness, half-done work, failures, kills and locks."""
 
 import errno
+import hashlib
 import json
 import logging
 import os
@@ -12,13 +13,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import lock_descriptor
 
 from vctool import locks
 from vctool.errors import DataError
-from vctool.experiment import plan, state
+from vctool.experiment import hashes, plan, state
 from vctool.experiment.recipe import Recipe
 
 TREE = {
@@ -134,6 +136,33 @@ def test_changed_data_make_features_stale_and_name_the_corpus() -> None:
     verdict = {e.name: v for e, v in state.survey(recipe())}["features"]
     assert verdict.state == "stale"
     assert verdict.reason == "data/songs changed"
+
+
+def test_a_command_takes_each_hash_once_and_the_next_one_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run_all()
+    taken: list[str] = []
+    tables, file_digest = hashes._tables, hashlib.file_digest
+
+    def counted(corpus: Path) -> str:
+        taken.append(corpus.name)
+        return tables(corpus)
+
+    def digested(file: Any, kind: str) -> Any:
+        taken.append(file.name)
+        return file_digest(file, kind)
+
+    monkeypatch.setattr(hashes, "_tables", counted)
+    monkeypatch.setattr(hashlib, "file_digest", digested)
+    weights = "exp/toy/checkpoints/step-00000010/model.safetensors"
+    assert set(states().values()) == {"done"}
+    assert taken == ["talks", "songs", weights]
+    taken.clear()
+    state.run(recipe(), "evaluate", make("evaluate"), force=True)
+    assert sorted(taken) == sorted(["talks", "songs", weights])
+    Path(weights).write_bytes(b"other")
+    assert states()["infer"] == "stale"
 
 
 def test_a_deleted_output_is_half_done() -> None:

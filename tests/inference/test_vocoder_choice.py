@@ -15,7 +15,7 @@ from vctool.audio.loudness import match_level
 from vctool.config import Config, build, read_yaml
 from vctool.engine import checkpoint
 from vctool.errors import CheckpointError, ConfigError
-from vctool.experiment import plan, recipe
+from vctool.experiment import hashes, plan, recipe
 from vctool.features.kinds import Features
 from vctool.features.mel import log_mel
 from vctool.features.settings import FeatureConfig
@@ -144,7 +144,7 @@ def test_other_weights_make_the_sounds_of_a_recipe_stale(exp: Path) -> None:
     save_istft(Path("exp/fits"), MEL, seed=1)
     after = inputs("exp/fits")
     assert {name for name in after if after[name] != before[name]} == {"vocoder weights"}
-    assert inputs("exp/none")["vocoder weights"] == plan.MISSING
+    assert inputs("exp/none")["vocoder weights"] == hashes.MISSING
     assert "vocoder weights" not in inputs("world")
 
 

@@ -13,7 +13,10 @@ from vctool.config import PROJECT_ROOT, build, read_yaml
 from vctool.data.feature_set import FeatureSet
 from vctool.engine.settings import TrainConfig
 from vctool.experiment import recipe
-from vctool.features.analysis import voice_kinds
+from vctool.features.analysis import whole_features
+from vctool.features.excerpt import Excerpt
+from vctool.features.kinds import accompaniment_kinds, of_accompaniment, voice_kinds
+from vctool.features.kinds import plain as plain_kind
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
 from vctool.models import base
@@ -27,7 +30,7 @@ BATCH = 4
 
 def features_of(kind: str, frames: int, rng: np.random.Generator) -> np.ndarray:
     """Return (F, D) that could be one utterance's features of a kind."""
-    plain = kind.removeprefix("accomp_")
+    plain = plain_kind(kind)
     if plain == "chroma":
         energy = rng.random((frames, 12)) ** 4 + 1e-3
         return (energy / energy.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -45,10 +48,12 @@ def features_of(kind: str, frames: int, rng: np.random.Generator) -> np.ndarray:
     f0 = np.where(moves[:, 0] > -0.5, 180 * 2 ** (0.4 * moves[:, 1]), 0.0)
     if plain == "pitch":
         return f0[:, None].astype(np.float32)
-    assert plain == "world", kind
-    envelope = -8 + 3 * moves[:, 2 : 2 + FEATURES.envelope_dim]
-    aperiodicity = -20 + 5 * moves[:, -1:]
-    return np.column_stack([f0, envelope, aperiodicity]).astype(np.float32)
+    if plain == "world":
+        envelope = -8 + 3 * moves[:, 2 : 2 + FEATURES.envelope_dim]
+        aperiodicity = -20 + 5 * moves[:, -1:]
+        return np.column_stack([f0, envelope, aperiodicity]).astype(np.float32)
+    wave = (0.1 * rng.standard_normal((frames - 1) * FEATURES.hop_length + 1)).astype(np.float32)
+    return whole_features(Excerpt(wave, FEATURES), (plain,), FEATURES.wide_range)[plain]
 
 
 def stats(f0: float) -> SpeakerStats:
@@ -113,7 +118,7 @@ class FamilyCase:
             arrays = {
                 kind: {name: features_of(kind, frames[name], rng) for name in names}
                 for kind in self.learns
-                if role == "singing" or not kind.startswith("accomp_")
+                if role == "singing" or not of_accompaniment(kind)
             }
             speakers = {name: name.rpartition("-")[0] for name in names}
             made[role] = FeatureSet.from_arrays(arrays, speakers, dict.fromkeys(names, role))
@@ -154,7 +159,7 @@ class FamilyCase:
         if not system.needs_accompaniment(system.config, to):
             return base.Condition()
         rng = np.random.default_rng([8, seed])
-        kinds = [kind for kind in self.reads if kind.startswith("accomp_")]
+        kinds = accompaniment_kinds(self.reads)
         return base.Condition({kind: features_of(kind, frames, rng) for kind in kinds})
 
 

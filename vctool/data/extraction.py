@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple, Self
 
-import numpy as np
 import torch
 
 from vctool.cluster import ClusterFuture, ClusterPool
 from vctool.data.utterance import Utterance
 from vctool.errors import VctoolError
-from vctool.features import chroma, framing, mel, world
-from vctool.features.kinds import Features
+from vctool.features.analysis import whole_features
+from vctool.features.excerpt import Excerpt
+from vctool.features.kinds import F0Range, Features, accompaniment_kinds, voice_kinds
 from vctool.features.settings import FeatureConfig
 from vctool.workers import WorkerPool, pool, together
 
@@ -30,13 +30,12 @@ class Task(NamedTuple):
 
     utterance: Utterance
     kinds: tuple[str, ...]
-    """Out of `mel`, `world`, `pitch`, `chroma`, `wave`, their `accomp_` twins, and `f0`, the wide
-    first pass."""
+    """Kinds of features: of the voice, and with `accomp_` before the name of the accompaniment."""
     config: FeatureConfig
     f0_floor: float
-    """Lowest F0 of the voice [Hz], for `world` and `pitch`."""
+    """Lowest F0 of the voice [Hz]."""
     f0_ceil: float
-    """Highest F0 of the voice [Hz], for `world` and `pitch`."""
+    """Highest F0 of the voice [Hz]."""
 
 
 class Result(NamedTuple):
@@ -56,31 +55,12 @@ def features_of(task: Task) -> Features:
         VctoolError: its audio cannot be used.
     """
     config = task.config
+    f0_range = F0Range(task.f0_floor, task.f0_ceil)
     voice = task.utterance.load(config.rate)
-    accomp: np.ndarray | None = None
-    result: Features = {}
-    for kind in task.kinds:
-        wave = voice
-        if kind.startswith("accomp_"):
-            if accomp is None:
-                accomp = task.utterance.load_accomp(config.rate, len(voice))
-            wave = accomp
-        match kind.removeprefix("accomp_"):
-            case "mel":
-                result[kind] = mel.log_mel(wave, config)
-            case "world":
-                result[kind] = world.analyse(wave, config, task.f0_floor, task.f0_ceil)
-            case "pitch":
-                f0 = world.estimate_f0(wave, config, task.f0_floor, task.f0_ceil)
-                result[kind] = f0[:, None]
-            case "chroma":
-                result[kind] = chroma.chroma(wave, config)
-            case "wave":
-                result[kind] = framing.frame(wave, config)
-            case "f0":
-                result[kind] = world.estimate_f0(wave, config)[:, None]
-            case _:
-                raise AssertionError(f"no such kind of feature: {kind}")
+    result = whole_features(Excerpt(voice, config), voice_kinds(task.kinds), f0_range)
+    if accompanied := accompaniment_kinds(task.kinds):
+        accomp = task.utterance.load_accomp(config.rate, len(voice))
+        result |= whole_features(Excerpt(accomp, config), accompanied, f0_range)
     return result
 
 

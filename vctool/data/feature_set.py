@@ -13,13 +13,11 @@ from vctool.data.speaker_table import SpeakerTable
 from vctool.data.store import FeatureStore
 from vctool.data.utterance import Utterance
 from vctool.errors import DataError
+from vctool.features.kinds import voice_kinds
 from vctool.features.stats import SpeakerStats
 
 CACHE_BYTES = 512 << 20
 """Features kept in memory by one set and its subsets."""
-
-ACCOMPANIMENT = "accomp_"
-"""Kinds that begin so exist only for utterances that have an accompaniment."""
 
 
 class _Cache:
@@ -50,7 +48,7 @@ class _Cache:
 class FeatureSet:
     """Utterances that have features, in bytewise order of their ids.
 
-    An utterance belongs to the set if every voice kind holds it; kinds that begin with `accomp_`
+    An utterance belongs to the set if every kind of the voice holds it; those of the accompaniment
     may lack it.
 
     Args:
@@ -74,7 +72,7 @@ class FeatureSet:
         self.table = table if table is not None else SpeakerTable()
         self._stores = dict(stores)
         self._cache = _Cache(CACHE_BYTES)
-        voices = [s for kind, s in stores.items() if not kind.startswith(ACCOMPANIMENT)]
+        voices = [stores[kind] for kind in voice_kinds(stores)]
         known = {one.id: one for one in utterances}
         present = (name for name in known if all(name in store for store in voices))
         self.ids: list[str] = sorted(present, key=str.encode)

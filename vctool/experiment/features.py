@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vctool.data.feature_set import ACCOMPANIMENT, FeatureSet
+from vctool.data.feature_set import FeatureSet
 from vctool.experiment import plan
 from vctool.experiment.recipe import Recipe
+from vctool.features.kinds import of_accompaniment
 
 
 def open_set(
@@ -35,7 +36,7 @@ def open_set(
     stores = {
         kind: folder
         for kind, folder in folders.items()
-        if not kind.startswith(ACCOMPANIMENT) or folder.is_dir()
+        if not of_accompaniment(kind) or folder.is_dir()
     }
     stores |= instead or {}
     return FeatureSet.open(recipe.data(corpus, split), stores, recipe.stats(corpus, split))

@@ -5,7 +5,6 @@ Stage 0, the setup of the environment, belongs to the machine and not to a recip
 `vctool status` can tell what a run would do without doing it.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,20 +14,15 @@ from vctool import vocoders
 from vctool.config import build, suggest
 from vctool.engine.manifest import latest
 from vctool.errors import CheckpointError, ConfigError
+from vctool.experiment import hashes
 from vctool.experiment.recipe import Recipe
-from vctool.features.settings import KIND_FIELDS
+from vctool.features import kinds as registry
 
 if TYPE_CHECKING:
     from vctool.models.base import System
 
 Inputs = dict[str, Any]
 """Everything that decides a stage's result: label -> JSON value, or `sha256:...` of a content."""
-
-HASH_PREFIX = "sha256:"
-"""Marks a value as the hash of a content, which is compared but never shown."""
-
-MISSING = "missing"
-"""The value of an input that is not there yet."""
 
 PACE_FIELDS = ("log_every", "validate_every", "validate_batches", "save_every", "keep", "retries")
 """Training settings that decide when something is written, not what the weights become."""
@@ -52,45 +46,6 @@ class Stage:
     """Names of the stages whose outputs it reads."""
     own: tuple[str, ...] = ()
     """Patterns of folders in the experiment's that are its results alone: void with its inputs."""
-
-
-def file_hash(path: Path) -> str:
-    """Hash the content of a file."""
-    with path.open("rb") as file:
-        return HASH_PREFIX + hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-
-def data_hash(corpus: str) -> str:
-    """Hash the tables of all data dirs of a corpus, and the sizes of the recordings they name."""
-    root = Path("data") / corpus
-    digest = hashlib.sha256()
-    # Hidden folders hold the backups of `vctool data fix`; rejected.tsv is a report.
-    tables = [
-        path
-        for split in ("train", "dev", "test")
-        for path in sorted((root / split).glob("*"))
-        if path.is_file() and path.name[0] != "." and path.name != "rejected.tsv"
-    ]
-    for path in tables:
-        digest.update(str(path.relative_to(root)).encode() + b"\0")
-        content = path.read_bytes()
-        digest.update(content + b"\0")
-        if path.name in ("wav.scp", "accomp.scp"):
-            digest.update(repr(_sizes(path.parent, content.decode(errors="replace"))).encode())
-    return HASH_PREFIX + digest.hexdigest()[:16] if tables else MISSING
-
-
-def _sizes(folder: Path, table: str) -> list[int | None]:
-    """Return the size of every file that a table names [bytes]; None where it is not there."""
-    values = (line.partition(" ")[2] for line in table.splitlines())
-    files = (folder / name for value in values for name in value.split("\t"))
-    return [file.stat().st_size if file.is_file() else None for file in files]
-
-
-def checkpoint_hash(recipe: Recipe, experiment: Path | None = None) -> str:
-    """Hash the weights that conversion would load, with the recipe's own or another experiment."""
-    folder = latest((experiment or recipe.exp) / "checkpoints")
-    return MISSING if folder is None else file_hash(folder / "model.safetensors")
 
 
 def flatten(tree: Any, prefix: str) -> Inputs:
@@ -144,11 +99,11 @@ def check(recipe: Recipe) -> None:
     where = f"recipe {recipe.name}: family {recipe.family}"
     for does in ("reads", "learns", "writes"):
         for kind in getattr(family, does)(config):
-            plain = kind.removeprefix("accomp_") if does != "writes" else kind
-            if plain not in KIND_FIELDS:
+            plain = registry.plain(kind) if does != "writes" else kind
+            if plain not in registry.names():
                 raise ConfigError(
                     f"{where}: {does} '{kind}', no such kind of features"
-                    f"{suggest(plain, KIND_FIELDS)}"
+                    f"{suggest(plain, registry.names())}"
                 )
     try:
         chosen = vocoders.get(recipe.vocoder, recipe.features)
@@ -172,7 +127,7 @@ def _download_outputs(recipe: Recipe) -> list[Path]:
 def _features_inputs(recipe: Recipe) -> Inputs:
     inputs = _download_inputs(recipe) | {"features": sorted(kinds(recipe))}
     for corpus in recipe.corpus.names:
-        inputs[f"data/{corpus}"] = data_hash(corpus)
+        inputs[f"data/{corpus}"] = hashes.of_data(Path("data") / corpus)
     for kind in kinds(recipe):
         inputs |= flatten(recipe.features.of_kind(kind), "features")
     return inputs
@@ -184,8 +139,7 @@ def _features_outputs(recipe: Recipe) -> list[Path]:
         recipe.dump(corpus, split, kind) / "feats.scp"
         for corpus in recipe.corpus.names
         for split in ("train", "test")
-        for kind in kinds(recipe)
-        if not kind.startswith("accomp_")
+        for kind in registry.voice_kinds(kinds(recipe))
     ]
 
 
@@ -195,11 +149,11 @@ def _train_inputs(recipe: Recipe) -> Inputs:
     inputs = _features_inputs(recipe) | {"family": recipe.family}
     if recipe.base is not None:
         inputs["extends"] = recipe.extends
-        inputs[str(recipe.base)] = checkpoint_hash(recipe, recipe.base)
+        inputs[str(recipe.base)] = hashes.of_checkpoint(recipe.base)
     for field, experiment in (("start", recipe.start), ("mels_of", recipe.maker)):
         if experiment is not None:
             inputs[f"fine_tune.{field}"] = experiment.name
-            inputs[str(experiment)] = checkpoint_hash(recipe, experiment)
+            inputs[str(experiment)] = hashes.of_checkpoint(experiment)
     return inputs | flatten(model, "model") | flatten(train, "train")
 
 
@@ -209,7 +163,7 @@ def _train_outputs(recipe: Recipe) -> list[Path]:
 
 
 def _infer_inputs(recipe: Recipe) -> Inputs:
-    inputs = _features_inputs(recipe) | {"checkpoint": checkpoint_hash(recipe)}
+    inputs = _features_inputs(recipe) | {"checkpoint": hashes.of_checkpoint(recipe.exp)}
     inputs["train.seed"] = recipe.train.seed
     inputs["evaluate.max_utterances"] = recipe.evaluate.max_utterances
     inputs["evaluate.split"] = recipe.evaluate.split
@@ -228,8 +182,8 @@ def _vocoder_weights(recipe: Recipe) -> Inputs:
     try:
         path = vocoders.weights(recipe.vocoder, recipe.features)
     except (CheckpointError, ConfigError):  # the stage itself says what to do about it
-        return {"vocoder weights": MISSING}
-    return {} if path is None else {"vocoder weights": file_hash(path)}
+        return {"vocoder weights": hashes.MISSING}
+    return {} if path is None else {"vocoder weights": hashes.of_file(path)}
 
 
 def _evaluate_inputs(recipe: Recipe) -> Inputs:

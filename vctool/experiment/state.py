@@ -25,8 +25,9 @@ from typing import Any, Literal
 from vctool import locks
 from vctool.data.atomic import write_text
 from vctool.errors import DataError, VctoolError
-from vctool.experiment import plan
-from vctool.experiment.plan import HASH_PREFIX, STAGES, Inputs, Stage, stage, upstream
+from vctool.experiment import hashes, plan
+from vctool.experiment.hashes import HASH_PREFIX
+from vctool.experiment.plan import STAGES, Inputs, Stage, stage, upstream
 from vctool.experiment.recipe import Recipe
 
 TAIL_LINES = 12
@@ -134,6 +135,7 @@ def judge(recipe: Recipe, entry: Stage) -> Verdict:
     return Verdict("done", f"in {record['seconds']:.0f} s on {record['started']}")
 
 
+@hashes.taken_once()
 def survey(recipe: Recipe) -> list[tuple[Stage, Verdict]]:
     """Say how every stage stands; one is stale too while a stage that it depends on is not done."""
     verdicts: dict[str, Verdict] = {}
@@ -146,6 +148,7 @@ def survey(recipe: Recipe) -> list[tuple[Stage, Verdict]]:
     return [(entry, verdicts[entry.name]) for entry in STAGES]
 
 
+@hashes.taken_once()
 def run(
     recipe: Recipe,
     name: str,

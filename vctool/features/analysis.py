@@ -1,22 +1,23 @@
 """What a recording is turned into before a model sees it: the same numbers as in the dump.
 
-A dump's features depend on a whole utterance in two ways: the floor of the log-mel lies below the
-utterance's own maximum, and F0 is searched in the voice's own range. A long recording is therefore
-gone through once, piece by piece, before its blocks are converted.
+A dump's features depend on a whole utterance in two ways: a kind may need to know something of all
+of it, such as the maximum of the log-mel, below which its floor lies (`FeatureKind.survey`), and F0
+is searched in the voice's own range. A long recording is therefore gone through once, piece by
+piece, before its blocks are analysed; what was found in one that is a single piece is used again.
 """
 
 import logging
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from vctool.audio import SILENCE_DB, LevelMeter
 from vctool.audio.tracks import Track, pieces
-from vctool.features import chroma, framing, mel, world
-from vctool.features.kinds import Features
+from vctool.features import kinds as registry
+from vctool.features.excerpt import Excerpt
+from vctool.features.kinds import F0Range, Features
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import f0_range, voiced
 
@@ -26,7 +27,6 @@ an offset, as 8-bit files have, does not count."""
 
 F0_SECONDS = 120.0
 """Voiced time after which a voice's F0 range is known well enough [s]."""
-
 
 PEAK = 0.99
 """Largest magnitude that is written; louder output is lowered as a whole, never clipped."""
@@ -41,12 +41,12 @@ class Scan(NamedTuple):
     """Active level [dB of full scale]."""
     silent: bool
     """Whether there is nothing to hear."""
-    mel_peak_db: float
-    """Maximum of the log-mel [dB]; minus infinity where no mel is read."""
-    f0_floor: float
-    """Lowest F0 of the voice [Hz]."""
-    f0_ceil: float
-    """Highest F0 of the voice [Hz]."""
+    f0_range: F0Range
+    """The voice's own; the wide one where no kind asks for it, or nothing is voiced."""
+    known: Mapping[str, Any]
+    """What each kind knows of the whole (`FeatureKind.survey`)."""
+    single: Excerpt | None
+    """The recording itself where it is a single piece, with what was found in it."""
 
 
 def scan(track: Track, config: FeatureConfig, kinds: Sequence[str], block: int) -> Scan:
@@ -55,28 +55,61 @@ def scan(track: Track, config: FeatureConfig, kinds: Sequence[str], block: int) 
     Args:
         track: the recording, at the config's rate.
         config: the feature settings.
-        kinds: the kinds that will be read; `world` and `pitch` ask for the F0 range.
+        kinds: the kinds that it will be analysed into; with `accomp_` before their names, where it
+            is an accompaniment, which has no voice and so no F0 range of its own.
         block: length of a piece [samples]; a recording that is no longer is analysed whole.
     """
     meter = LevelMeter(config.rate)
-    lowest, highest, peak = np.inf, -np.inf, -np.inf
+    lowest, highest = np.inf, -np.inf
+    known: dict[str, Any] = dict.fromkeys(kinds)
     f0s: list[np.ndarray] = []
     voiced_frames = 0
-    pitched = "world" in kinds or "pitch" in kinds
+    pitched = any(registry.get(kind).in_voice_range for kind in registry.voice_kinds(kinds))
+    part = None
     for wave in pieces(track, block):
+        part = Excerpt(wave, config)
         meter.add(wave)
         lowest, highest = min(lowest, float(wave.min())), max(highest, float(wave.max()))
-        if "mel" in kinds:
-            peak = max(peak, float(_log_mel(wave, config).max()))
+        for kind in kinds:
+            known[kind] = registry.get(kind).survey(part, known[kind])
         if pitched and voiced_frames < F0_SECONDS * config.frame_rate:
-            f0s.append(world.estimate_f0(wave, config))
+            f0s.append(part.f0(config.wide_range))
             voiced_frames += len(voiced(f0s[-1:]))
     level = meter.level_db
     silent = highest - lowest < SILENT_SWING or level <= SILENCE_DB
-    wide = (config.f0_floor, config.f0_ceil)
     # A whisper has no range of its own; the wide one finds nothing in it either.
-    floor, ceil = f0_range(f0s, config) if voiced_frames else wide
-    return Scan(level, silent, peak, floor, ceil)
+    own = F0Range(*f0_range(f0s, config)) if voiced_frames else config.wide_range
+    return Scan(level, silent, own, known, part if track.samples <= block else None)
+
+
+def analyse(
+    part: Excerpt, kinds: Sequence[str], known: Mapping[str, Any], f0_range: F0Range
+) -> Features:
+    """Analyse a recording, or a part of one, into (F, D) float32 by kind.
+
+    Args:
+        part: what is analysed.
+        kinds: the kinds; with `accomp_` before their names, where it is an accompaniment.
+        known: what each kind knows of the whole recording.
+        f0_range: the voice's own; an accompaniment has none.
+    """
+    config, result = part.config, {}
+    for kind in kinds:
+        one = registry.get(kind)
+        wanted = config.wide_range if registry.of_accompaniment(kind) else f0_range
+        values = one.extract(part, known[kind], wanted)
+        expected = config.frames(len(part.wave)), one.width(config)
+        assert values.shape == expected and values.dtype == np.float32, (
+            f"{kind}: {values.dtype} of shape {values.shape}; its file promises {expected}"
+        )
+        result[kind] = values
+    return result
+
+
+def whole_features(part: Excerpt, kinds: Sequence[str], f0_range: F0Range) -> Features:
+    """Analyse a whole recording, as the dump holds it, into (F, D) float32 by kind."""
+    known = {kind: registry.get(kind).survey(part, None) for kind in kinds}
+    return analyse(part, kinds, known, f0_range)
 
 
 def voice_features(
@@ -86,29 +119,14 @@ def voice_features(
 
     Args:
         wave: (T,) at the config's rate.
-        kinds: out of `mel`, `world`, `pitch`, `chroma`, `wave`.
+        kinds: out of those that were scanned for.
         config: the feature settings.
         known: the scan of the whole recording.
 
     Returns:
         By kind (F, D) float32, F = 1 + T // hop_length.
     """
-    result: Features = {}
-    for kind in kinds:
-        if kind == "mel":
-            level = _log_mel(wave, config)
-            result[kind] = np.maximum(level, np.float32(known.mel_peak_db - config.top_db))
-        elif kind == "world":
-            result[kind] = world.analyse(wave, config, known.f0_floor, known.f0_ceil)
-        elif kind == "pitch":
-            f0 = world.estimate_f0(wave, config, known.f0_floor, known.f0_ceil)
-            result[kind] = f0[:, None]
-        elif kind == "wave":
-            result[kind] = framing.frame(wave, config)
-        else:
-            assert kind == "chroma", f"no such kind of feature: {kind}"
-            result[kind] = chroma.chroma(wave, config)
-    return result
+    return analyse(_excerpt(wave, config, known), kinds, known.known, known.f0_range)
 
 
 def level_gain(known: Scan, level_db: float, peak: float) -> float:
@@ -134,27 +152,16 @@ def level_gain(known: Scan, level_db: float, peak: float) -> float:
 
 def voicing(wave: np.ndarray, features: Features, config: FeatureConfig, known: Scan) -> np.ndarray:
     """Tell which frames are voiced, from features that hold F0 or else from the wave: (F,) bool."""
-    if "world" in features:
-        return features["world"][:, 0] > 0
-    if "pitch" in features:
-        return features["pitch"][:, 0] > 0
-    f0: np.ndarray = world.estimate_f0(wave, config, known.f0_floor, known.f0_ceil)
-    return f0 > 0
+    f0 = registry.f0_of(features)
+    if f0 is None:
+        f0 = _excerpt(wave, config, known).f0(known.f0_range)
+    voiced_frames: np.ndarray = f0 > 0
+    return voiced_frames
 
 
-def voice_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
-    """Keep the kinds that are read from a voice."""
-    return tuple(kind for kind in kinds if not kind.startswith("accomp_"))
-
-
-def accompaniment_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
-    """Keep the kinds that are read from an accompaniment, without their prefix."""
-    return tuple(kind.removeprefix("accomp_") for kind in kinds if kind.startswith("accomp_"))
-
-
-def _log_mel(wave: np.ndarray, config: FeatureConfig) -> np.ndarray:
-    """Return the log-mel of a wave without a floor of its own: (F, n_mels) float32 [dB]."""
-    with torch.no_grad():
-        power = mel.mel_power(torch.from_numpy(np.ascontiguousarray(wave)), config)
-        level: np.ndarray = mel.power_to_db(power).T.contiguous().numpy()
-    return level
+def _excerpt(wave: np.ndarray, config: FeatureConfig, known: Scan) -> Excerpt:
+    """Take the recording that was scanned, where the wave is all of it."""
+    single = known.single
+    if single is not None and single.config == config and np.array_equal(single.wave, wave):
+        return single
+    return Excerpt(wave, config)

@@ -139,12 +139,24 @@ def log_mel(wave: np.ndarray | Tensor, config: FeatureConfig) -> np.ndarray:
     Returns:
         (F, n_mels) float32 [dB], floored at its own maximum - top_db.
     """
+    found = level(wave, config)
+    return floored(found, float(found.max()), config.top_db)
+
+
+def level(wave: np.ndarray | Tensor, config: FeatureConfig) -> np.ndarray:
+    """Return the log-mel of a wave (T,) without a floor of its own: (F, n_mels) float32 [dB]."""
     if isinstance(wave, np.ndarray):
         wave = torch.from_numpy(np.ascontiguousarray(wave, dtype=np.float32))
     with torch.no_grad():
-        level = power_to_db(mel_power(wave, config), config.top_db)
-    result: np.ndarray = level.T.contiguous().cpu().numpy()
+        decibel = power_to_db(mel_power(wave, config))
+    result: np.ndarray = decibel.T.contiguous().cpu().numpy()
     return result
+
+
+def floored(level: np.ndarray, peak_db: float, top_db: float) -> np.ndarray:
+    """Raise a log-mel to a floor, `top_db` below the maximum of the recording [dB]."""
+    # the difference of two float32, as `power_to_db` takes it
+    return np.maximum(level, np.float32(peak_db) - np.float32(top_db))
 
 
 class MelInversion(nn.Module):

@@ -2,41 +2,26 @@
 
 import hashlib
 import json
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from vctool.config import Config
-
-KIND_FIELDS: dict[str, tuple[str, ...]] = {
-    "mel": ("rate", "n_fft", "hop_length", "n_mels", "f_min", "f_max", "top_db"),
-    "world": (
-        "rate",
-        "hop_length",
-        "f0_estimator",
-        "f0_floor",
-        "f0_ceil",
-        "envelope_dim",
-        "envelope_coding",
-        "mcep_alpha",
-    ),
-    "chroma": ("rate", "hop_length", "chroma_n_fft"),
-    "pitch": ("rate", "hop_length", "f0_estimator", "f0_floor", "f0_ceil"),
-    "wave": ("rate", "hop_length"),
-    "f0": ("rate", "hop_length", "f0_estimator", "f0_floor", "f0_ceil"),
-}
-"""Which settings decide the content of each kind of feature, and so its place on disk."""
-
-LATER_FIELDS: dict[str, dict[str, object]] = {"mel": {"win_length": None, "mel_power": 2}}
-"""Settings that came later, with the value that every older dump was made with; they are part of
-a kind's settings only where they differ from it, so that those dumps stay valid."""
+from vctool.features import kinds
 
 
 class FeatureConfig(Config):
     """How sound becomes numbers. All kinds share rate and hop, so their frames line up.
 
     Frame k is centred on sample `k * hop_length`; T samples give `1 + T // hop_length` frames.
+
+    Fields that one kind alone reads may also stand with it (`kinds.FeatureKind.Settings`); a recipe
+    then gives them under its name, as in `features: {NAME: {field: value}}`.
     """
+
+    # what is no field here is taken for a kind with settings of its own, or else refused
+    model_config = ConfigDict(extra="allow")
 
     rate: int = Field(44100, ge=8000, le=96000)
     """Sampling rate that audio is resampled to [Hz]."""
@@ -73,7 +58,31 @@ class FeatureConfig(Config):
     """Length of the chroma analysis window [samples]."""
 
     @model_validator(mode="after")
-    def _bands_fit(self) -> "FeatureConfig":
+    def _settings_of_kinds(self) -> Self:
+        given = self.__pydantic_extra__
+        assert given is not None  # extra="allow"
+        for kind, values in given.items():
+            settings = self.settings_below(kind)
+            if settings is None:
+                unknown = PydanticCustomError("extra_forbidden", "no such field")
+                raise _located([InitErrorDetails(type=unknown, loc=(kind,), input=values)])
+            try:
+                given[kind] = settings.model_validate(values)
+            except ValidationError as error:
+                raise _located(
+                    [
+                        InitErrorDetails(
+                            type=PydanticCustomError(one["type"], one["msg"]),
+                            loc=(kind, *one["loc"]),
+                            input=one["input"],
+                        )
+                        for one in error.errors(include_url=False)
+                    ]
+                ) from None
+        return self
+
+    @model_validator(mode="after")
+    def _bands_fit(self) -> Self:
         if self.f_max is not None and not self.f_min < self.f_max <= self.rate / 2:
             raise ValueError(f"f_max {self.f_max} must lie between f_min and half the rate")
         if self.window > self.n_fft:
@@ -105,16 +114,47 @@ class FeatureConfig(Config):
         """Count the frames that a number of samples gives."""
         return 1 + samples // self.hop_length
 
+    @property
+    def wide_range(self) -> kinds.F0Range:
+        """Where F0 is searched before the voice's own range is known."""
+        return kinds.F0Range(self.f0_floor, self.f0_ceil)
+
+    @classmethod
+    def settings_below(cls, name: str) -> type[BaseModel] | None:
+        """Return the settings class of a field, or of a kind that has settings of its own."""
+        if name in cls.model_fields or name not in kinds.names():
+            return super().settings_below(name)
+        return kinds.get(name).Settings
+
+    def own(self, kind: str) -> Any:
+        """Return the settings that a kind has of its own (`kinds.FeatureKind.Settings`)."""
+        settings = kinds.get(kind).Settings
+        assert settings is not None, f"{kind} has no settings of its own"
+        return (self.__pydantic_extra__ or {}).get(kinds.plain(kind), settings())
+
     def of_kind(self, kind: str) -> dict[str, object]:
-        """Return the settings that decide one kind (`mel`, `world`, `chroma`, `accomp_mel`...)."""
-        plain = kind.removeprefix("accomp_")
-        settings = {name: getattr(self, name) for name in KIND_FIELDS[plain]}
-        for name, before in LATER_FIELDS.get(plain, {}).items():
-            if getattr(self, name) != before:
-                settings[name] = getattr(self, name)
-        return settings
+        """Return what decides the content of a kind (`mel`, `accomp_mel`...) beside the sound.
+
+        Its settings, those of its own under its name, and, from the second on, the version of its
+        code; JSON values all.
+        """
+        one, name = kinds.get(kind), kinds.plain(kind)
+        decisive = {field: getattr(self, field) for field in one.fields}
+        for field, before in one.later.items():
+            if getattr(self, field) != before:
+                decisive[field] = getattr(self, field)
+        if one.Settings is not None:
+            decisive[name] = self.own(kind).model_dump(mode="json")
+        if one.VERSION > 1:
+            decisive["versions"] = {name: one.VERSION}
+        return decisive
 
     def hash8(self, kind: str) -> str:
-        """Return eight hex digits of the settings of one kind; part of its path on disk."""
+        """Return eight hex digits of what decides a kind's content; part of its path on disk."""
         text = json.dumps(self.of_kind(kind), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _located(errors: list[InitErrorDetails]) -> ValidationError:
+    """Build an error whose fields are then placed inside the whole recipe."""
+    return ValidationError.from_exception_data(FeatureConfig.__name__, errors)

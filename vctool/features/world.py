@@ -97,6 +97,21 @@ def _times(frames: int, config: FeatureConfig) -> np.ndarray:
     return np.arange(frames, dtype=np.float64) * config.hop_length / config.rate
 
 
+def find_f0(wave: np.ndarray, config: FeatureConfig, f0_floor: float, f0_ceil: float) -> np.ndarray:
+    """Find F0 as `analyse_with` takes it: float64 [Hz], 0 where unvoiced.
+
+    Args:
+        wave: (T,) at the config's rate.
+        config: the settings.
+        f0_floor: lowest F0 [Hz].
+        f0_ceil: highest F0 [Hz].
+
+    Returns:
+        (F,), more where the wave is shorter than `LEAST_SECONDS`.
+    """
+    return _f0(_padded(wave, config), config, f0_floor, f0_ceil)
+
+
 def estimate_f0(
     wave: np.ndarray,
     config: FeatureConfig,
@@ -112,8 +127,7 @@ def estimate_f0(
         f0_ceil: highest F0 [Hz].
     """
     floor, ceil = f0_floor or config.f0_floor, f0_ceil or config.f0_ceil
-    f0 = _f0(_padded(wave, config), config, floor, ceil)
-    return f0[: config.frames(len(wave))].astype(np.float32)
+    return find_f0(wave, config, floor, ceil)[: config.frames(len(wave))].astype(np.float32)
 
 
 def analyse(
@@ -131,8 +145,12 @@ def analyse(
         f0_ceil: the voice's highest F0 [Hz].
     """
     floor, ceil = f0_floor or config.f0_floor, f0_ceil or config.f0_ceil
+    return analyse_with(wave, config, find_f0(wave, config, floor, ceil))
+
+
+def analyse_with(wave: np.ndarray, config: FeatureConfig, f0: np.ndarray) -> np.ndarray:
+    """Analyse a wave (T,) whose F0 is known, as `find_f0` gives it, into (F, D) float32."""
     padded = _padded(wave, config)
-    f0 = _f0(padded, config, floor, ceil)
     times, size = _times(len(f0), config), fft_size(config)
 
     def code(start: int) -> np.ndarray:

@@ -21,14 +21,12 @@ from vctool.experiment.recipe import ConvertConfig
 from vctool.features import world
 from vctool.features.analysis import (
     Scan,
-    accompaniment_kinds,
     level_gain,
     scan,
     voice_features,
-    voice_kinds,
     voicing,
 )
-from vctool.features.kinds import Features
+from vctool.features.kinds import Features, accompaniment_kinds, voice_kinds
 from vctool.inference.blocks import FADE_SECONDS, Block, Joiner, plan
 from vctool.inference.request import (
     STRETCH_RANGE,
@@ -198,8 +196,8 @@ class Converter:
         condition = accomp if self.needs_accompaniment(request.to) else None
         accomp_known = None
         if condition is not None:
-            wanted = [kind for kind in accompaniment_kinds(self.reads) if kind == "mel"]
-            accomp_known = scan(condition, self.features, wanted, self._block)
+            kinds = accompaniment_kinds(self.reads)
+            accomp_known = scan(condition, self.features, kinds, self._block)
         joiner = Joiner(round(FADE_SECONDS * self.rate))
         for block in plan(voice, self._block, self.features.hop_length, self.rate):
             wave = self._convert_block(voice, condition, block, request, known, accomp_known)
@@ -251,10 +249,8 @@ class Converter:
         """Analyse an accompaniment (T,) at the model's rate into `accomp_` features."""
         kinds = accompaniment_kinds(self.reads)
         if known is None:
-            wanted = [kind for kind in kinds if kind == "mel"]
-            known = scan(ArrayTrack(wave), self.features, wanted, max(len(wave), 1))
-        found = voice_features(wave, kinds, self.features, known)
-        return {f"accomp_{kind}": values for kind, values in found.items()}
+            known = scan(ArrayTrack(wave), self.features, kinds, max(len(wave), 1))
+        return voice_features(wave, kinds, self.features, known)
 
     def convert_features(
         self, source: Features, condition: Features | None, request: Request

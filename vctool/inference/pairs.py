@@ -17,7 +17,7 @@ from vctool.data.utterance import Utterance
 from vctool.errors import DataError
 from vctool.experiment import plan
 from vctool.experiment.recipe import Recipe
-from vctool.features.analysis import voice_kinds
+from vctool.features.kinds import voice_kinds
 
 REVERSE_UTTERANCES = 10
 """Utterances that are converted from the target to the source, for listening."""

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vctool.features import kinds
 from vctool.features.kinds import Features
 
 LONGEST_VOICED_RATE = 3.0
@@ -100,11 +101,7 @@ def _rates(weights: np.ndarray, steps: np.ndarray, length: float) -> np.ndarray:
 
 
 def resample(features: Features, positions: np.ndarray) -> Features:
-    """Take features at fractional frame positions.
-
-    Everything is interpolated linearly, except F0, the first column of `world` and `pitch`: it is
-    interpolated in log-frequency between two voiced frames, and taken from the nearer frame where
-    either is unvoiced, so that no glide towards 0 Hz appears at the edge of a vowel.
+    """Take features at fractional frame positions, each kind by its own rule.
 
     Args:
         features: by kind, each (F, D).
@@ -113,21 +110,4 @@ def resample(features: Features, positions: np.ndarray) -> Features:
     Returns:
         The same kinds, each (F', D) float32.
     """
-    result: Features = {}
-    for kind, values in features.items():
-        low = np.floor(positions).astype(np.int64)
-        high = np.minimum(low + 1, len(values) - 1)
-        share = (positions - low)[:, None]
-        mixed = (1 - share) * values[low] + share * values[high]
-        if kind in ("world", "pitch"):
-            mixed[:, 0] = _resample_f0(values[low, 0], values[high, 0], share[:, 0])
-        result[kind] = mixed.astype(np.float32)
-    return result
-
-
-def _resample_f0(low: np.ndarray, high: np.ndarray, share: np.ndarray) -> np.ndarray:
-    nearest = np.where(share < 0.5, low, high).astype(np.float64)
-    both = (low > 0) & (high > 0)
-    logs = (1 - share[both]) * np.log(low[both]) + share[both] * np.log(high[both])
-    nearest[both] = np.exp(logs)
-    return nearest
+    return {kind: kinds.get(kind).stretch(one, positions) for kind, one in features.items()}

@@ -21,13 +21,13 @@ import numpy as np
 from vctool.data.atomic import write_text
 from vctool.data.datadir import DataDir
 from vctool.data.extraction import Result, Task, Workers
-from vctool.data.feature_set import ACCOMPANIMENT
 from vctool.data.speaker_table import SpeakerTable, Voice
 from vctool.data.store import FeatureStore, StoreWriter
 from vctool.data.utterance import Utterance
 from vctool.errors import DataError
 from vctool.experiment import plan, roles
 from vctool.experiment.recipe import Recipe
+from vctool.features import kinds as registry
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats, estimate, f0_range, voiced
 
@@ -87,7 +87,7 @@ def extract(
         present = [one for one in data.utterances if one.id not in lost]
         stores = _compute(recipe, corpus, split, kinds, present, ranges, workers, lost)
         _judge(recipe, corpus, split, len(data.utterances), lost)
-        fine = stores.get("world", stores.get("pitch"))
+        fine = next((stores[kind] for kind in stores if _in_voice_range(kind)), None)
         contours = wide if fine is None else {n: fine[n][:, 0] for n in wide if n in fine}
         known = _table(stranger, contours, ranges, known)
         _restricted(known, data).write(recipe.stats(corpus, split))
@@ -106,8 +106,7 @@ def _first_pass(
     lost: dict[str, str],
 ) -> dict[str, np.ndarray]:
     """Estimate F0 in the wide range: contours (F,) [Hz] by utterance."""
-    wide = (recipe.features.f0_floor, recipe.features.f0_ceil)
-    tasks = [Task(one, ("f0",), recipe.features, *wide) for one in utterances]
+    tasks = [Task(one, ("f0",), recipe.features, *recipe.features.wide_range) for one in utterances]
     store = _fill(recipe, corpus, split, ("f0",), tasks, workers, lost)["f0"]
     return {name: store[name][:, 0] for name in store}
 
@@ -134,11 +133,10 @@ def _compute(
 ) -> dict[str, FeatureStore]:
     """Compute the kinds that each utterance can have: accompaniments only where there are some."""
     config = recipe.features
-    wide = (config.f0_floor, config.f0_ceil)
     tasks = []
     for one in utterances:
-        own = tuple(k for k in kinds if one.accomp or not k.startswith(ACCOMPANIMENT))
-        tasks.append(Task(one, own, config, *ranges.get(_key(one), wide)))
+        own = tuple(kinds) if one.accomp else registry.voice_kinds(kinds)
+        tasks.append(Task(one, own, config, *ranges.get(_key(one), config.wide_range)))
     present = [kind for kind in kinds if any(kind in task.kinds for task in tasks)]
     return _fill(recipe, corpus, split, present, tasks, workers, lost)
 
@@ -193,12 +191,17 @@ def _source(kind: str, tasks: Iterable[Task], edges: dict[Path, str]) -> str:
     for task in tasks:
         one = task.utterance
         parts: list[object] = [one.id, one.start, one.end, one.channel, _edges(one.wav, edges)]
-        if kind.startswith(ACCOMPANIMENT):
+        if registry.of_accompaniment(kind):
             parts += [one.accomp_channel, *(_edges(path, edges) for path in one.accomp)]
-        if kind in ("world", "pitch"):
+        if _in_voice_range(kind):
             parts += [task.f0_floor, task.f0_ceil]
         digest.update(json.dumps(parts).encode() + b"\n")
     return digest.hexdigest()[:16]
+
+
+def _in_voice_range(kind: str) -> bool:
+    """Tell whether the F0 range of each voice decides the content of a kind, its F0 among it."""
+    return not registry.of_accompaniment(kind) and registry.get(kind).in_voice_range
 
 
 def _edges(path: Path, known: dict[Path, str]) -> str:

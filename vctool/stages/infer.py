@@ -32,9 +32,8 @@ from vctool import cluster
 from vctool.data.atomic import write_text
 from vctool.data.store import StoreWriter
 from vctool.errors import CheckpointError
-from vctool.experiment import directions
+from vctool.experiment import directions, hashes
 from vctool.experiment.directions import Direction
-from vctool.experiment.plan import checkpoint_hash
 from vctool.experiment.recipe import Recipe
 from vctool.inference.converter import Converter
 from vctool.inference.pairs import HeldOut, Pair, choose, opposite, shuffle
@@ -62,7 +61,7 @@ def run(recipe: Recipe, device: str = "auto", nj: int = 1) -> None:
         raise CheckpointError(
             f"{recipe.exp}: was trained with other feature settings; train again with --fresh"
         )
-    given = Given(recipe, converter, HeldOut(recipe), checkpoint_hash(recipe), nj)
+    given = Given(recipe, converter, HeldOut(recipe), hashes.of_checkpoint(recipe.exp), nj)
     matched = {}
     for way in directions.of(recipe):
         needed = converter.needs_accompaniment(way.target)

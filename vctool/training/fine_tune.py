@@ -21,7 +21,7 @@ from vctool.data.store import FeatureStore, StoreWriter
 from vctool.data.utterance import Utterance
 from vctool.engine import checkpoint
 from vctool.errors import CheckpointError, ConfigError, DataError
-from vctool.experiment import plan
+from vctool.experiment import hashes, plan
 from vctool.experiment.recipe import Recipe
 from vctool.models.base import Condition, System, family
 
@@ -53,7 +53,7 @@ def reconstruct(recipe: Recipe, splits: tuple[str, ...], device: torch.device) -
     assert recipe.maker is not None
     system, _ = checkpoint.load(recipe.maker, device)
     _require_fit(recipe, system)
-    digest = plan.checkpoint_hash(recipe, recipe.maker)
+    digest = hashes.of_checkpoint(recipe.maker)
     for corpus in recipe.corpus.names:
         for split in splits:
             _reconstruct(recipe, system, corpus, split, digest)

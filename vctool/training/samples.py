@@ -19,8 +19,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from vctool import audio, vocoders
-from vctool.data.feature_set import ACCOMPANIMENT, FeatureSet
-from vctool.features.kinds import Features
+from vctool.data.feature_set import FeatureSet
+from vctool.features.kinds import Features, accompaniment_kinds, voice_kinds
 from vctool.metrics.sanity import oddities
 from vctool.models.base import Condition, System
 
@@ -82,11 +82,10 @@ class Samples:
         """Take the first utterance, and the first accompaniment where the direction needs one."""
         held, frames = sets[origin], self.features.frames(int(SECONDS * self.features.rate))
         name = held.ids[0]
-        voice = [kind for kind in held.kinds if not kind.startswith(ACCOMPANIMENT)]
-        features = {kind: held.load(name, kind)[:frames] for kind in voice}
+        features = {kind: held.load(name, kind)[:frames] for kind in voice_kinds(held.kinds)}
         if not system.needs_accompaniment(system.config, target):
             return Source(origin, target, name, features, Condition())
-        kinds = [kind for kind in sets[target].kinds if kind.startswith(ACCOMPANIMENT)]
+        kinds = accompaniment_kinds(sets[target].kinds)
         able = [n for n in sets[target].ids if all(sets[target].has(n, kind) for kind in kinds)]
         if not kinds or not able:
             logger.warning("no sample of %s to %s: no held-out accompaniment", origin, target)
