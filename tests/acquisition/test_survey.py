@@ -1,4 +1,4 @@
-"""What is left out and why, what is remembered of files, and the report of both."""
+"""What is left out and why, what is not measured again, and the report of both."""
 
 import os
 import shutil
@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from vctool import audio, cluster
-from vctool.acquisition import activity, from_wavs, memory, survey
+from vctool import audio, cache, cluster
+from vctool.acquisition import activity, from_wavs, survey
 from vctool.acquisition.report import Rejected
 from vctool.data.datadir import DataDir
-from vctool.errors import DataError
 
 RATE = 8000
 
@@ -77,7 +76,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def prepared(folder: Path, out: Path) -> dict[str, bytes]:
-    with memory.remembered(out.parent / ".measured.sqlite"):
+    with cache.use(out.parent / ".measured.sqlite"):
         from_wavs.prepare(folder, out, domain="speech")
     return {
         str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()
@@ -115,42 +114,13 @@ def test_preparing_again_decodes_only_what_is_new_and_writes_the_same(
 def test_what_was_found_with_other_settings_is_not_taken(tmp_path: Path) -> None:
     both = np.stack([noise(4.0), 0.5 * noise(4.0)], axis=1)
     file = put(tmp_path / "x.wav", both)
-    with memory.remembered(tmp_path / "m.sqlite"):
+    with cache.use(tmp_path / "m.sqlite"):
         for _ in range(2):
             assert survey.survey([file])[0][file].peak == pytest.approx(0.225, abs=0.01)
             assert survey.survey([file], channel=0)[0][file].peak == pytest.approx(0.3, abs=0.01)
             assert survey.survey([file], channel=1)[0][file].peak == pytest.approx(0.15, abs=0.01)
             assert len(activity.segments_of([file])[file]) == 1
             assert len(activity.segments_of([file], shortest=1.0, longest=2.0)[file]) > 1
-
-
-def test_a_killed_run_has_kept_its_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "BATCH", 3)
-    files = [put(tmp_path / f"{number}.wav", noise(0.5)) for number in range(9)]
-    seen: list[str] = []
-
-    def work(file: Path) -> str:
-        if file.stem == "7" and len(seen) < 9:
-            raise KeyboardInterrupt
-        seen.append(file.stem)
-        return file.stem
-
-    with memory.remembered(tmp_path / "m.sqlite"):
-        with pytest.raises(KeyboardInterrupt):
-            list(memory.over(files, work, "stem"))
-        del seen[:]
-        seen += ["?"] * 9
-        assert list(memory.over(files, work, "stem")) == [file.stem for file in files]
-    assert seen[9:] == ["6", "7", "8"]
-
-
-def test_a_spoilt_memory_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "m.sqlite").write_bytes(b"not a data base" * 100)
-    with (
-        pytest.raises(DataError, match=r"m\.sqlite: file is not a database; remove it"),
-        memory.remembered(tmp_path / "m.sqlite"),
-    ):
-        pass
 
 
 def test_memory_grows_no_faster_than_the_number_of_recordings(tmp_path: Path) -> None:

@@ -60,11 +60,11 @@ _CHILD = """
 import json, sys, time
 from pathlib import Path
 from vctool.acquisition import from_wavs
-from vctool.acquisition.memory import remembered
+from vctool import cache
 from vctool.data.datadir import DataDir
 folder, out = Path(sys.argv[1]), Path(sys.argv[2])
 began, used, taken = time.monotonic(), time.process_time(), {}
-with remembered(out.parent / "measured.sqlite"):
+with cache.use(out.parent / "measured.sqlite"):
     report = from_wavs.prepare(folder, out, domain="speech", nj=2)
 taken |= {"prepare": time.monotonic() - began, "prepare_cpu": time.process_time() - used}
 began, used = time.monotonic(), time.process_time()

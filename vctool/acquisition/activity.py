@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from vctool import audio
-from vctool.acquisition.memory import over
+from vctool.cache import over
 from vctool.errors import AudioError
 
 FRAME = 0.02
@@ -41,7 +41,7 @@ def segments_of(
     longest: float = LONGEST,
     nj: int = 1,
 ) -> dict[Path, list[tuple[float, float]]]:
-    """Cut many recordings, on threads or a cluster; see `segments` and `acquisition.memory`.
+    """Cut many recordings, on threads or a cluster; see `segments` and `vctool.cache`.
 
     Raises:
         AudioError: a file cannot be used.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vctool import audio
-from vctool.acquisition.memory import over
+from vctool.cache import over
 from vctool.data.atomic import write_text
 from vctool.data.datadir import DataDir, Utterance
 from vctool.errors import AudioError, DataError

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from vctool import audio
-from vctool.acquisition.memory import over
 from vctool.acquisition.report import Rejected
+from vctool.cache import over
 from vctool.errors import AudioError, DataError
 
 SHORTEST = 0.3
@@ -33,7 +33,7 @@ def survey(
     longest: float | None = None,
     rate: int | None = None,
 ) -> tuple[dict[Path, audio.AudioInfo], list[Rejected]]:
-    """Measure recordings of voices, or recall what was measured (see `acquisition.memory`).
+    """Measure recordings of voices, or recall what was measured (see `vctool.cache`).
 
     Args:
         files: the recordings.

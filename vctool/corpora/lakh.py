@@ -22,8 +22,8 @@ from vctool.acquisition import splits
 from vctool.acquisition.archive import Archive
 from vctool.acquisition.clips import absent, clip, into_splits, measured
 from vctool.acquisition.info import CorpusInfo, locate
-from vctool.acquisition.memory import over
 from vctool.acquisition.report import SPLITS, Rejected, Report, finish
+from vctool.cache import over
 from vctool.corpora.midi import excerpts, rendering, score, soundfonts
 from vctool.data.datadir import Utterance
 from vctool.errors import AudioError, DataError

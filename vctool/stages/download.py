@@ -9,8 +9,7 @@ import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from vctool import corpora
-from vctool.acquisition.memory import remembered
+from vctool import cache, corpora
 from vctool.acquisition.obtain import fetched
 from vctool.config import suggest
 from vctool.data.atomic import write_text
@@ -117,7 +116,7 @@ def prepare(
         return before
     # Without its stamp the corpus counts as half done, should this process be killed.
     stamp_path(folder).unlink(missing_ok=True)
-    with remembered(MEASURED):
+    with cache.use(MEASURED):
         report = module.prepare(source, folder, seed=SEED, nj=nj)
     return write_stamp(folder, source, str(report), parts)
 

@@ -8,9 +8,8 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from vctool import corpora, settings_yaml
+from vctool import cache, corpora, settings_yaml
 from vctool.acquisition import from_wavs
-from vctool.acquisition.memory import remembered
 from vctool.config import PROJECT_ROOT, Tree, suggest
 from vctool.data.atomic import write_text
 from vctool.errors import ConfigError, DataError
@@ -80,7 +79,7 @@ def prepare_own(
     between_speakers = "name" in corpus
     if between_speakers and accomp is not None:
         raise ConfigError(f"--accomp {accomp}: {base} converts between speakers, without any")
-    with remembered(MEASURED):
+    with cache.use(MEASURED):
         report = from_wavs.prepare(
             wavs,
             folder,

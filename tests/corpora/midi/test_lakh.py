@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vctool.acquisition.memory import remembered
+from vctool import cache
 from vctool.corpora import lakh
 from vctool.corpora.midi import rendering, score, soundfonts
 from vctool.corpora.midi.score import Note, Track
@@ -121,7 +121,7 @@ def test_a_second_run_recalls_what_is_there_and_renders_what_is_gone(
         return genuine(job)
 
     monkeypatch.setattr(rendering, "render", counted)
-    with remembered(tmp_path / "memory"):
+    with cache.use(tmp_path / "memory"):
         lakh.prepare(corpus, out, seed=0)
         assert len(rendered) == 12
         before = {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}

@@ -107,7 +107,7 @@ def another(program: int, draw: np.random.Generator) -> int:
 
 
 def fingerprint(file: Path, *, seed: int) -> dict[str, str]:
-    """Return what a file is known by, as `memory.over` keeps it: `fingerprint` or `reason`."""
+    """Return what a file is known by, as `cache.over` keeps it: `fingerprint` or `reason`."""
     try:
         return {"fingerprint": choose(file, seed).fingerprint}
     except DataError as error:
@@ -127,7 +127,7 @@ def play(
         folder: of the recordings.
 
     Returns:
-        As `memory.over` keeps it: `font`, `program`, and for each stretch `starts` [s] and `wavs`,
+        As `cache.over` keeps it: `font`, `program`, and for each stretch `starts` [s] and `wavs`,
         paths; or `reason`.
 
     Raises:
@@ -150,7 +150,7 @@ def play(
 
 
 def purpose(seed: int, fonts: Sequence[tuple[str, Path]], rate: int, folder: Path) -> str:
-    """Name what `play` does with these arguments, for `memory.over`."""
+    """Name what `play` does with these arguments, for `cache.over`."""
     sizes = [(name, font.stat().st_size) for name, font in fonts]
     text = json.dumps([_VERSION, rendering.VERSION, seed, sizes, rate, str(folder.absolute())])
     return f"excerpts {hashlib.sha256(text.encode()).hexdigest()[:16]}"

@@ -17,16 +17,17 @@ from typing import Any
 import numpy as np
 
 from vctool import audio
+from vctool.cache import Cache
 from vctool.data.datadir import DataDir
 from vctool.data.utterance import Utterance
 from vctool.errors import DataError
 from vctool.evaluation import outputs as converted
-from vctool.evaluation.cache import Memory
 from vctool.evaluation.page import figures, html, journal, report, utterances
 from vctool.evaluation.page.report import MODEL, Findings, Losses
 from vctool.evaluation.page.table import Scores
 from vctool.evaluation.vocoders import copies
 from vctool.evaluation.vocoders.board import REAL, CopyBoard, markdown
+from vctool.evaluation.voices.board import JUDGED
 from vctool.evaluation.voices.report import FEW_RECORDINGS, JUDGES
 from vctool.experiment import directions
 from vctool.experiment.recipe import Recipe
@@ -66,8 +67,8 @@ class CopyJob:
     losses: Losses = field(default_factory=Losses)
     config: Mapping[str, Any] = field(default_factory=dict)
     """Every setting of the experiment, by its dotted name."""
-    memory: Path | None = None
-    """Folder in which it is remembered what networks said of recordings; below `folder` if None."""
+    cache: Path | None = None
+    """File that keeps what judges said of recordings; in `folder` if None."""
 
 
 def run(
@@ -135,7 +136,7 @@ def run_recipe(recipe: Recipe, nj: int = 1) -> None:
             given={MODEL: outputs},
             losses=journal.held_out_losses(recipe.exp),
             config=report.settings(recipe),
-            memory=Path("dump") / next(iter(recipe.roles.values())) / "judged",
+            cache=Path("dump") / next(iter(recipe.roles.values())) / JUDGED,
         ),
         nj,
     )
@@ -187,8 +188,8 @@ def score(job: CopyJob, nj: int = 1) -> Scores:
     }  # all of them first, so that one that is missing is told before the work
     rate = job.features.rate
     real = copies.load(job.recordings, rate)
-    memory = Memory(job.memory or job.folder / "judged")
-    board = CopyBoard(real, rate, nj, memory)
+    cache = Cache(job.cache or job.folder / JUDGED)
+    board = CopyBoard(real, rate, nj, cache.of_waves)
     heard = {REAL: real}
     for row, name in converted.progress(job.rows.items(), len(job.rows)):
         config = configs[row]

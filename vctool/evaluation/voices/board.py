@@ -121,6 +121,11 @@ class VoiceTask:
     """The words of every source, where they are known."""
 
 
+JUDGED = "judged.sqlite"
+"""Cache of what judges said of recordings: in the folder of a corpus below `dump/`, or beside
+results."""
+
+
 def ask_anew(judge: str, waves: Sequence[np.ndarray], rate: int, ask: Ask) -> np.ndarray:
     """Ask a judge about every wave; what a board does that remembers nothing."""
     return ask(waves, rate)

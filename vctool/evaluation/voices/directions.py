@@ -18,9 +18,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from vctool.cache import Cache, key_of
 from vctool.data.utterance import Utterance
 from vctool.evaluation import outputs
-from vctool.evaluation.cache import Memory, key_of
 from vctool.evaluation.voices import (
     baselines,
     report,
@@ -32,7 +32,7 @@ from vctool.evaluation.voices import (
     run as voice,
 )
 from vctool.evaluation.voices.baselines import FEATURES, Formula, Speaker
-from vctool.evaluation.voices.board import VoiceTask
+from vctool.evaluation.voices.board import JUDGED, VoiceTask
 from vctool.experiment import directions
 from vctool.experiment.directions import Direction
 from vctool.experiment.recipe import Recipe
@@ -145,8 +145,8 @@ class Common:
             return _packed(baselines.fit_speaker(waves, rate, self.each))[None]
 
         judge = f"anchors of a speaker, recordings of {[len(wave) for wave in waves]}: {FEATURES}"
-        memory = Memory(Path("dump") / self.recipe.roles[role] / "judged")
-        return _unpacked(memory(judge, [np.concatenate(waves)], rate, fit)[0])
+        cache = Cache(Path("dump") / self.recipe.roles[role] / JUDGED)
+        return _unpacked(cache.of_waves(judge, [np.concatenate(waves)], rate, fit)[0])
 
 
 def _packed(who: Speaker) -> np.ndarray:

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vctool.cache import Cache
 from vctool.evaluation import outputs as converted
-from vctool.evaluation.cache import Memory
 from vctool.evaluation.page import figures, html, report, utterances
 from vctool.evaluation.page.report import MODEL, Findings, Losses
 from vctool.evaluation.page.table import Scores
@@ -66,8 +66,8 @@ class VoiceJob:
     losses: Losses = field(default_factory=Losses)
     config: Mapping[str, Any] = field(default_factory=dict)
     """Every setting of the experiment, by its dotted name."""
-    memory: Path | None = None
-    """Folder in which it is remembered what networks said of recordings."""
+    cache: Path | None = None
+    """File that keeps what judges said of recordings; they are asked anew if None."""
 
 
 class Scored(NamedTuple):
@@ -102,7 +102,7 @@ def score(
     systems = baselines.build(task.sources, task.targets, task.rate, formula, nj, each)
     systems |= {name: list(waves) for name, waves in job.others.items()}
     systems[MODEL] = list(job.outputs)
-    recall = ask_anew if job.memory is None else Memory(job.memory)
+    recall = ask_anew if job.cache is None else Cache(job.cache).of_waves
     board = VoiceBoard(task, nj, recall, analyse)
     for name, waves in converted.progress(systems.items(), len(systems)):
         board.add(name, waves)

@@ -16,7 +16,7 @@ from vctool.evaluation.page.report import config_hash
 from vctool.evaluation.voices import baselines
 from vctool.evaluation.voices import report as voice_report
 from vctool.evaluation.voices.baselines import FEATURES, Formula, Speaker
-from vctool.evaluation.voices.board import VoiceTask
+from vctool.evaluation.voices.board import JUDGED, VoiceTask
 from vctool.evaluation.voices.report import VoiceJob
 from vctool.experiment import directions
 from vctool.experiment.directions import Direction, Rows
@@ -81,7 +81,7 @@ def describe(recipe: Recipe, way: Direction, held: HeldOutVoices, task: VoiceTas
         data_hash=outputs.digest(ids, heard),
         seed=recipe.train.seed,
         resamples=recipe.evaluate.bootstrap,
-        memory=Path("dump") / recipe.roles[way.source] / "judged",
+        cache=Path("dump") / recipe.roles[way.source] / JUDGED,
     )
 
 

@@ -21,7 +21,7 @@ from vctool.evaluation.voices import (
 from vctool.evaluation.voices import (
     run as voice,
 )
-from vctool.evaluation.voices.board import markdown
+from vctool.evaluation.voices.board import JUDGED, markdown
 from vctool.evaluation.voices.directions import shared
 from vctool.experiment import directions
 from vctool.experiment.directions import Direction, Rows
@@ -108,7 +108,7 @@ def run(
             others={one.folder.name: made for one, made in zip(others, outputs[1:], strict=True)},
             told={one.folder.name: f"{one.folder}, {one.recipe.family}" for one in others},
             notes=[f"Scored are the {len(rows)} utterances that all of these converted"],
-            memory=Path("dump") / first.recipe.roles[pair[0]] / "judged",
+            cache=Path("dump") / first.recipe.roles[pair[0]] / JUDGED,
         )
         scored = report.score(job, nj, common.analyse, common.each)
     return markdown(scored.scores)
