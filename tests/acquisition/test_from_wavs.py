@@ -1,3 +1,7 @@
+import os
+import shutil
+import unicodedata
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -5,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from vctool import audio
 from vctool.acquisition import from_wavs
 from vctool.data.datadir import DataDir, check
 from vctool.errors import DataError
@@ -14,8 +19,10 @@ SPLITS = ("train", "dev", "test")
 
 
 def put(path: Path, seconds: float = 1.0, value: float = 0.1) -> Path:
+    """Write noise of that magnitude, another in every file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.full(round(seconds * RATE), value, np.float32), RATE)
+    rng = np.random.default_rng(zlib.crc32(os.fsencode(path)))
+    soundfile.write(path, value * rng.choice([-1.0, 1.0], round(seconds * RATE)), RATE)
     return path
 
 
@@ -113,8 +120,6 @@ def test_whole_speakers_are_held_out_where_there_are_eight(tmp_path: Path) -> No
     [
         ([], "holds no audio"),
         (["s/1.wav", "s/2.wav"], "leave nothing for dev"),
-        (["a b/1.wav", "a-b/1.wav", "c/1.wav"], "speakers 'a b' and 'a-b' would both be called"),
-        (["s/1.wav", "s/1.flac", "s/2.wav"], "would be called 's-1' like"),
     ],
 )
 def test_folders_that_cannot_be_prepared_say_why(
@@ -154,3 +159,94 @@ def test_folders_that_are_links_and_unusual_formats_are_used_and_the_rest_is_nam
     assert [(one.file.name, one.kind) for one in report.rejected] == [
         ("ann.m4a", "a format that is not read")
     ]
+
+
+def test_names_that_come_out_the_same_are_told_apart_for_good(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    names = ["s/take_1.wav", "s/take-1.wav", "s/take 1.flac", "s/b.wav", "s/b.flac", "a b/1.wav"]
+    files(folder, [*names, "a-b/1.wav", "a_b/1.wav", "t/" + unicodedata.normalize("NFD", "é.wav")])
+    files(folder, ["t/" + unicodedata.normalize("NFC", "é.wav")])
+    found = {str(file.relative_to(folder)): made for file, made in ids(folder).items()}
+    assert len({made for _, made in found.values()}) == len(found) == 10
+    assert found["s/take_1.wav"][1] == "s-take_1"
+    assert found["s/take-1.wav"][1].startswith("s-take_1.")
+    assert found["a_b/1.wav"] == ("a_b", "a_b-1")
+    assert found["a b/1.wav"][0] != found["a-b/1.wav"][0]
+    before = found["s/take-1.wav"]
+    files(folder, ["s/take=1.wav"])
+    assert ids(folder)[folder / "s/take-1.wav"] == before
+
+
+def ids(folder: Path) -> dict[Path, tuple[str, str]]:
+    return from_wavs._names(folder, audio.list_audio(folder))
+
+
+def test_copies_are_left_out_by_name_and_never_shared_by_splits(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    files(folder, [f"{who}/{take}.wav" for who in ("ann", "ben") for take in range(6)])
+    for file in audio.list_audio(folder):
+        for number in range(2):
+            shutil.copy(file, file.with_name(f"{file.stem} copy {number}.wav"))
+    report = from_wavs.prepare(folder, tmp_path / "out", domain="speech", every_speaker=True)
+    assert {one.kind for one in report.rejected} == {"a copy"}
+    assert len(report.rejected) == 24
+    contents = [{one.wav.read_bytes() for one in data} for data in read(tmp_path / "out").values()]
+    assert sum(map(len, contents)) == len(set.union(*contents)) == 12
+
+
+@pytest.mark.parametrize("name", [b"ann/a\tb.wav", b"ann/\xe9t\xe9.wav", b"ann/a\nb.wav"])
+def test_a_name_that_no_table_can_hold_costs_only_its_own_recording(
+    tmp_path: Path, name: bytes
+) -> None:
+    folder = tmp_path / "in"
+    files(folder, [f"ann/{take}.wav" for take in range(6)])
+    odd = folder / os.fsdecode(name)
+    shutil.copy(folder / "ann/0.wav", odd)
+    with odd.open("ab") as file:
+        file.write(bytes(10))
+    report = from_wavs.prepare(folder, tmp_path / "out", domain="speech")
+    assert sum(split.files for split in report.splits.values()) == 6
+    (left_out,) = report.rejected
+    assert left_out.file == odd and left_out.reason.startswith("its name ")
+    assert (tmp_path / "out" / "rejected.tsv").read_text("utf-8")
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_accompaniments_belong_to_names_that_look_the_same(tmp_path: Path, form: str) -> None:
+    names = ("Café", "Zürich", "Übung", "más")
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    files(tmp_path / "vox", [f"ana/{unicodedata.normalize(form, name)}.wav" for name in names])
+    files(tmp_path / "acc", [f"{unicodedata.normalize(other, name)}.wav" for name in names])
+    report = from_wavs.prepare(
+        tmp_path / "vox", tmp_path / "out", domain="singing", accomp_dir=tmp_path / "acc"
+    )
+    assert report.rejected == ()
+
+
+def test_a_preparation_that_fails_leaves_the_splits_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    files(folder, [f"ann/{take}.wav" for take in range(6)])
+    from_wavs.prepare(folder, out, domain="speech")
+    (out / "prepared.json").write_text("{}")
+    (out / "train" / "notes.txt").write_text("mine")
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    files(folder, [f"ann/{take}.wav" for take in range(6, 9)])
+    original = DataDir.write
+
+    def failing(self: DataDir, *args: Path, **kwargs: Path) -> None:
+        if self.path.name == "test":
+            raise DataError("the disk is full")
+        original(self, *args, **kwargs)
+
+    monkeypatch.setattr(DataDir, "write", failing)
+    with pytest.raises(DataError, match="full"):
+        from_wavs.prepare(folder, out, domain="speech")
+    now = {path: path.read_bytes() for path in before}
+    assert now == before
+    monkeypatch.undo()
+    from_wavs.prepare(folder, out, domain="speech")
+    assert (out / "train" / "notes.txt").read_text() == "mine"
+    assert not (out / "prepared.json").exists()  # whoever prepares writes it last
+    assert sum(len(DataDir.read(out / split)) for split in SPLITS) == 9

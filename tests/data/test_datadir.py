@@ -40,7 +40,9 @@ def rows(path: Path) -> list[str]:
     return path.read_text("utf-8").split("\n")[:-1]
 
 
-ids = st.text(st.characters(blacklist_categories=["Z", "C"]), min_size=1, max_size=8)
+ids = st.text(
+    st.characters(blacklist_categories=["Z", "C"], blacklist_characters="/"), min_size=1, max_size=8
+).filter(lambda name: name not in (".", ".."))
 names = st.text(
     st.characters(blacklist_categories=["C"], blacklist_characters="/|"), min_size=1, max_size=12
 ).filter(lambda name: name == name.strip() and name not in (".", ".."))
@@ -369,3 +371,102 @@ def test_no_table_content_escapes_as_another_error(
             (folder / table).unlink()
         else:
             (folder / table).write_bytes(backup)
+
+
+OUTSIDE = ("../x", "a/../../x", "/x", "a//b", "..", "a/", "a\x07b")
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+@pytest.mark.parametrize("table", ["wav.scp", "utt2spk", "utt2domain", "segments"])
+def test_names_that_lead_out_of_a_folder_are_named_refused_and_dropped(
+    folder: Path, table: str, name: str
+) -> None:
+    path = folder / table
+    if table == "segments":
+        path.write_text(f"a-1 a-1 0 1\na-2 a-2 0 1\nb-3 b-3 0 1\n{name} a-1 0 1\n")
+    elif table == "wav.scp":
+        path.write_text(path.read_text() + f"{name} {folder}/../../../wav/a-1.wav\n")
+    else:
+        path.write_text(f"a-1 {name}\n" + path.read_text().split("\n", 1)[1])
+    assert any("cannot be" in str(problem) for problem in check(folder))
+    with pytest.raises(DataError, match="cannot be"):
+        DataDir.read(folder)
+    fix(folder)
+    found = DataDir.read(folder)
+    assert name not in {text for one in found for text in (one.id, one.speaker, one.domain)}
+    assert "b-3" in found
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_no_data_dir_is_made_of_such_names(tmp_path: Path, name: str) -> None:
+    good = Utterance("a-1", "a", "speech", tmp_path / "a.wav", 1.0)
+    for bad in (replace(good, id=name), replace(good, speaker=name), replace(good, domain=name)):
+        with pytest.raises(DataError, match="cannot be an id"):
+            DataDir(tmp_path, (bad,))
+
+
+def test_a_byte_order_mark_belongs_to_no_id(folder: Path) -> None:
+    before = DataDir.read(folder)
+    for name in ("wav.scp", "utt2spk", "utt2dur", "spk2utt", "text", "pairs"):
+        (folder / name).write_bytes(b"\xef\xbb\xbf" + (folder / name).read_bytes())
+    (knots,) = before.time_maps.values()
+    knots.write_bytes(b"\xef\xbb\xbf" + knots.read_bytes())
+    assert check(folder) == []
+    assert DataDir.read(folder) == before
+    assert len(DataDir.read(folder).time_map("a-1")) == 3
+
+
+def segmented(folder: Path, *rows: str) -> None:
+    for name in (
+        "utt2spk",
+        "utt2dur",
+        "spk2utt",
+        "text",
+        "pairs",
+        "time_map.scp",
+        "utt2channel",
+        "utt2domain",
+        "accomp.scp",
+    ):
+        (folder / name).unlink(missing_ok=True)
+    ids = [row.split()[0] for row in rows]
+    (folder / "segments").write_text("".join(f"{row}\n" for row in rows))
+    (folder / "utt2spk").write_text("".join(f"{key} a\n" for key in ids))
+    (folder / "spk2utt").write_text(f"a {' '.join(ids)}\n")
+
+
+@pytest.mark.parametrize(
+    ("row", "seconds", "stated", "repaired"),
+    [
+        ("a-1 a-1 0.25 1.5", 1.25, "ends at 1.5 s, its recording at 1.00 s", 0.75),
+        ("a-1 a-1 0.25 0.75", 50.0, "utt2dur gives 50.0 s, its recording 0.50 s", 0.5),
+        ("a-1 a-1 0.25 -1", 50.0, "utt2dur gives 50.0 s, its recording 0.75 s", 0.75),
+        ("a-1 a-1 1.25 1.5", 0.25, "begins at 1.25 s, its recording ends at 1.00 s", None),
+        ("a-1 a-1 0.25 -1", 0.75, "", 0.75),
+        ("a-1 a-1 0.25 0.75 A", 0.5, "", 0.5),
+        ("a-1 a-1 0.25 0.75 0", 0.5, "", 0.5),
+    ],
+)
+def test_segments_and_durations_are_held_to_the_recordings(
+    folder: Path, row: str, seconds: float, stated: str, repaired: float | None
+) -> None:
+    segmented(folder, row, "a-2 a-2 0 1")
+    (folder / "utt2dur").write_text(f"a-1 {seconds}\na-2 1\n")
+    serious = [str(problem) for problem in check(folder) if not problem.harmless]
+    assert [stated in problem for problem in serious] == ([True] if stated else [])
+    fix(folder)
+    assert [problem for problem in check(folder) if not problem.harmless] == []
+    found = DataDir.read(folder)
+    assert ("a-1" in found) == (repaired is not None)
+    if repaired is not None:
+        assert found["a-1"].duration == pytest.approx(repaired, abs=1e-3)
+        assert found["a-1"].load(16000).shape == (round(16000 * repaired),)
+        assert found["a-1"].channel == (0 if row[-1] in "A0" and row.count(" ") == 4 else None)
+
+
+def test_json_that_is_no_utf8_is_named_unless_it_is_hidden(folder: Path) -> None:
+    (folder / "._grammar.json").write_bytes(b"\xff\xfe\x00")
+    assert set(DataDir.read(folder).extra) == {"grammar.json"}
+    (folder / "words.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match=r"words\.json: is not UTF-8"):
+        DataDir.read(folder)

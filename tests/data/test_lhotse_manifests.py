@@ -166,6 +166,17 @@ BAD = {
     "transforms": ("recordings", {"transforms": [{"name": "Speed", "kwargs": {}}]}),
     "is not in": ("supervisions", {"recording_id": "nobody"}),
     "channel 3 is not": ("supervisions", {"channel": 3}),
+    "channel is": ("supervisions", {"channel": "left"}),
+    "start is": ("supervisions", {"start": "soon"}),
+    "duration is": ("supervisions", {"duration": [1]}),
+    "duration is inf": ("supervisions", {"duration": float("inf")}),
+    "custom is": ("supervisions", {"custom": ["x"]}),
+    "custom.accomp is": ("supervisions", {"custom": {"accomp": 3}}),
+    "custom.pair is": ("supervisions", {"custom": {"pair": {}}}),
+    "custom.channel is": ("supervisions", {"custom": {"channel": "1"}}),
+    "text is": ("supervisions", {"text": 5}),
+    "sources is": ("recordings", {"sources": "a.wav"}),
+    "sources is .*None": ("recordings", {"sources": [{"type": "file", "source": None}]}),
 }
 
 
@@ -194,3 +205,32 @@ def test_the_same_data_gives_the_same_bytes(cut: DataDir, tmp_path: Path) -> Non
     two = lhotse_manifests.export(replace(cut, utterances=cut.utterances[::-1]), tmp_path / "two")
     assert one.recordings.read_bytes() == two.recordings.read_bytes()
     assert one.supervisions.read_bytes() == two.supervisions.read_bytes()
+
+
+@pytest.mark.parametrize("field", ["id", "speaker"])
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x"])
+def test_names_that_lead_out_of_a_folder_are_refused(
+    field: str, name: str, whole: DataDir, tmp_path: Path
+) -> None:
+    files = changed(tmp_path, whole, "supervisions", **{field: name})
+    with pytest.raises(DataError, match="cannot be an id"):
+        lhotse_manifests.read(*files, tmp_path / "d")
+
+
+@pytest.mark.parametrize("content", [b"[1]", b"\xff\xfe", b"{", b'{"../x.json": "{}"}'])
+def test_what_travels_along_is_named_where_it_is_no_json(
+    content: bytes, whole: DataDir, tmp_path: Path
+) -> None:
+    made = lhotse_manifests.export(whole, tmp_path / "manifests")
+    made.extra.write_bytes(content)
+    with pytest.raises(DataError, match=r"_extra_train\.json: "):
+        lhotse_manifests.read(made.recordings, made.supervisions, tmp_path / "d")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_manifest(whole: DataDir, tmp_path: Path) -> None:
+    made = lhotse_manifests.export(whole, tmp_path / "manifests")
+    before = lhotse_manifests.read(made.recordings, made.supervisions, tmp_path / "d")
+    for path in (made.recordings, made.supervisions):
+        marked = b"\xef\xbb\xbf" + gzip.decompress(path.read_bytes())
+        path.write_bytes(gzip.compress(marked))
+    assert lhotse_manifests.read(made.recordings, made.supervisions, tmp_path / "d") == before

@@ -6,13 +6,17 @@ eight or more and not all of them are to be trained on, otherwise whole recordin
 speaker has ten or more, and otherwise the end or the beginning of what a speaker recorded.
 """
 
+import hashlib
+import unicodedata
+from collections import Counter
 from pathlib import Path
 
 from vctool import audio
 from vctool.acquisition import activity, splits
-from vctool.acquisition.report import SPLITS, Rejected, Report, finish
+from vctool.acquisition.report import COPY, SPLITS, Rejected, Report, finish
 from vctool.acquisition.survey import seconds, survey, word
-from vctool.data.datadir import Utterance
+from vctool.cache import over
+from vctool.data.datadir import Utterance, unstorable
 from vctool.errors import DataError
 
 LONG = 30.0
@@ -46,11 +50,14 @@ def prepare(
         nj: number of threads.
 
     Raises:
-        DataError: no such folder, no audio in it, or too little for three splits; two speakers or
-            recordings whose names come out the same as ids.
+        DataError: no such folder, no audio in it, or too little for three splits.
     """
-    files = _audio_in(folder)
+    found = _audio_in(folder)
+    files = [file for file in found if not unstorable(file)]
     usable, rejected = survey(files, nj=nj)
+    rejected += [Rejected(file, reason) for file in found if (reason := unstorable(file))]
+    usable, copies = _without_copies(usable, nj)
+    rejected += copies
     rejected += [
         Rejected(file, "a format that is not read: convert it to WAV or FLAC, as with ffmpeg")
         for file in audio.list_audio(folder, suffixes=audio.UNREAD)
@@ -96,13 +103,42 @@ def prepare(
     )
 
 
+def _without_copies(
+    usable: dict[Path, audio.AudioInfo], nj: int
+) -> tuple[dict[Path, audio.AudioInfo], list[Rejected]]:
+    """Leave out recordings whose file is another's to the byte: one may be scored, one trained on.
+
+    Returns:
+        Of every content the first file, and the others.
+    """
+    of_size: dict[int, list[Path]] = {}
+    for file in usable:
+        of_size.setdefault(file.stat().st_size, []).append(file)
+    alike = [file for files in of_size.values() if len(files) > 1 for file in files]
+    first: dict[str, Path] = {}
+    copies = []
+    for file, content in zip(alike, over(alike, content_digest, "content", nj), strict=True):
+        original = first.setdefault(content, file)
+        if original != file:
+            copies.append(Rejected(file, f"{COPY}: of {original}"))
+    left_out = {one.file for one in copies}
+    return {file: info for file, info in usable.items() if file not in left_out}, copies
+
+
+def content_digest(file: Path) -> str:
+    """Return a digest of all bytes of a file."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
 def speakers(folder: Path) -> list[str]:
     """Name the speakers of a folder as `prepare` would, sorted.
 
     Raises:
-        DataError: there is no such folder, no audio in it, or two names come out the same.
+        DataError: there is no such folder, or no audio in it.
     """
-    return sorted({speaker for speaker, _ in _names(folder, _audio_in(folder)).values()})
+    files = [file for file in _audio_in(folder) if not unstorable(file)]
+    return sorted({speaker for speaker, _ in _names(folder, files).values()})
 
 
 def _audio_in(folder: Path) -> list[Path]:
@@ -123,30 +159,41 @@ def _audio_in(folder: Path) -> list[Path]:
 def _names(folder: Path, files: list[Path]) -> dict[Path, tuple[str, str]]:
     """Make ids: the speaker, and the recording, which begins with the speaker.
 
-    Raises:
-        DataError: two speakers or two recordings would get the same id.
+    Of names that come out the same, those that had to be changed get a part of their own, which
+    depends on nothing but the name: `take-1` beside `take_1` becomes `take_1.4f2a`.
     """
-    found: dict[Path, tuple[str, str]] = {}
-    speakers: dict[str, str] = {}
-    taken: dict[str, Path] = {}
-    for file in files:
-        *folders, _ = file.relative_to(folder).parts
-        origin = folders[0] if folders else folder.resolve().name
-        speaker = word(origin)
-        if speakers.setdefault(speaker, origin) != origin:
-            raise DataError(
-                f"{folder}: speakers '{speakers[speaker]}' and '{origin}' would both be called "
-                f"'{speaker}'; rename one folder"
-            )
-        recording = "-".join([speaker, *(word(part) for part in (*folders[1:], file.stem))])
-        if recording in taken:
-            raise DataError(
-                f"{file}: would be called '{recording}' like {taken[recording]}; rename or "
-                f"remove one"
-            )
-        taken[recording] = file
-        found[file] = (speaker, recording)
-    return found
+    parts = {file: file.relative_to(folder).parts for file in files}
+    home = folder.resolve().name
+    speakers = _apart({(one[0] if len(one) > 1 else home,) for one in parts.values()})
+    recordings = _apart({(*one[1:-1], Path(one[-1]).stem) for one in parts.values()})
+    found = {}
+    for file, one in parts.items():
+        speaker = speakers[(one[0] if len(one) > 1 else home,)]
+        found[file] = (speaker, f"{speaker}-{recordings[(*one[1:-1], Path(one[-1]).stem)]}")
+    return _told_apart_by_ending(found)
+
+
+def _apart(names: set[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+    """Turn names of parts into words with hyphens between them, no two alike."""
+    words = {name: "-".join(word(part) for part in name) for name in names}
+    count = Counter(words.values())
+    return {
+        name: made if count[made] == 1 or made == "-".join(name) else f"{made}.{_mark(name)}"
+        for name, made in words.items()
+    }
+
+
+def _told_apart_by_ending(found: dict[Path, tuple[str, str]]) -> dict[Path, tuple[str, str]]:
+    """Add the ending where files differ in nothing else: `a.wav` and `a.flac`."""
+    count = Counter(recording for _, recording in found.values())
+    return {
+        file: (speaker, made if count[made] == 1 else f"{made}.{file.suffix[1:].lower()}")
+        for file, (speaker, made) in found.items()
+    }
+
+
+def _mark(name: tuple[str, ...]) -> str:
+    return hashlib.sha256("/".join(name).encode("utf-8", "surrogateescape")).hexdigest()[:4]
 
 
 def _match(
@@ -155,11 +202,12 @@ def _match(
     """Find the accompaniment of every recording, and see that it can be read."""
     there: dict[Path, Path] = {}
     for path in _audio_in(accomp_dir):
-        there.setdefault(path.relative_to(accomp_dir).with_suffix(""), path)
+        if not unstorable(path):
+            there.setdefault(_composed(path.relative_to(accomp_dir).with_suffix("")), path)
     matched: dict[Path, Path] = {}
     rejected: list[Rejected] = []
     for file in files:
-        place = file.relative_to(folder).with_suffix("")
+        place = _composed(file.relative_to(folder).with_suffix(""))
         accomp = there.get(place) or there.get(Path(place.name))
         if accomp is None:
             rejected.append(
@@ -173,6 +221,11 @@ def _match(
         accomp = matched.pop(file)
         rejected.append(Rejected(file, f"its accompaniment {accomp}: {reasons[accomp]}"))
     return matched, rejected
+
+
+def _composed(path: Path) -> Path:
+    """Write a name in one of the two ways (NFC) that look the same; Macs write the other (NFD)."""
+    return Path(unicodedata.normalize("NFC", str(path)))
 
 
 def _assign(

@@ -4,7 +4,9 @@ Beside the data dirs it leaves `report.md` (files, hours, speakers, rates, how m
 and why) and `rejected.tsv` (every file that was left out, with the reason).
 """
 
+import os
 import re
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from pathlib import Path
 
 from vctool import audio
 from vctool.cache import over
+from vctool.data.assembly import OPTIONAL, REQUIRED
 from vctool.data.atomic import write_text
 from vctool.data.datadir import DataDir, Utterance
 from vctool.errors import AudioError, DataError
@@ -19,6 +22,12 @@ from vctool.markdown import table
 
 SPLITS = ("train", "dev", "test")
 """The splits that every preparer writes."""
+
+COPY = "a copy"
+"""How the reason begins for a file that is another's copy."""
+
+STAMP = "prepared.json"
+"""The file beside them that says that they are complete."""
 
 MAX_REJECTED = 0.5
 """Share of the files that may be unusable before preparing fails."""
@@ -128,13 +137,14 @@ def finish(
     Raises:
         DataError: a split is empty, or too large a share of the files was rejected.
     """
-    lines = sorted(f"{one.file}\t{one.reason}\n" for one in rejected)
+    lines = sorted(f"{shown(one.file)}\t{one.reason}\n" for one in rejected)
     write_text(out / "rejected.tsv", "file\treason\n" + "".join(lines))
     files = sorted({utterance.wav for split in splits.values() for utterance in split})
-    share = len(rejected) / max(1, len(files) + len(rejected))
+    unusable = [one for one in rejected if one.kind != COPY]
+    share = len(unusable) / max(1, len(files) + len(unusable))
     if share > MAX_REJECTED:
         raise DataError(
-            f"corpus {corpus}: {len(rejected)} of {len(files) + len(rejected)} files are unusable "
+            f"corpus {corpus}: {len(unusable)} of {len(files) + len(unusable)} files are unusable "
             f"({lines[0].strip().replace(chr(9), ': ')}); see {out / 'rejected.tsv'}"
         )
     empty = [name for name in SPLITS if not splits.get(name)]
@@ -145,9 +155,9 @@ def finish(
             f"add recordings (rejected ones are in {out / 'rejected.tsv'})"
         )
     summaries = {}
-    for name in SPLITS:
-        data = DataDir(out / name, tuple(splits[name]))
-        data.write()
+    data_dirs = [DataDir(out / name, tuple(splits[name])) for name in SPLITS]
+    _write_together(out, data_dirs)
+    for name, data in zip(SPLITS, data_dirs, strict=True):
         own = len({one.wav for one in data})
         summaries[name] = Split(len(data), data.seconds, len(data.speakers), own)
     report = Report(
@@ -155,6 +165,32 @@ def finish(
     )
     write_text(out / "report.md", report.table())
     return report
+
+
+def shown(file: Path) -> str:
+    """Write a file's name so that it stands in a line of UTF-8, whatever it is made of."""
+    name = os.fsencode(file).decode("utf-8", "backslashreplace")
+    return name.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def _write_together(out: Path, data_dirs: Sequence[DataDir]) -> None:
+    """Write data dirs beside their places first, so that what fails leaves all as they were.
+
+    Whoever is killed while they are put in place leaves no `STAMP`, and so an unprepared corpus.
+    """
+    new = [data.path.with_name(f".{data.path.name}.new") for data in data_dirs]
+    for data, beside in zip(data_dirs, new, strict=True):
+        shutil.rmtree(beside, ignore_errors=True)
+        data.write(beside, base=data.path)
+    (out / STAMP).unlink(missing_ok=True)
+    for data, beside in zip(data_dirs, new, strict=True):
+        data.path.mkdir(parents=True, exist_ok=True)
+        written = [table.name for table in beside.iterdir()]
+        for name in written:
+            os.replace(beside / name, data.path / name)
+        for name in {*REQUIRED, *OPTIONAL}.difference(written):
+            (data.path / name).unlink(missing_ok=True)
+        beside.rmdir()
 
 
 def _rates(files: Sequence[Path]) -> tuple[tuple[int, int], ...]:

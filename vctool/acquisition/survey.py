@@ -93,7 +93,7 @@ def seconds(info: audio.AudioInfo) -> float:
 def word(name: str) -> str:
     """Turn a file or folder name into a part of an id: no blanks, nothing that sorts below `-`.
 
-    Such ids sort by speaker first whatever the speakers are called.
+    Such ids sort by speaker first whatever the speakers are called. Dots alone are no name.
 
     Raises:
         DataError: nothing is left of the name.
@@ -103,6 +103,6 @@ def word(name: str) -> str:
         for sign in unicodedata.normalize("NFC", name)
     )
     cleaned = "".join(signs).strip("_")
-    if not cleaned:
+    if not cleaned.strip("."):
         raise DataError(f"'{name}' holds no letter or digit; rename it")
     return cleaned

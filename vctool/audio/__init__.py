@@ -1,6 +1,7 @@
 """Sound in and out: files of any format, waves of any length, and how loud they are."""
 
 from vctool.audio.files import (
+    END_SLACK,
     SUFFIXES,
     UNREAD,
     AudioInfo,
@@ -17,6 +18,7 @@ from vctool.audio.loudness import SILENCE_DB, LevelMeter, level_db, match_level,
 from vctool.audio.wav_writer import AudioWriter, write
 
 __all__ = [
+    "END_SLACK",
     "SILENCE_DB",
     "SUFFIXES",
     "UNREAD",

@@ -29,13 +29,21 @@ class Assembly:
     problems: list[Problem] = field(default_factory=list)
 
 
-def assemble(folder: Path, *, files: bool, measure: bool = False) -> Assembly:
+MP3_SLACK = 0.5
+"""How far an MP3's header may be off [s]; others are held to `audio.END_SLACK`."""
+
+
+def assemble(
+    folder: Path, *, files: bool, lengths: bool = False, measure: bool = False
+) -> Assembly:
     """Read all tables of a data dir.
 
     Args:
         folder: the data dir.
         files: whether to see that every file named exists.
-        measure: whether to decode audio where utt2dur does not say how long it is.
+        lengths: whether to compare ends and durations with the recordings.
+        measure: whether to take them from the recordings where the tables do not say them, or say
+            what is not so; audio is decoded where its header says nothing.
 
     Raises:
         DataError: there is no such folder, or it is no data dir.
@@ -44,7 +52,9 @@ def assemble(folder: Path, *, files: bool, measure: bool = False) -> Assembly:
         what = "holds no wav.scp" if folder.is_dir() else "no such data dir"
         raise DataError(f"{folder}: {what}; make it with `./run.sh --stage 1` or `vctool prepare`")
     tables = {name: read_table(folder, name) for name in (*REQUIRED, *OPTIONAL)}
-    builder = _Builder(folder.resolve(), tables, files, measure)
+    # what is wrong with a row itself is told before what follows from its absence
+    causes = [problem for table in tables.values() for problem in table.problems]
+    builder = _Builder(folder.resolve(), tables, files, lengths, measure)
     result = Assembly()
     result.others = sorted(file.name for file in folder.glob("*.scp") if file.name not in tables)
     for utterance in sorted(builder.keys()):
@@ -57,19 +67,24 @@ def assemble(folder: Path, *, files: bool, measure: bool = False) -> Assembly:
     result.time_maps = builder.time_maps(known)
     _check_speakers(tables["spk2utt"], result.utterances)
     _check_order(tables["utt2spk"], result.utterances)
-    for table in (*tables.values(), *(read_table(folder, name) for name in result.others)):
-        result.problems += table.problems
+    everything = (*tables.values(), *(read_table(folder, name) for name in result.others))
+    found = [problem for table in everything for problem in table.problems]
+    result.problems = causes + [problem for problem in found if problem not in causes]
     return result
 
 
 class _Builder:
     """Builds utterances out of tables, noting in each table what keeps one from being built."""
 
-    def __init__(self, base: Path, tables: dict[str, Table], files: bool, measure: bool) -> None:
+    def __init__(
+        self, base: Path, tables: dict[str, Table], files: bool, lengths: bool, measure: bool
+    ) -> None:
         self.base = base
         self.tables = tables
         self.files = files
+        self.lengths = lengths
         self.measure = measure
+        self._seconds: dict[Path, float] = {}
         for name in REQUIRED:
             if not tables[name].exists:
                 # the reverse table is rebuilt from utt2spk by whoever reads
@@ -86,15 +101,17 @@ class _Builder:
     def build(self, key: str) -> Utterance | None:
         tables = self.tables
         source = tables["segments" if tables["segments"].exists else "wav.scp"]
-        recording, start, end = key, None, None
+        recording, start, end, side = key, None, None, None
         try:
             if source.name == "segments":
-                recording, start, end = _segment(source.rows[key])
+                recording, start, end, side = _segment(source.rows[key])
             wav = self._file("wav.scp", recording)
             accomp = self._accomp(recording)
             speaker = self._row("utt2spk", key)
             channel = self._channel("utt2channel", key)
+            channel = side if channel is None else channel
             accomp_channel = self._channel("utt2accomp_channel", key)
+            end = self._end(key, wav, start, end)
             duration = self._duration(key, wav, channel, start, end)
         except _Unusable as reason:
             source.complain(key, f"'{key}': {reason}")
@@ -159,15 +176,46 @@ class _Builder:
         if value is not None:
             if not 0 < (seconds := _number(value)) < float("inf"):
                 raise _Unusable(f"utt2dur gives '{value}', wanted seconds above 0")
-            return seconds
-        if not self.measure:
+            if not self.lengths:
+                return seconds
+            true = (self._length(wav) if end is None else end) - (start or 0.0)
+            if abs(seconds - true) <= _slack(wav):
+                return seconds
+            message = f"'{key}': utt2dur gives {value} s, its recording {true:.2f} s"
+            self.tables["utt2dur"].complain(key, message)
+            if not self.measure:
+                return seconds
+        elif not self.measure:
             raise _Unusable("is not in utt2dur")
         if start is not None and end is not None:
             return round(end - start, 6)
         try:
-            return round(audio.measure(wav, channel=channel).seconds, 6)
+            whole = audio.measure(wav, channel=channel).seconds
         except AudioError as error:
             raise _Unusable(str(error)) from None
+        return round(whole - (start or 0.0), 6)
+
+    def _end(self, key: str, wav: Path, start: float | None, end: float | None) -> float | None:
+        """Compare a segment with its recording; return where it ends, at the latest there."""
+        if start is None or not self.lengths:
+            return end
+        length = self._length(wav)
+        if start >= length:
+            raise _Unusable(f"begins at {start:g} s, its recording ends at {length:.2f} s")
+        if end is None or end <= length + _slack(wav):
+            return end
+        message = f"'{key}' ends at {end:g} s, its recording at {length:.2f} s"
+        self.tables["segments"].complain(key, message)
+        return round(length, 6) if self.measure else end
+
+    def _length(self, wav: Path) -> float:
+        """Return how long a file is by its header [s]."""
+        if wav not in self._seconds:
+            try:
+                self._seconds[wav] = audio.info(wav).seconds
+            except AudioError as error:
+                raise _Unusable(str(error)) from None
+        return self._seconds[wav]
 
     def check_rest(self, known: set[str]) -> None:
         """Note the rows that belong to nothing."""
@@ -208,13 +256,24 @@ class _Unusable(DataError):
     """Why an utterance cannot be built."""
 
 
-def _segment(value: str) -> tuple[str, float, float]:
+def _slack(wav: Path) -> float:
+    return MP3_SLACK if wav.suffix.lower() == ".mp3" else audio.END_SLACK
+
+
+def _segment(value: str) -> tuple[str, float, float | None, int | None]:
+    """Parse `recording start end [channel]`; an end of -1 is the recording's own, as in Kaldi."""
     parts = value.split()
-    if len(parts) == 3:
+    if len(parts) in (3, 4):
         start, end = _number(parts[1]), _number(parts[2])
-        if 0 <= start < end < float("inf"):
-            return parts[0], start, end
-    raise _Unusable(f"segment '{value}' is not `recording start end` with 0 <= start < end")
+        side = parts[3] if len(parts) == 4 else ""
+        known = side in ("", "A", "B") or (side.isascii() and side.isdigit())
+        if known and 0 <= start < (float("inf") if end == -1 else end):
+            channel = None if not side else "AB".index(side) if side in "AB" else int(side)
+            if end != float("inf"):
+                return parts[0], start, None if end == -1 else end, channel
+    raise _Unusable(
+        f"segment '{value}' is not `recording start end` with 0 <= start < end (and a channel)"
+    )
 
 
 def _number(text: str) -> float:

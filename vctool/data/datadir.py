@@ -29,7 +29,7 @@ import numpy as np
 
 from vctool.data.assembly import OPTIONAL, REQUIRED, assemble, by_speaker, disorder
 from vctool.data.atomic import write_text
-from vctool.data.tables import Problem, is_pipe, read_table
+from vctool.data.tables import Problem, is_pipe, read_table, unfit
 from vctool.data.utterance import Utterance
 from vctool.errors import DataError
 
@@ -52,8 +52,12 @@ class DataDir:
     """Text of the JSON files beside the tables, by name, such as `grammar.json`."""
 
     def __post_init__(self) -> None:
-        """Sort, and see that no id stands twice."""
+        """Sort, and see that names can be ids and that none stands twice."""
         ordered = tuple(sorted(self.utterances, key=lambda utterance: utterance.id))
+        for one in ordered:
+            for name in (one.id, one.speaker, one.domain):
+                if reason := unfit(name):
+                    raise DataError(f"{self.path}: '{name}' cannot be an id: {reason}; rename it")
         for one, other in pairwise(ordered):
             if one.id == other.id:
                 raise DataError(
@@ -83,20 +87,28 @@ class DataDir:
             raise DataError(f"{path}/{serious[0]}{more}; {remedy}")
         if not found.utterances:
             raise DataError(f"{path}: holds no utterances; prepare the corpus again")
-        extra = {file.name: file.read_text("utf-8") for file in sorted(path.glob("*.json"))}
+        extra = {
+            file.name: _json_text(file)
+            for file in sorted(path.glob("*.json"))
+            if not file.name.startswith(".")  # such as macOS leaves on foreign disks
+        }
         return cls(path, tuple(found.utterances), tuple(found.pairs), found.time_maps, extra)
 
-    def write(self, path: Path | None = None) -> None:
+    def write(self, path: Path | None = None, base: Path | None = None) -> None:
         """Write the tables sorted bytewise, each atomically; tables that are not needed go.
 
         Files below the folder that holds the corpora's folders (`data/`) are named relative to the
         data dir, so that a project can be moved; others by their absolute path.
 
+        Args:
+            path: where to; `self.path` where None.
+            base: where the data dir will stand in the end; `path` where None.
+
         Raises:
             DataError: an id, path or text that the format cannot hold, or an unwritable folder.
         """
         path = Path(path or self.path)
-        tables = _tables(self, path.resolve())
+        tables = _tables(self, (base or path).resolve())
         for name, rows in tables.items():
             if rows or name in REQUIRED:
                 write_text(path / name, _text(rows))
@@ -179,7 +191,7 @@ class DataDir:
             raise DataError(f"{self.path}: no time map of '{utterance_id}' in time_map.scp")
         path = self.time_maps[utterance_id]
         try:
-            lines = path.read_text("utf-8").splitlines()
+            lines = path.read_text("utf-8-sig").splitlines()
             header = 1 if lines and lines[0].startswith("speech_seconds") else 0
             knots = np.array([line.split("\t") for line in lines[header:]], dtype=np.float64)
         except (OSError, ValueError) as error:
@@ -196,7 +208,7 @@ def check(path: Path) -> list[Problem]:
     Raises:
         DataError: there is no such data dir.
     """
-    return assemble(Path(path), files=True).problems
+    return assemble(Path(path), files=True, lengths=True).problems
 
 
 def fix(path: Path) -> list[str]:
@@ -216,7 +228,7 @@ def fix(path: Path) -> list[str]:
     problems = check(path)
     if not problems:
         return []
-    found = assemble(path, files=True, measure=True)
+    found = assemble(path, files=True, lengths=True, measure=True)
     if not found.utterances:
         raise DataError(f"{path}: {found.problems[0]}; no usable utterance would be left")
     renamed = _renamed(found.utterances, path)
@@ -318,9 +330,33 @@ def _put(table: dict[str, str], key: str, value: str) -> None:
 
 
 def _word(name: str, what: str = "an id") -> str:
-    if not name or name.split() != [name]:
-        raise DataError(f"'{name}' cannot be {what}: it must hold no blanks; rename it")
+    if reason := unfit(name):
+        raise DataError(f"'{name}' cannot be {what}: {reason}; rename it")
     return name
+
+
+def _json_text(path: Path) -> str:
+    """Read a JSON file that travels along.
+
+    Raises:
+        DataError: it is not UTF-8.
+    """
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: is not UTF-8; move it elsewhere or save it as UTF-8") from None
+
+
+def unstorable(file: Path) -> str:
+    """Return why a file's name cannot stand in a table; nothing where it can."""
+    name = str(file)
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return "its name is not UTF-8; rename it"
+    if name != name.strip() or any(sign in name for sign in "\t\r\n") or is_pipe(name):
+        return "its name cannot stand in a data dir (tab, line break, or blank or | at an end)"
+    return ""
 
 
 def _name(file: Path, base: Path, folders: dict[str, str]) -> str:
@@ -332,6 +368,6 @@ def _name(file: Path, base: Path, folders: dict[str, str]) -> str:
         inside = root != Path(root.anchor) and folder.is_relative_to(root)
         folders[parent] = os.path.relpath(folder, base) if inside else str(folder)
     value = os.path.normpath(os.path.join(folders[parent], leaf))
-    if value != value.strip() or any(sign in value for sign in "\t\r\n") or is_pipe(value):
-        raise DataError(f"'{value}': such a name cannot stand in a data dir; rename the file")
+    if reason := unstorable(Path(value)):
+        raise DataError(f"'{value}': {reason}; rename the file")
     return value

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from vctool import audio
 from vctool.data.atomic import write_bytes
 from vctool.data.datadir import DataDir
+from vctool.data.tables import BOM, unfit
 from vctool.data.utterance import Utterance
 from vctool.errors import DataError
 
@@ -155,14 +156,14 @@ def read(
         if name not in known:
             raise DataError(f"{where}: recording '{name}' is not in {recordings}")
         sources[name] = known[name][0]
-    whole = all(_is_whole(row, sources[str(row["recording_id"])]) for row, _ in rows)
+    whole = all(_is_whole(row, sources[str(row["recording_id"])], where) for row, where in rows)
     made: dict[str, Utterance] = {}
     for row, where in rows:
         one = _utterance(row, *known[str(row["recording_id"])], where, whole, speaker)
         made[str(row["id"])] = one
     pairs, time_maps = [], {}
-    for row, _ in rows:
-        custom, one = row.get("custom") or {}, made[str(row["id"])]
+    for row, where in rows:
+        custom, one = _custom_of(row, where), made[str(row["id"])]
         if custom.get("pair") in made:
             pairs.append((one.id, made[custom["pair"]].id))
         if "time_map" in custom:
@@ -179,17 +180,22 @@ def _utterance(
     whole: bool,
     speaker: str | None,
 ) -> Utterance:
-    custom = row.get("custom") or {}
+    custom = _custom_of(row, where)
     who = row.get("speaker") or speaker
     if who is None:
         raise DataError(f"{where}: names no speaker; pass --speaker NAME")
     who = _word(str(who))
     name = _word(str(row["id"]))
     wav, channel = _source(row, recording, recording_where, where)
-    start, seconds = float(row.get("start", 0.0)), float(row["duration"])
+    start, seconds = _number(row, "start", where, 0.0), _number(row, "duration", where)
     if custom.get("seconds") is not None:
-        seconds = float(custom["seconds"])
-    end = custom["end"] if custom.get("end") is not None else round(start + seconds, 6)
+        seconds = _number(custom, "seconds", where)
+    end = round(start + seconds, 6)
+    if custom.get("end") is not None:
+        end = _number(custom, "end", where)
+    text = row.get("text") or None
+    if text is not None and not isinstance(text, str):
+        raise DataError(f"{where}: text is {text!r}, wanted words")
     return Utterance(
         id=name if name.startswith(f"{who}-") else f"{who}-{name}",
         speaker=who,
@@ -201,7 +207,7 @@ def _utterance(
         channel=custom["channel"] if "channel" in custom else channel,
         accomp=tuple(Path(path) for path in custom.get("accomp", ())),
         accomp_channel=custom.get("accomp_channel"),
-        text=row.get("text") or None,
+        text=text,
         recording=None if whole else _word(str(recording["id"])),
         sentence=custom.get("sentence"),
     )
@@ -214,8 +220,11 @@ def _source(
     if recording.get("transforms"):
         raise DataError(f"{recording_where}: has transforms; save it with lhotse as files first")
     wanted = row.get("channel", 0)
-    several = set(wanted) if isinstance(wanted, list) else {wanted}
-    for source in recording.get("sources", ()):
+    asked = wanted if isinstance(wanted, list) else [wanted]
+    if not all(isinstance(channel, int) for channel in asked):
+        raise DataError(f"{where}: channel is {wanted!r}, wanted numbers from 0")
+    several = set(asked)
+    for source in _sources(recording, recording_where):
         channels = list(source.get("channels", (0,)))
         if several <= set(channels):
             if source.get("type") != "file":
@@ -230,13 +239,30 @@ def _source(
     raise DataError(f"{where}: channel {wanted} is not one channel, or all, of one file")
 
 
-def _is_whole(row: Mapping[str, Any], recording: Mapping[str, Any]) -> bool:
-    custom = row.get("custom") or {}
-    ends = float(row.get("start", 0.0)) + float(row["duration"])
+def _sources(recording: Mapping[str, Any], where: str) -> list[Mapping[str, Any]]:
+    """Return the files of a recording.
+
+    Raises:
+        DataError: they are not described as lhotse does.
+    """
+    sources = recording.get("sources") or []
+    if not isinstance(sources, list) or not all(
+        isinstance(source, dict)
+        and isinstance(source.get("source"), str)
+        and isinstance(source.get("channels", []), list)
+        for source in sources
+    ):
+        raise DataError(f"{where}: sources is {sources!r}, wanted a list of files")
+    return sources
+
+
+def _is_whole(row: Mapping[str, Any], recording: Mapping[str, Any], where: str) -> bool:
+    start = _number(row, "start", where, 0.0)
+    ends = start + _number(row, "duration", where)
     return (
-        float(row.get("start", 0.0)) == 0.0
-        and abs(ends - float(recording["duration"])) <= WHOLE_SLACK
-        and custom.get("end") is None
+        start == 0.0
+        and abs(ends - _number(recording, "duration", where)) <= WHOLE_SLACK
+        and _custom_of(row, where).get("end") is None
     )
 
 
@@ -246,11 +272,49 @@ def _extra(recordings: Path) -> dict[str, str]:
     )
     if path == recordings or not path.is_file():
         return {}
-    return {str(name): str(text) for name, text in json.loads(path.read_text("utf-8")).items()}
+    try:
+        found = json.loads(path.read_text("utf-8-sig"))
+    except ValueError as error:  # neither JSON nor UTF-8
+        raise DataError(f"{path}: cannot be read as JSON: {error}") from None
+    if not isinstance(found, dict) or any(unfit(name) or "/" in name for name in found):
+        raise DataError(f"{path}: holds {type(found).__name__}, wanted texts by file name")
+    return {str(name): str(text) for name, text in found.items()}
 
 
 def _word(name: str) -> str:
     return "_".join(name.split())
+
+
+def _number(row: Mapping[str, Any], field: str, where: str, default: float | None = None) -> float:
+    """Return a number of seconds of a row.
+
+    Raises:
+        DataError: it is something else, or is missing where there is no default.
+    """
+    value = row.get(field, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
+        raise DataError(f"{where}: {field} is {value!r}, wanted seconds")
+    return float(value)
+
+
+def _custom_of(row: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """Return what a supervision says besides, each of it of the kind that `export` writes.
+
+    Raises:
+        DataError: something is of another kind.
+    """
+    custom = row.get("custom") or {}
+    if not isinstance(custom, dict):
+        raise DataError(f"{where}: custom is {custom!r}, wanted an object")
+    texts, counts = ("domain", "sentence", "pair", "time_map"), ("channel", "accomp_channel")
+    for field in (*texts, *counts):
+        value, kind = custom.get(field), str if field in texts else int
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise DataError(f"{where}: custom.{field} is {value!r}, wanted {kind.__name__}")
+    files = custom.get("accomp", [])
+    if not isinstance(files, list) or not all(isinstance(name, str) for name in files):
+        raise DataError(f"{where}: custom.accomp is {files!r}, wanted a list of files")
+    return custom
 
 
 def _write(path: Path, rows: Iterator[Mapping[str, Any]]) -> None:
@@ -272,9 +336,9 @@ def _rows(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 where = f"{path}:{number}"
-                row = json.loads(line)
+                row = json.loads(line.removeprefix(BOM) if number == 1 else line)
                 if not isinstance(row, dict) or "id" not in row or "duration" not in row:
                     raise DataError(f"{where}: is no recording and no supervision of lhotse's")
                 yield row, where
-    except (OSError, EOFError, zlib.error, ValueError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as a manifest: {error}") from None

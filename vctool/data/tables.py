@@ -49,6 +49,27 @@ class Table:
         del self.rows[key]
 
 
+BOM = b"\xef\xbb\xbf"
+"""What editors on Windows put before the first line of a UTF-8 file."""
+
+NAMED = {"utt2spk": "a speaker", "utt2domain": "a domain"}
+"""Tables whose values are names as well, and what they name."""
+
+
+def unfit(name: str) -> str:
+    """Return why a name cannot be an id; nothing where it can.
+
+    Files are called after ids, so an id must not lead out of the folder that it is used in.
+    """
+    if not name or name.split() != [name]:
+        return "it must hold no blanks"
+    if any(sign < " " or sign == "\x7f" for sign in name):
+        return "it holds a control character"
+    if name.startswith("/") or {"", ".", ".."} & set(name.split("/")):
+        return "a file of that name would lie in another folder"
+    return ""
+
+
 def is_pipe(value: str) -> bool:
     """Tell whether Kaldi's tools would run a value as a command."""
     parts = [part.strip() for part in value.split("\t")]
@@ -69,7 +90,7 @@ def read_table(folder: Path, name: str) -> Table:
         return table
     except OSError as error:
         raise DataError(f"{folder / name}: cannot be read: {error.strerror}") from None
-    for number, raw in enumerate(content.split(b"\n"), 1):
+    for number, raw in enumerate(content.removeprefix(BOM).split(b"\n"), 1):
         try:
             line = raw.decode("utf-8").rstrip("\r")
         except UnicodeDecodeError:
@@ -87,7 +108,11 @@ def _add_row(table: Table, number: int, line: str) -> None:
     key, *rest = re.split(r"[ \t]+", line.strip(" \t"), maxsplit=1)
     value = rest[0] if rest else ""
     problem = None
-    if not value and table.name != "text":
+    if reason := unfit(key):
+        problem = f"'{key}' cannot be an id: {reason}; rename it"
+    elif table.name in NAMED and value and (reason := unfit(value)):
+        problem = f"'{key}': '{value}' cannot be {NAMED[table.name]}: {reason}; rename it"
+    elif not value and table.name != "text":
         problem = f"'{key}' has no value"
     elif key in table.rows:
         same = "" if table.rows[key] == value else f" with another value, '{value}'"

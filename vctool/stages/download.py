@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vctool import cache, corpora
 from vctool.acquisition.obtain import fetched
+from vctool.acquisition.report import STAMP
 from vctool.config import suggest
 from vctool.data.atomic import write_text
 from vctool.errors import ConfigError, DataError
@@ -123,7 +124,7 @@ def prepare(
 
 def stamp_path(folder: Path) -> Path:
     """Return the file that says what the data dirs below a folder were made from."""
-    return folder / "prepared.json"
+    return folder / STAMP
 
 
 def read_stamp(folder: Path) -> Prepared | None:
