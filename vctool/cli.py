@@ -5,6 +5,7 @@ user's mistake is one line on stderr and exit status 2; an interrupted command e
 """
 
 import errno
+import io
 import logging
 import os
 import sys
@@ -36,6 +37,9 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPER
 
 def main() -> None:
     """Run the command line and turn errors into one line and an exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files may hold any bytes
+            stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("vctool").setLevel(logging.DEBUG)
     logging.getLogger().handlers[0].setLevel(logging.INFO)

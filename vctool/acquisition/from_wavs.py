@@ -16,6 +16,7 @@ from vctool.acquisition import activity, splits
 from vctool.acquisition.report import COPY, SPLITS, Rejected, Report, finish
 from vctool.acquisition.survey import seconds, survey, word
 from vctool.cache import over
+from vctool.data.content import digest
 from vctool.data.datadir import Utterance, unstorable
 from vctool.errors import DataError
 
@@ -117,18 +118,12 @@ def _without_copies(
     alike = [file for files in of_size.values() if len(files) > 1 for file in files]
     first: dict[str, Path] = {}
     copies = []
-    for file, content in zip(alike, over(alike, content_digest, "content", nj), strict=True):
+    for file, content in zip(alike, over(alike, digest, "content", nj), strict=True):
         original = first.setdefault(content, file)
         if original != file:
             copies.append(Rejected(file, f"{COPY}: of {original}"))
     left_out = {one.file for one in copies}
     return {file: info for file, info in usable.items() if file not in left_out}, copies
-
-
-def content_digest(file: Path) -> str:
-    """Return a digest of all bytes of a file."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def speakers(folder: Path) -> list[str]:

@@ -4,6 +4,7 @@ libsndfile takes what there is of a WAV, Ogg or MP3 file that breaks off, and sa
 """
 
 import io
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -54,7 +55,7 @@ def opened(path: Path) -> soundfile.SoundFile:
             repair = _stated_length(file, path.stat().st_size)
         elif head[:4] == b"OggS":
             repair = _marked_page(file, path.stat().st_size)
-    return soundfile.SoundFile(str(path) if repair is None else _Repaired(path, *repair))
+    return soundfile.SoundFile(os.fsencode(path) if repair is None else _Repaired(path, *repair))
 
 
 def _stated_length(file: BinaryIO, size: int) -> tuple[int, bytes] | None:

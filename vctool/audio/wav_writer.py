@@ -10,6 +10,7 @@ import numpy as np
 import soundfile
 
 from vctool.errors import AudioError
+from vctool.temporary import beside
 
 logger = logging.getLogger(__name__)
 
@@ -28,11 +29,11 @@ class AudioWriter:
         self.rate = rate
         self.samples = 0
         self.clipped = 0
-        self._beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self._beside = beside(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = soundfile.SoundFile(
-                str(self._beside), "w", rate, 1, subtype="PCM_16", format="WAV"
+                os.fsencode(self._beside), "w", rate, 1, subtype="PCM_16", format="WAV"
             )
         except (OSError, soundfile.SoundFileError) as error:
             self._discard()

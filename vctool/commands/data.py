@@ -12,10 +12,15 @@ app = typer.Typer(no_args_is_help=True, help="Check, mend, show and exchange dat
 
 @app.command()
 def check(folders: Annotated[list[Path], typer.Argument(help="Data dirs.")]) -> None:
-    """Name every problem of data dirs; exit status 1 where there is any."""
-    from vctool.data import datadir
+    """Name every problem of data dirs, and recordings that two of them share.
+
+    The exit status is 1 where there is any.
+    """
+    from vctool.data import content, datadir
 
     problems = [f"{folder}/{problem}" for folder in folders for problem in datadir.check(folder)]
+    if len(folders) > 1 and not problems:
+        problems = content.shared([datadir.DataDir.read(folder) for folder in folders])
     for problem in problems:
         print(problem)
     print(f"{len(problems)} problems in {len(folders)} data dirs")

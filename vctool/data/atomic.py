@@ -4,6 +4,7 @@ import contextlib
 import os
 from pathlib import Path
 
+from vctool import temporary
 from vctool.errors import DataError
 
 
@@ -27,7 +28,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         DataError: the folder cannot be written to.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = temporary.beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside.write_bytes(content)

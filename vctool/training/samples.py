@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from vctool import audio, vocoders
+from vctool import audio, temporary, vocoders
 from vctool.data.feature_set import FeatureSet
 from vctool.features.kinds import Features, accompaniment_kinds, voice_kinds
 from vctool.metrics.sanity import oddities
@@ -137,7 +137,7 @@ def draw(path: Path, before: np.ndarray, after: np.ndarray, rate: int, title: st
         axes.specgram(padded, NFFT=1024, Fs=rate, noverlap=768, vmin=-140, cmap="magma")
         axes.set(ylabel=f"{name} [Hz]", ylim=(0, min(rate / 2, 8000)))
     axes.set_xlabel("time [s]")
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = temporary.beside(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(beside, format="png", dpi=100)
     os.replace(beside, path)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vctool import temporary
 from vctool.evaluation.page.journal import read_journal
 from vctool.metrics.pitch import FRAME_RATE, at_scoring_rate
 from vctool.metrics.spectral import power_frames
@@ -178,6 +179,6 @@ def save(figure: "Figure", path: Path) -> None:
     """Write a figure as a PNG, whole or not at all."""
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=90)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = temporary.beside(path)
     beside.write_bytes(image.getvalue())
     os.replace(beside, path)
