@@ -207,8 +207,10 @@ def test_the_same_data_gives_the_same_bytes(cut: DataDir, tmp_path: Path) -> Non
     assert one.supervisions.read_bytes() == two.supervisions.read_bytes()
 
 
-@pytest.mark.parametrize("field", ["id", "speaker"])
-@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x"])
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [("speaker", "../x"), ("speaker", "/x"), ("id", "a/../../x"), ("id", "x/..")],
+)
 def test_names_that_lead_out_of_a_folder_are_refused(
     field: str, name: str, whole: DataDir, tmp_path: Path
 ) -> None:
