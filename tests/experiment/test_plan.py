@@ -16,6 +16,13 @@ def test_what_stage_2_computes_is_what_is_learnt_from_and_what_is_read(
     monkeypatch.setattr(toy, "learns", classmethod(lambda *_: ("wave", "mel")))
     monkeypatch.setattr(toy, "reads", classmethod(lambda *_: ("mel", "accomp_chroma")))
     assert plan.kinds(toy_recipe()) == ("wave", "mel", "accomp_chroma")
+    assert plan.kinds(toy_recipe(), "train") == ("wave", "mel")
+    assert plan.kinds(toy_recipe(), "dev") == ("wave", "mel", "accomp_chroma")
+    # stage 4 analyses accompaniments itself, and no sound of what it converts is read
+    assert plan.kinds(toy_recipe(), "test") == ("mel",)
+    tuned = toy_recipe(evaluate={"split": "dev"})
+    assert plan.kinds(tuned, "test") == ()
+    assert plan.kinds(tuned, "dev") == plan.kinds(toy_recipe(), "dev")
 
 
 def test_a_stage_refuses_what_does_not_go_together(

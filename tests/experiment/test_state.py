@@ -48,7 +48,7 @@ state.run(Recipe(**{tree!r}), "infer", work)
 
 @pytest.fixture(autouse=True)
 def _toy_family(monkeypatch: pytest.MonkeyPatch, workdir: Path) -> None:
-    monkeypatch.setattr(plan, "kinds", lambda recipe: ("mel", "accomp_mel"))
+    monkeypatch.setattr(plan, "kinds", lambda recipe, split=None: ("mel", "accomp_mel"))
     monkeypatch.setattr(plan, "model_config", lambda recipe: ToyModel())
     monkeypatch.setattr(plan, "check", lambda recipe: None)
 
@@ -282,7 +282,7 @@ def test_a_killed_stage_is_half_done_and_a_living_one_is_running(tmp_path: Path)
     patches = (
         "from vctool.experiment import plan\n"
         "class Model:\n    def model_dump(self, **_): return {'channels': 4}\n"
-        "plan.kinds = lambda recipe: ('mel', 'accomp_mel')\n"
+        "plan.kinds = lambda recipe, split=None: ('mel', 'accomp_mel')\n"
         "plan.model_config = lambda recipe: Model()\n"
         "plan.check = lambda recipe: None\n"
     )

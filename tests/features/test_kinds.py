@@ -107,7 +107,7 @@ def test_a_kind_is_one_new_file(swell: Path, workdir: Path) -> None:
     it = recipe("swell.columns=2")
     make_corpus()
     with Workers(1) as workers:
-        features.extract(it, "tiny", ("mel", "swell", "accomp_swell"), workers, ("train",))
+        features.extract(it, "tiny", {"train": ("mel", "swell", "accomp_swell")}, workers)
     opened = open_set(it, "tiny", "train", ("mel", "swell", "accomp_swell"))
     assert opened.ids == ["anna-1", "anna-2", "anna-3", "anna-4"]
     for one in (opened.utterance(name) for name in opened.ids):

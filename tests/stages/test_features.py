@@ -84,7 +84,7 @@ def corpus(workdir: Path) -> Path:
 
 def compute(it: Recipe, kinds: tuple[str, ...] = KINDS, nj: int = 1) -> None:
     with extraction.Workers(nj) as workers:
-        features.extract(it, "tiny", kinds, workers)
+        features.extract(it, "tiny", dict.fromkeys(features.SPLITS, kinds), workers)
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -143,6 +143,30 @@ def test_ranges_and_statistics_are_of_a_speaker_in_a_domain(corpus: Path) -> Non
     assert stranger.log_f0_mean == pytest.approx(np.log(130), abs=0.1)
     assert not it.dump("tiny", "test", "accomp_mel").exists()
     assert open_set(it, "tiny", "test", KINDS).kinds == ("mel", "world")
+
+
+def dumped(split: str) -> set[str]:
+    return {path.name.rpartition("-")[0] for path in Path("dump/tiny", split).glob("*-*")}
+
+
+def test_only_what_a_later_stage_reads_is_computed(workdir: Path) -> None:
+    for split, sung in (("train", "anna"), ("dev", "anna"), ("test", "dora")):
+        make_split(workdir, split, {("anna", "speech"): 200, (sung, "singing"): 300}, count=1)
+    it = recipe()
+    features.run(it)
+    accompaniment = {"accomp_mel", "accomp_chroma"}
+    assert dumped("train") == dumped("dev") == {"f0", "world"} | accompaniment
+    assert dumped("test") == {"f0", "world"}  # stage 4 analyses accompaniments at its own length
+    table = SpeakerTable.read(it.stats("tiny", "test"))
+    assert table.of("dora", "singing") is not None
+    os.rename("dump", "dump1")
+
+    # a vocoder learns from sound and scores recordings; of the rest it reads nobody's F0
+    features.run(it.model_copy(update={"family": "hifigan", "corpus": CorpusConfig(name="tiny")}))
+    assert dumped("train") == dumped("dev") == {"f0", "mel", "wave"}
+    assert dumped("test") == {"f0", "mel"}
+    found = {split: len(FeatureStore(it.dump("tiny", split, "f0"))) for split in features.SPLITS}
+    assert found == {"train": 2, "dev": 0, "test": 0}
 
 
 def test_the_bytes_are_the_same_for_any_number_of_processes(corpus: Path) -> None:
@@ -247,7 +271,8 @@ def test_killed_and_run_again_it_ends_with_the_same_bytes(corpus: Path) -> None:
         "def slow(task): time.sleep(0.1); return original(task)\n"
         "extraction.attempt = slow\n"
         "import sys; it = Recipe.model_validate_json(sys.argv[1])\n"
-        f"features.extract(it, 'tiny', {KINDS!r}, extraction.Workers(1))\n"
+        f"wanted = dict.fromkeys(features.SPLITS, {KINDS!r})\n"
+        "features.extract(it, 'tiny', wanted, extraction.Workers(1))\n"
     )
     shard = recipe().dump("tiny", "train", "world") / "feats-000.ark"
     process = subprocess.Popen([sys.executable, "-c", code, recipe().model_dump_json()])

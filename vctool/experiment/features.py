@@ -22,8 +22,8 @@ def open_set(
         recipe: the experiment.
         corpus: the corpus.
         split: the split.
-        kinds: the kinds; all that stage 2 computes where not given. Accompaniment kinds of a split
-            without accompaniments are left out.
+        kinds: the kinds; all that stage 2 computes of the split where not given. Kinds of the
+            accompaniment are left out where the split has none.
         instead: stores that take the place of what stage 2 has written, by kind.
 
     Raises:
@@ -31,7 +31,7 @@ def open_set(
     """
     folders = {
         kind: recipe.dump(corpus, split, kind)
-        for kind in (plan.kinds(recipe) if kinds is None else kinds)
+        for kind in (plan.kinds(recipe, split) if kinds is None else kinds)
     }
     stores = {
         kind: folder

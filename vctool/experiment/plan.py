@@ -81,10 +81,26 @@ def model_config(recipe: Recipe) -> Any:
     return build(system(recipe).Config, recipe.model, recipe.origin.below("model"))
 
 
-def kinds(recipe: Recipe) -> tuple[str, ...]:
-    """Name the kinds of features that stage 2 computes: what the family learns from and reads."""
+def kinds(recipe: Recipe, split: str | None = None) -> tuple[str, ...]:
+    """Name the kinds of features that stage 2 computes of a split: those that somebody reads.
+
+    Batches are drawn from `train` and `dev`, and samples converted from `dev`. Of the split that is
+    scored, stage 4 reads what it converts; accompaniments it analyses itself, looped to the length
+    of the output.
+
+    Args:
+        recipe: the experiment.
+        split: the split; all of them where not given.
+    """
     family, config = system(recipe), model_config(recipe)
-    return tuple(dict.fromkeys((*family.learns(config), *family.reads(config))))
+    found: list[str] = []
+    if split in (None, "train", "dev"):
+        found += family.learns(config)
+    if split in (None, "dev"):
+        found += family.reads(config)
+    if split == recipe.evaluate.split:
+        found += registry.voice_kinds(family.reads(config))
+    return tuple(dict.fromkeys(found))
 
 
 def check(recipe: Recipe) -> None:
@@ -138,8 +154,8 @@ def _features_outputs(recipe: Recipe) -> list[Path]:
     return [recipe.stats(corpus, "train") for corpus in recipe.corpus.names] + [
         recipe.dump(corpus, split, kind) / "feats.scp"
         for corpus in recipe.corpus.names
-        for split in ("train", "test")
-        for kind in registry.voice_kinds(kinds(recipe))
+        for split in ("train", recipe.evaluate.split)
+        for kind in registry.voice_kinds(kinds(recipe, split))
     ]
 
 

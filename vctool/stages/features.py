@@ -32,6 +32,8 @@ from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats, estimate, f0_range, voiced
 
 SPLITS = ("train", "dev", "test")
+TRAINED = ("train", "dev")
+"""Splits of which training opens the F0 statistics."""
 
 MOST_LOST = 0.1
 """Share of a split's utterances that may fail before the stage does."""
@@ -47,12 +49,13 @@ Ranges = Mapping[Key, tuple[float, float]]
 
 
 def run(recipe: Recipe, nj: int = 1, splits: Sequence[str] = SPLITS) -> None:
-    """Compute what the recipe's family reads, for every corpus it names.
+    """Compute what later stages read (`plan.kinds`), for every corpus that the recipe names.
 
     Args:
         recipe: the experiment.
         nj: number of processes; the bytes do not depend on it.
-        splits: the splits; those that a corpus lacks are passed over, but for train.
+        splits: the splits; those that a corpus lacks, and of which nothing is read, are passed
+            over, but for train.
 
     Raises:
         ConfigError: the corpus lacks the speakers that the recipe names.
@@ -60,36 +63,39 @@ def run(recipe: Recipe, nj: int = 1, splits: Sequence[str] = SPLITS) -> None:
             failed.
     """
     roles.check(recipe)
-    kinds = plan.kinds(recipe)
+    kinds = {split: plan.kinds(recipe, split) for split in ("train", *splits)}
     with Workers(nj) as workers:
         for corpus in recipe.corpus.names:
-            extract(recipe, corpus, kinds, workers, splits)
+            extract(recipe, corpus, kinds, workers)
 
 
 def extract(
-    recipe: Recipe,
-    corpus: str,
-    kinds: Sequence[str],
-    workers: Workers,
-    splits: Sequence[str] = SPLITS,
+    recipe: Recipe, corpus: str, wanted: Mapping[str, Sequence[str]], workers: Workers
 ) -> None:
-    """Compute features of one corpus, train split first, since it decides the F0 ranges."""
+    """Compute features of one corpus.
+
+    Args:
+        recipe: the experiment.
+        corpus: the corpus.
+        wanted: the kinds of each split; `train` goes first, since it decides the F0 ranges.
+        workers: who computes.
+    """
     ranges: dict[Key, tuple[float, float]] = {}
     known = SpeakerTable()
-    for split in sorted({"train", *splits}, key=SPLITS.index):
-        if split != "train" and not recipe.data(corpus, split).is_dir():
+    for split, kinds in sorted(wanted.items(), key=lambda item: (item[0] != "train", item[0])):
+        if split != "train" and not (kinds and recipe.data(corpus, split).is_dir()):
             continue
         data = DataDir.read(recipe.data(corpus, split), check=False)
         lost: dict[str, str] = {}
         stranger = [one for one in data.utterances if _key(one) not in ranges]
+        if split not in TRAINED and not any(map(_in_voice_range, kinds)):
+            stranger = []  # nobody asks how high they are
         wide = _first_pass(recipe, corpus, split, stranger, workers, lost)
         ranges |= _ranges(stranger, wide, recipe.features)
         present = [one for one in data.utterances if one.id not in lost]
         stores = _compute(recipe, corpus, split, kinds, present, ranges, workers, lost)
         _judge(recipe, corpus, split, len(data.utterances), lost)
-        fine = next((stores[kind] for kind in stores if _in_voice_range(kind)), None)
-        contours = wide if fine is None else {n: fine[n][:, 0] for n in wide if n in fine}
-        known = _table(stranger, contours, ranges, known)
+        known = _table(stranger, _contours(stores, wide), ranges, known)
         _restricted(known, data).write(recipe.stats(corpus, split))
 
 
@@ -119,6 +125,17 @@ def _ranges(
         if one.id in contours and len(voiced([contours[one.id]])):
             heard[_key(one)].append(contours[one.id])
     return {key: f0_range(f0s, config) for key, f0s in heard.items()}
+
+
+def _contours(
+    stores: Mapping[str, FeatureStore], wide: Mapping[str, np.ndarray]
+) -> Mapping[str, np.ndarray]:
+    """Take F0 as it was found in each voice's own range, or else in the wide one."""
+    for kind, store in stores.items():
+        column = registry.get(kind).f0_column
+        if _in_voice_range(kind) and column is not None:
+            return {name: store[name][:, column] for name in wide if name in store}
+    return wide
 
 
 def _compute(

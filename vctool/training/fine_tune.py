@@ -138,7 +138,7 @@ def _require_fit(recipe: Recipe, system: System) -> None:
     Raises:
         ConfigError: they cannot.
     """
-    kinds, own = system.reads(system.config), plan.kinds(recipe)
+    kinds, own = system.reads(system.config), plan.kinds(recipe, "train")
     made = system.writes(system.config)
     where = f"recipe {recipe.name}: fine_tune.mels_of: {recipe.maker}"
     if KIND not in made:

@@ -35,9 +35,10 @@ def prepare(recipe: Recipe, own: Processes, before: extend.Base | None = None) -
     cls = family(recipe.family)
     config = plan.model_config(recipe)
     plan.check(recipe)
-    kinds = cls.learns(config)
-    sets = open_sets(recipe, kinds, "train")
-    held = open_sets(recipe, kinds, "dev") if has_split(recipe, "dev") else None
+    sets = open_sets(recipe, plan.kinds(recipe, "train"), "train")
+    held = None
+    if has_split(recipe, "dev"):
+        held = open_sets(recipe, plan.kinds(recipe, "dev"), "dev")
     torch.manual_seed(recipe.train.seed)
     known = context(recipe, sets)
     system = cls(config, known if before is None else extend.widen(recipe, before, known))
