@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import soxr
 
+from vctool.evaluation.parallel import spread
 from vctool.features.mcep import warp
 from vctool.metrics import voice_analysis
 from vctool.metrics.pitch import HOP
@@ -62,7 +63,8 @@ def test_a_silent_wave_counts_as_sounding() -> None:
 
 def test_processes_give_the_same(voice: Voice) -> None:
     waves = [voice(seed, seconds=0.3) for seed in range(8)]
-    alone, shared = (voice_analysis.analyse_all(waves, 16000, nj) for nj in (1, 2))
+    alone = voice_analysis.analyse_all(waves, 16000)
+    shared = voice_analysis.analyse_all(waves, 16000, spread(2))
     for one, other in zip(alone, shared, strict=True):
         np.testing.assert_array_equal(one.mcep, other.mcep)
         np.testing.assert_array_equal(one.f0, other.f0)

@@ -6,10 +6,10 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from vctool.metrics.base import Each, serially
 from vctool.metrics.notes import Note, segment
 from vctool.metrics.pitch import RATE, at_scoring_rate, track
 from vctool.metrics.spectral import bands_db, cepstra
-from vctool.workers import WorkerPool
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,6 @@ def analyse(wave: np.ndarray, rate: int) -> Analysis:
     return Analysis(track(wave), bands_db(wave), len(wave) / RATE)
 
 
-def analyse_all(waves: Sequence[np.ndarray], rate: int, nj: int = 1) -> list[Analysis]:
-    """Analyse waves in order, on `nj` processes."""
-    if nj == 1 or len(waves) < 8:
-        return [analyse(wave, rate) for wave in waves]
-    with WorkerPool(nj) as pool:
-        return list(pool.map(partial(analyse, rate=rate), waves, chunksize=4))
+def analyse_all(waves: Sequence[np.ndarray], rate: int, each: Each = serially) -> list[Analysis]:
+    """Analyse waves in order, on the processes of `each`."""
+    return each(partial(analyse, rate=rate), waves)

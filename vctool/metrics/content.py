@@ -5,10 +5,43 @@ the pitch. An output whose words survive lies nearest to its own source, aligned
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
-from vctool.metrics.spectral import cepstra
+from vctool.metrics.base import Measure, Row, Stand
+from vctool.metrics.bootstrap import Pooled, ratio
+from vctool.metrics.spectral import CEPSTRA, cepstra
+
+TITLE = "content kept"
+MEASURES = {
+    "content": Measure(
+        "content kept",
+        "share",
+        "higher",
+        "own source nearest among all sources",
+        gap=False,
+        overview=True,
+    )
+}
+BOARDS = {
+    "singing": Stand(10),
+    "voices": Stand(10),
+    "vocoders": Stand(
+        40,
+        {
+            "content": Measure(
+                "content kept",
+                "share",
+                "higher",
+                "own recording nearest among all",
+                gap=False,
+                exact=1.0,
+            )
+        },
+    ),
+}
+NEEDS = ("sources",)
 
 BAND = 0.12
 """How far the warp between a lengthened output and a source may leave the straight line, as a
@@ -17,6 +50,33 @@ SAME_LENGTH_FRAMES = 4
 """Outputs within this of their source's length count as not lengthened [frames]."""
 STEP = 4
 """Frames are averaged in fours before comparison: one per 40 ms."""
+
+
+class Heard(Protocol):
+    """What is read of a wave, whatever else a board's analysis finds."""
+
+    @property
+    def bands(self) -> np.ndarray:
+        """(F, N_BANDS) log mel bands [dB]."""
+
+
+def settings(row: Row[Heard]) -> str:
+    """Say how it is taken."""
+    assert row.sources is not None
+    size = len(row.sources)
+    return (
+        f"top-1 of {size} (chance {1 / size:.3f}), cepstra c1-c{CEPSTRA} without level or F0, mean "
+        f"and variance normalised, {10 * STEP} ms; outputs that are longer or shorter than their "
+        f"source are warped within {BAND:.0%}"
+    )
+
+
+def measure(row: Row[Heard]) -> dict[str, Pooled]:
+    """Pool what `retrieve` finds: the share of outputs whose own source is the nearest."""
+    assert row.sources is not None
+    outputs, sources = row.outputs.analyses, row.sources.analyses
+    hits = retrieve([one.bands for one in outputs], [one.bands for one in sources])
+    return {"content": ratio(hits, np.ones(len(hits)))}
 
 
 def prepare(bands: np.ndarray) -> np.ndarray:

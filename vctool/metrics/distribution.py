@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vctool.metrics.analysis import Analysis
+from vctool.metrics.base import Measure, Row, Stand
 from vctool.metrics.bootstrap import Pooled
 from vctool.metrics.notes import held_frames
 from vctool.metrics.pitch import F0_FLOOR, FRAME_RATE, to_semitones
@@ -28,6 +29,44 @@ SHRINKAGE = 0.1
 ENVELOPE = slice(0, 2 * CEPSTRA)
 MELODY = slice(2 * CEPSTRA, 2 * CEPSTRA + 6)
 EVERYTHING = slice(0, MELODY.stop)
+
+TITLE = "distance"
+MEASURES = {
+    "distance": Measure(
+        "distance", "", "lower", "squared Frechet distance to real singing", of_set=True
+    ),
+    "distance_envelope": Measure(
+        "of envelope", "", "lower", "the same, of the cepstra alone", of_set=True
+    ),
+    "distance_melody": Measure(
+        "of melody", "", "lower", "the same, of the F0 features alone", of_set=True
+    ),
+}
+BOARDS = {"singing": Stand(20)}
+ANALYSIS = Analysis
+NEEDS = ("reference",)
+SETTINGS = (
+    "squared Frechet distance, per 1 s window (step 0.5 s): mean and deviation of "
+    f"c1-c{CEPSTRA}, and 6 features of F0; dimension {EVERYTHING.stop}; standardised by half A; "
+    f"covariances shrunk by {SHRINKAGE:g} towards the identity"
+)
+
+
+def measure(row: Row[Analysis]) -> dict[str, Pooled]:
+    """Pool a system's distances to the reference: of all features, envelope and melody."""
+    reference = reference_of(row)
+    return {
+        "distance": reference.distance(row.outputs.analyses),
+        "distance_envelope": reference.distance(row.outputs.analyses, ENVELOPE),
+        "distance_melody": reference.distance(row.outputs.analyses, MELODY),
+    }
+
+
+def reference_of(row: Row[Analysis]) -> "Reference":
+    """Return the distribution of a row's reference, estimated once."""
+    group = row.reference
+    assert group is not None
+    return group.once("windows", lambda: Reference.of(group.analyses))
 
 
 def windows(analysis: Analysis) -> np.ndarray:

@@ -1,30 +1,68 @@
-"""How near an output's F0 is to the target's: along a path, or as a distribution.
+"""How near an output's F0 is to the target's along the path that aligns two utterances.
 
-Along the path that aligns two utterances of one sentence (`metrics.mcd.align`): the root mean
-square difference and the correlation where both are voiced, and the share of frames that differ in
-voicing. Without a recording of the same sentence: how far the target's F0 distribution must be
-moved to become the output's. The tracker is the scoreboard's (`metrics.pitch`).
+The root mean square difference and the correlation where both are voiced, and the share of frames
+that differ in voicing. The tracker is the scoreboard's (`metrics.pitch`), the path that of the MCD
+(`metrics.alignment`).
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from vctool.metrics.bootstrap import Pooled, earth_mover, ratio
-from vctool.metrics.mcd import Path, align_all
-from vctool.metrics.pitch import F0_CEIL, F0_FLOOR
+from vctool.metrics.alignment import Path, align_all, paths
+from vctool.metrics.base import Measure, Row, Stand
+from vctool.metrics.bootstrap import Pooled, ratio
 from vctool.metrics.voice_analysis import VoiceAnalysis
-
-BIN_CENTS = 10.0
-"""Width of a bin of the F0 histograms [cents]."""
-BINS = int(np.ceil(1200.0 * np.log2(F0_CEIL / F0_FLOOR) / BIN_CENTS))
 
 SETTINGS = (
     "DIO with StoneMask every 10 ms, 65 to 1000 Hz; errors along the path of the MCD, octaves not "
-    "forgiven; correlation of log-F0 within utterances; distribution: earth mover's distance of "
-    f"histograms of log-F0 in bins of {BIN_CENTS:g} cents"
+    "forgiven; correlation of log-F0 within utterances"
 )
 """What these values depend on, for the line under their table."""
+
+TITLE = "F0 error"
+MEASURES = {
+    "f0_rmse": Measure(
+        "F0 RMSE", "cents", "lower", "to the target's same sentence, both voiced", overview=True
+    ),
+    "f0_correlation": Measure("F0 corr.", "", "higher", "of log-F0, on the same frames"),
+    "f0_voicing": Measure(
+        "voicing error", "share", "lower", "aligned frames that differ in voicing"
+    ),
+}
+BOARDS = {
+    "voices": Stand(40),
+    "vocoders": Stand(
+        30,
+        {
+            "f0_rmse": Measure(
+                "F0 RMSE",
+                "cents",
+                "lower",
+                "where recording and output are voiced",
+                gap=False,
+                exact=0.0,
+            ),
+            "f0_voicing": Measure(
+                "voicing error",
+                "share",
+                "lower",
+                "frames that differ in voicing",
+                gap=False,
+                exact=0.0,
+            ),
+        },
+        "DIO with StoneMask every 10 ms, 65 to 1000 Hz, octaves not forgiven",
+    ),
+}
+ANALYSIS = VoiceAnalysis
+NEEDS = ("targets",)
+
+
+def measure(row: Row[VoiceAnalysis]) -> dict[str, Pooled]:
+    """Pool a system's errors along the paths to its targets."""
+    assert row.targets is not None
+    return pooled(row.outputs.analyses, row.targets.analyses, paths(row))
 
 
 def sums(a: VoiceAnalysis, b: VoiceAnalysis, path: Path) -> np.ndarray:
@@ -49,21 +87,22 @@ def sums(a: VoiceAnalysis, b: VoiceAnalysis, path: Path) -> np.ndarray:
 def pooled(
     outputs: Sequence[VoiceAnalysis],
     targets: Sequence[VoiceAnalysis],
-    paths: Sequence[Path] | None = None,
+    aligned: Sequence[Path] | None = None,
 ) -> dict[str, Pooled]:
     """Pool a system's F0 errors over all frames of all utterances.
 
     Args:
         outputs: of the system.
         targets: the target's recordings of the same sentences, in the same order.
-        paths: as `metrics.mcd.align_all` gives; found where not given.
+        aligned: as `metrics.alignment.align_all` gives; found where not given.
 
     Returns:
         `f0_rmse` [cents], `f0_correlation` (-1 to 1, of log-F0 within utterances) and `f0_voicing`
         (share of frames). NaN where no frame is voiced in both.
     """
-    paths = align_all(outputs, targets) if paths is None else paths
-    rows = np.stack([sums(a, b, path) for a, b, path in zip(outputs, targets, paths, strict=True)])
+    aligned = align_all(outputs, targets) if aligned is None else aligned
+    pairs = zip(outputs, targets, aligned, strict=True)
+    rows = np.stack([sums(a, b, path) for a, b, path in pairs])
     squares = ratio(rows[:, 3], rows[:, 2])
     return {
         "f0_rmse": Pooled(squares.sums, lambda totals: np.sqrt(squares.finish(totals))),
@@ -76,22 +115,3 @@ def _correlation(totals: np.ndarray) -> np.ndarray:
     """Turn sums of x^2, y^2 and x y, (R, 3), into correlations (R,)."""
     scale = np.sqrt(totals[:, 0] * totals[:, 1])
     return np.where(scale > 0, totals[:, 2] / np.where(scale > 0, scale, 1.0), np.nan)
-
-
-def histogram(f0: np.ndarray) -> np.ndarray:
-    """Count voiced frames by log-F0: (F,) [Hz] -> (BINS,)."""
-    voiced = f0[f0 > 0]
-    place = np.floor(1200.0 * np.log2(voiced / F0_FLOOR) / BIN_CENTS).astype(int)
-    return np.bincount(np.clip(place, 0, BINS - 1), minlength=BINS).astype(float)
-
-
-def distribution(outputs: Sequence[VoiceAnalysis], recordings: Sequence[VoiceAnalysis]) -> Pooled:
-    """Measure how far a system's F0 lies from the target's, whatever either says [cents].
-
-    Args:
-        outputs: of the system.
-        recordings: of the target, any sentences.
-    """
-    counts = np.stack([histogram(one.f0) for one in outputs])
-    reference = np.sum([histogram(one.f0) for one in recordings], axis=0)
-    return earth_mover(counts, reference, BIN_CENTS)

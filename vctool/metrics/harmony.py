@@ -9,6 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vctool.metrics.analysis import Analysis
+from vctool.metrics.base import Group, Measure, Row, Stand
+from vctool.metrics.bootstrap import Pooled, difference_of_ratios, ratio
 from vctool.metrics.pitch import RATE, at_scoring_rate, to_semitones
 from vctool.metrics.spectral import power_frames
 
@@ -16,6 +19,46 @@ N_FFT = 4096
 """Window of the chroma analysis [samples at 16 kHz]: 256 ms, semitones apart from 130 Hz on."""
 SILENT_DB = -80.0
 """Frames whose power is this far below the strongest one's hold no harmony [dB]."""
+
+TITLE = "chroma"
+MEASURES = {
+    "chroma": Measure("chroma", "share", "real", "accompaniment's chroma at the sung pitch class"),
+    "chroma_shuffled": Measure(
+        "chroma, shuffled", "share", "real", "the same against other utterances' accompaniments"
+    ),
+    "chroma_gain": Measure("chroma gain", "share", "real", "own accompaniment less others"),
+}
+BOARDS = {"singing": Stand(40)}
+ANALYSIS = Analysis
+NEEDS = ("accompaniments",)
+SETTINGS = (
+    f"energy per pitch class of the accompaniment, {1000 * N_FFT // RATE} ms windows, A4 = 440 Hz"
+)
+
+
+def measure(row: Row[Analysis]) -> dict[str, Pooled]:
+    """Pool the agreement with the own and with other accompaniments; nothing if all are silent."""
+    assert row.accompaniments is not None
+    chromas = chromas_of(row.accompaniments)
+    if not any(has_sound(chroma) for chroma in chromas):
+        return {}
+    analyses = row.outputs.analyses
+    own = np.array([agreement(one.f0, own) for one, own in zip(analyses, chromas, strict=True)])
+    others = np.array(
+        [shuffled_agreement(one.f0, place, chromas) for place, one in enumerate(analyses)]
+    )
+    return {
+        "chroma": ratio(own[:, 0], own[:, 1]),
+        "chroma_shuffled": ratio(others[:, 0], others[:, 1]),
+        "chroma_gain": difference_of_ratios(own, others),
+    }
+
+
+def chromas_of(accompaniments: Group[Analysis]) -> list[np.ndarray]:
+    """Return the chroma of every accompaniment, computed once."""
+    return accompaniments.once(
+        "chroma", lambda: [chroma(wave, accompaniments.rate) for wave in accompaniments.waves]
+    )
 
 
 def chroma(wave: np.ndarray, rate: int) -> np.ndarray:

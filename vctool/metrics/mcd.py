@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vctool.metrics.alignment import Path, align, align_all, paths
+from vctool.metrics.base import Measure, Row, Stand
 from vctool.metrics.bootstrap import Pooled, ratio
 from vctool.metrics.pitch import HOP, RATE
 from vctool.metrics.voice_analysis import ALPHA, EDGE_HZ, GATE_DB, ORDER, VoiceAnalysis
@@ -29,27 +31,43 @@ SETTINGS = (
 )
 """What an MCD depends on, for the line under its table."""
 
-Path = tuple[np.ndarray, np.ndarray]
-"""Frames of the one and of the other that belong together: two (P,) arrays of indices, rising."""
+TITLE = "MCD"
+MEASURES = {
+    "mcd": Measure(
+        "MCD", "dB", "lower", "mel-cepstral distortion to the same sentence", overview=True
+    )
+}
+BOARDS = {
+    "voices": Stand(60),
+    "vocoders": Stand(
+        20,
+        {
+            "mcd": Measure(
+                "MCD",
+                "dB",
+                "lower",
+                "mel-cepstral distortion, frame by frame",
+                gap=False,
+                exact=0.0,
+            )
+        },
+        f"mel-cepstra c1..c{ORDER}, alpha {ALPHA}, of CheapTrick every 10 ms, where the recording "
+        "sounds",
+    ),
+}
+ANALYSIS = VoiceAnalysis
+NEEDS = ("targets",)
 
 
-def align(a: VoiceAnalysis, b: VoiceAnalysis) -> Path:
-    """Align two utterances of one sentence by c1..c24 of their active frames.
-
-    Returns:
-        (i, j), each (P,): frame i[k] of `a` belongs to frame j[k] of `b`, counted among all their
-        frames, from the first active ones to the last.
-    """
-    from librosa.sequence import dtw
-    from scipy.spatial.distance import cdist
-
-    path = dtw(C=cdist(a.shape, b.shape))[1][::-1]
-    return a.sounding[path[:, 0]], b.sounding[path[:, 1]]
-
-
-def align_all(outputs: Sequence[VoiceAnalysis], targets: Sequence[VoiceAnalysis]) -> list[Path]:
-    """Align every output with the target's recording of its sentence."""
-    return [align(a, b) for a, b in zip(outputs, targets, strict=True)]
+def measure(row: Row[VoiceAnalysis]) -> dict[str, Pooled]:
+    """Pool a system's distortions over the frames in which the targets sound."""
+    assert row.targets is not None
+    targets = row.targets.analyses
+    sounding = []
+    for (i, j), target in zip(paths(row), targets, strict=True):
+        heard = target.active[j]
+        sounding.append((i[heard], j[heard]))
+    return {"mcd": pooled(row.outputs.analyses, targets, sounding)}
 
 
 def mcd(a: VoiceAnalysis, b: VoiceAnalysis, path: Path | None = None) -> float:
@@ -67,15 +85,15 @@ def mcd(a: VoiceAnalysis, b: VoiceAnalysis, path: Path | None = None) -> float:
 def pooled(
     outputs: Sequence[VoiceAnalysis],
     targets: Sequence[VoiceAnalysis],
-    paths: Sequence[Path] | None = None,
+    aligned: Sequence[Path] | None = None,
 ) -> Pooled:
     """Pool the distortions [dB] of a system: their mean over utterances.
 
     Args:
         outputs: of the system.
         targets: the target's recordings of the same sentences, in the same order.
-        paths: as `align_all` gives; found where not given.
+        aligned: as `align_all` gives; found where not given.
     """
-    paths = align_all(outputs, targets) if paths is None else paths
-    values = [mcd(a, b, path) for a, b, path in zip(outputs, targets, paths, strict=True)]
+    aligned = align_all(outputs, targets) if aligned is None else aligned
+    values = [mcd(a, b, path) for a, b, path in zip(outputs, targets, aligned, strict=True)]
     return ratio(np.array(values), np.ones(len(values)))

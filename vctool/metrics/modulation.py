@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vctool.metrics.base import Measure, Row, Stand
 from vctool.metrics.bootstrap import Pooled
 from vctool.metrics.pitch import FRAME_RATE
 from vctool.metrics.voice_analysis import ORDER, VoiceAnalysis
@@ -31,6 +32,40 @@ SETTINGS = (
     "the difference of mean log power; variance ratio: geometric mean over coefficients"
 )
 """What these values depend on, for the line under their table."""
+
+TITLE = "modulation, GV ratio"
+MEASURES = {
+    "modulation": Measure(
+        "modulation",
+        "dB",
+        "lower",
+        "distance of modulation spectra to the target's training recordings",
+        of_set=True,
+        overview=True,
+    ),
+    "gv_ratio": Measure(
+        "GV ratio",
+        "",
+        "real",
+        "global variance over that of the target's training recordings: 1 is natural, "
+        "less is blurred",
+        of_set=True,
+        overview=True,
+    ),
+}
+BOARDS = {"voices": Stand(70)}
+ANALYSIS = VoiceAnalysis
+NEEDS = ("reference",)
+
+
+def measure(row: Row[VoiceAnalysis]) -> dict[str, Pooled]:
+    """Pool both comparisons with the reference."""
+    assert row.reference is not None
+    outputs, reference = row.outputs.analyses, row.reference.analyses
+    return {
+        "modulation": distance(outputs, reference),
+        "gv_ratio": variance_ratio(outputs, reference),
+    }
 
 
 def spectrum_db(analysis: VoiceAnalysis) -> np.ndarray:

@@ -15,12 +15,24 @@ from typing import Any
 
 import numpy as np
 
+from vctool.metrics.base import Measure, Row, Stand
 from vctool.metrics.bootstrap import Pooled, ratio
 from vctool.metrics.levelled import LEVEL_DB, levelled
 from vctool.metrics.pitch import RATE
 from vctool.metrics.unavailable import MetricUnavailable
 
-COLUMNS = ("dnsmos_overall", "dnsmos_signal", "dnsmos_background", "dnsmos_p808")
+TITLE = "DNSMOS"
+MEASURES = {
+    "dnsmos_overall": Measure(
+        "DNSMOS", "MOS", "higher", "predicted overall quality", gap=False, overview=True
+    ),
+    "dnsmos_signal": Measure("SIG", "MOS", "higher", "predicted quality of the speech", gap=False),
+    "dnsmos_background": Measure("BAK", "MOS", "higher", "predicted absence of noise", gap=False),
+    "dnsmos_p808": Measure("P.808", "MOS", "higher", "predicted opinion of listeners", gap=False),
+}
+BOARDS = {"voices": Stand(80), "vocoders": Stand(50)}
+
+COLUMNS = tuple(MEASURES)
 """What is predicted, in order."""
 
 SAMPLES = int(9.01 * RATE)
@@ -30,6 +42,13 @@ SETTINGS = (
     f"DNSMOS P.835 and P.808 of speechmos, 16 kHz, active level {LEVEL_DB:g} dB, looped to 9.01 s"
 )
 """What these values depend on, for the line under their table."""
+
+
+def measure(row: Row) -> dict[str, Pooled]:
+    """Pool a system's predicted opinions, those that are remembered not predicted again."""
+    predictor = row.once("opinion predictor", OpinionPredictor)
+    outputs = row.outputs
+    return pooled(row.recall(judge(), outputs.waves, outputs.rate, predictor.predict_all))
 
 
 class OpinionPredictor:

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vctool.metrics.base import Measure, Row, Stand
 from vctool.metrics.bootstrap import Pooled, ratio
 from vctool.metrics.pitch import HOP, RATE, at_scoring_rate
 from vctool.metrics.spectral import F_MAX, N_FFT, active, bands_db, power_frames
@@ -35,6 +36,30 @@ SETTINGS = (
     f"{', '.join(map(str, RESOLUTIONS))} samples"
 )
 """What these values depend on, for the line under their table."""
+
+TITLE = "LSD, MR-STFT"
+MEASURES = {
+    "lsd": Measure(
+        "LSD", "dB", "lower", "log-spectral distance to the recording", gap=False, exact=0.0
+    ),
+    "mr_stft": Measure(
+        "MR-STFT",
+        "",
+        "lower",
+        "multi-resolution STFT distance to the recording",
+        gap=False,
+        exact=0.0,
+    ),
+}
+BOARDS = {"vocoders": Stand(10)}
+NEEDS = ("targets",)
+
+
+def measure(row: Row) -> dict[str, Pooled]:
+    """Pool a vocoder's distances from the recordings whose features it was given."""
+    outputs, recordings = row.outputs, row.targets
+    assert recordings is not None
+    return pooled(outputs.waves, recordings.waves, outputs.rate, recordings.rate)
 
 
 def aligned(

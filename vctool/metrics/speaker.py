@@ -9,9 +9,11 @@ such an anchor stands beside every model.
 
 import warnings
 from collections.abc import Sequence
+from importlib.metadata import version
 
 import numpy as np
 
+from vctool.metrics.base import Group, Measure, Row, Stand
 from vctool.metrics.bootstrap import Pooled, ratio
 from vctool.metrics.levelled import LEVEL_DB, levelled
 from vctool.metrics.unavailable import MetricUnavailable
@@ -25,6 +27,45 @@ SETTINGS = (
     "recordings by their cosine to its centroid, 0.5 where they cannot be told apart"
 )
 """What these values depend on, for the line under their table."""
+
+TITLE = "speaker"
+MEASURES = {
+    "speaker_target": Measure(
+        "to target", "cosine", "higher", "speaker embedding to the target's training centroid"
+    ),
+    "speaker_source": Measure(
+        "to source", "cosine", "lower", "speaker embedding to the source's training centroid"
+    ),
+    "speaker_margin": Measure("margin", "cosine", "higher", "to target less to source"),
+    "eer": Measure(
+        "EER",
+        "share",
+        "higher",
+        "error of telling outputs from the target's held-out recordings by their cosine to its "
+        "centroid: 0.5 cannot be told apart",
+        of_set=True,
+    ),
+}
+BOARDS = {"voices": Stand(30)}
+NEEDS = ("reference", "source_reference", "recordings")
+
+
+def measure(row: Row) -> dict[str, Pooled]:
+    """Pool a system's cosines to both voices, and how badly a verifier finds it out."""
+    encoder = row.once("speaker encoder", SpeakerEncoder)
+    judge = f"speaker, Resemblyzer {version('resemblyzer')}: {SETTINGS}"
+    reference, source, recordings = row.reference, row.source_reference, row.recordings
+    assert reference is not None and source is not None and recordings is not None
+
+    def embed(group: Group) -> np.ndarray:
+        return row.recall(judge, group.waves, group.rate, encoder.embed_all)
+
+    target = reference.once("centroid", lambda: centroid(embed(reference)))
+    other = source.once("centroid", lambda: centroid(embed(source)))
+    genuine = recordings.once("cosines", lambda: cosines(embed(recordings), target))
+    embedded = embed(row.outputs)
+    rate = {"eer": equal_error(cosines(embedded, target), genuine)}
+    return pooled(embedded, target, other) | rate
 
 
 class SpeakerEncoder:

@@ -13,15 +13,30 @@ from functools import cache, partial
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
+from vctool.metrics.base import Each, Measure, Row, Stand, serially
 from vctool.metrics.bootstrap import Pooled, ratio
 from vctool.metrics.recogniser import DITHER_DB, LEVEL_DB, Recogniser
-from vctool.workers import WorkerPool
 
 SETTINGS = (
     f"pocketsphinx en-us, its own language model, active level {LEVEL_DB:g} dB, dither "
     f"{DITHER_DB:g} dB; lower case, no punctuation; errors over the length of the text"
 )
 """What these values depend on, for the line under their table."""
+
+TITLE = "CER, WER"
+MEASURES = {
+    "cer": Measure("CER", "share", "lower", "characters misrecognised", gap=False),
+    "wer": Measure("WER", "share", "lower", "words misrecognised", gap=False),
+}
+BOARDS = {"voices": Stand(20)}
+NEEDS = ("texts",)
+
+
+def measure(row: Row) -> dict[str, Pooled]:
+    """Pool a system's errors of letters and words."""
+    assert row.texts is not None
+    outputs = row.outputs
+    return pooled(row.texts, transcribe_all(outputs.waves, outputs.rate, row.each))
 
 
 class Transcriber(Recogniser):
@@ -48,17 +63,14 @@ def _transcribe(wave: np.ndarray, rate: int) -> str:
     return _transcriber().recognise(wave, rate)
 
 
-def transcribe_all(waves: Sequence[np.ndarray], rate: int, nj: int = 1) -> list[str]:
-    """Write down waves in order, on `nj` processes; it takes about half of their duration.
+def transcribe_all(waves: Sequence[np.ndarray], rate: int, each: Each = serially) -> list[str]:
+    """Write down waves in order, on the processes of `each`; takes about half of their duration.
 
     Raises:
         MetricUnavailable: pocketsphinx is not installed.
     """
     _transcriber()  # says here, not in a worker, that it is not to be had
-    if nj == 1 or len(waves) < 2:
-        return [_transcribe(wave, rate) for wave in waves]
-    with WorkerPool(nj) as pool:
-        return list(pool.map(partial(_transcribe, rate=rate), waves, chunksize=2))
+    return each(partial(_transcribe, rate=rate), waves)
 
 
 def normalise(text: str) -> str:

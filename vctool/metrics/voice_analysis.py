@@ -16,9 +16,9 @@ from functools import cached_property, partial
 import numpy as np
 
 from vctool.features import mcep
+from vctool.metrics.base import Each, serially
 from vctool.metrics.pitch import F0_FLOOR, HOP, RATE, at_scoring_rate, track
 from vctool.metrics.spectral import active, bands_db
-from vctool.workers import WorkerPool
 
 ORDER = 24
 """Highest mel-cepstral coefficient; c0, the level, is in no distance."""
@@ -83,9 +83,8 @@ def analyse(wave: np.ndarray, rate: int) -> VoiceAnalysis:
     )
 
 
-def analyse_all(waves: Sequence[np.ndarray], rate: int, nj: int = 1) -> list[VoiceAnalysis]:
-    """Analyse waves in order, on `nj` processes."""
-    if nj == 1 or len(waves) < 8:
-        return [analyse(wave, rate) for wave in waves]
-    with WorkerPool(nj) as pool:
-        return list(pool.map(partial(analyse, rate=rate), waves, chunksize=4))
+def analyse_all(
+    waves: Sequence[np.ndarray], rate: int, each: Each = serially
+) -> list[VoiceAnalysis]:
+    """Analyse waves in order, on the processes of `each`."""
+    return each(partial(analyse, rate=rate), waves)

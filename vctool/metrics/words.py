@@ -12,10 +12,53 @@ from pathlib import Path
 import numpy as np
 
 from vctool.errors import DataError
+from vctool.metrics.base import Derived, Measure, Row, Stand
+from vctool.metrics.bootstrap import Pooled, ratio
 from vctool.metrics.recogniser import DITHER_DB, LEVEL_DB, Recogniser
 
 Positions = tuple[tuple[str, ...], ...]
 """The words that may stand at each position of a sentence."""
+
+TITLE = "words"
+MEASURES = {
+    "words": Measure("words", "share", "higher", "slots of the grammar that are recognised"),
+    "retention": Measure(
+        "word retention", "share", "higher", "(words - chance) / (words truly sung - chance)"
+    ),
+}
+BOARDS = {"singing": Stand(60)}
+NEEDS = ("grammar", "texts")
+
+
+def settings(row: Row) -> str:
+    """Say how it is taken."""
+    assert row.grammar is not None
+    return (
+        "pocketsphinx chooses among the words of the slot grammar; noise of "
+        f"{DITHER_DB:g} dB added; by chance {chance(row.grammar):.3f}"
+    )
+
+
+def measure(row: Row) -> dict[str, Pooled]:
+    """Pool the share of slots that are recognised; word retention follows from it."""
+    grammar, texts = row.grammar, row.texts
+    assert grammar is not None and texts is not None
+    recogniser = row.once("word recogniser", lambda: WordRecogniser(grammar, row.seed))
+    rate = row.outputs.rate
+    right = [
+        recogniser.accuracy(wave, rate, text)
+        for wave, text in zip(row.outputs.waves, texts, strict=True)
+    ]
+    return {"words": ratio(np.array(right), np.ones(len(right)))}
+
+
+def derived(row: Row) -> tuple[Derived, ...]:
+    """Relate words to those of true singing; NaN where these are recognised by chance alone."""
+    if row.grammar is None:
+        return ()
+    guessed = chance(row.grammar)
+    kept = Derived("retention", "words", lambda own, real: (own - guessed) / (real - guessed))
+    return (kept,)
 
 
 def read_grammar(path: Path) -> Positions:

@@ -20,10 +20,10 @@ from vctool.data.datadir import DataDir
 from vctool.errors import ConfigError, DataError
 from vctool.evaluation.page.report import MODEL
 from vctool.evaluation.page.table import cell
-from vctool.evaluation.vocoders.board import MEASURES
 from vctool.evaluation.vocoders.run import BASELINE
 from vctool.experiment.recipe import CorpusConfig, FineTuneConfig
 from vctool.markdown import table
+from vctool.metrics.base import measures_on
 from vctool.vocoders.stored import experiment, packaged
 from vctool.vocoders.stored.experiment import Stored
 
@@ -175,16 +175,17 @@ def compare(measures: Mapping[str, Mapping[str, Any]], row: str) -> list[str]:
         A line for each of `DECIDING` that was taken.
     """
     lines = []
+    columns = measures_on("vocoders")
     for name in DECIDING:
         if row not in measures.get(name, {}) or BASELINE not in measures[name]:
             continue
         difference, low, high = measures[name][row]["versus"][BASELINE]
-        sign = 1.0 if MEASURES[name].better == "higher" else -1.0
+        sign = 1.0 if columns[name].better == "higher" else -1.0
         better = min(sign * low, sign * high)
         worse = max(sign * low, sign * high)
         word = "better" if better > 0 else "worse" if worse < 0 else "not told apart"
         lines.append(
-            f"{MEASURES[name].title}: {word} than {BASELINE}: {difference:+.3f} "
+            f"{columns[name].title}: {word} than {BASELINE}: {difference:+.3f} "
             f"({low:+.3f}..{high:+.3f})".replace("apart than", "apart from")
         )
     return lines
@@ -245,10 +246,11 @@ def _amount(corpus: str) -> str:
 def _table(measures: Mapping[str, Mapping[str, Any]], row: str) -> list[str]:
     """Lay the scores out: the recordings, Griffin-Lim, what else there is, the vocoder."""
     rows = [name for name in measures["lsd"] if name != row] + [row]
-    shown = [name for name in MEASURES if name in measures]
+    columns = measures_on("vocoders")
+    shown = [name for name in columns if name in measures]
     laid = []
     for one in rows:
         values = [measures[name].get(one, {}).get("value") for name in shown]
         cells = [cell(math.nan if value is None else value) for value in values]
         laid.append(["this vocoder" if one == row else one, *cells])
-    return table(["", *[MEASURES[name].title for name in shown]], laid)
+    return table(["", *[columns[name].title for name in shown]], laid)

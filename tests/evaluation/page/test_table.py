@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from vctool.evaluation.page.table import COPY, Layout, Measure, tabulate, tabulate_mean
+from vctool.evaluation.page.table import COPY, Layout, tabulate, tabulate_mean
+from vctool.metrics.base import Measure
 from vctool.metrics.bootstrap import Pooled, ratio
 
 LAYOUT = Layout(

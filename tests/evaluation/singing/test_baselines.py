@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from vctool.evaluation.board import anchored_board, markdown
 from vctool.evaluation.singing import baselines
-from vctool.evaluation.singing.board import REAL, markdown
-from vctool.metrics import harmony, notes, pitch
+from vctool.evaluation.singing.board import REAL, SingingTask
+from vctool.metrics import notes, pitch
 from vctool.metrics.analysis import analyse
 
 
@@ -78,7 +79,8 @@ def test_note_stability_tells_singing_from_speech(recordings: tuple[list, ...]) 
 
 def test_board_ranks_anchors_as_they_deserve(recordings: tuple[list, ...]) -> None:
     speech, sung, music = recordings
-    board = baselines.anchored_board(speech, 16000, sung, music[: len(speech)], music)
+    task = SingingTask(16000, speech, sung[::2], sung[1::2], music[: len(speech)], music[1::2])
+    board = anchored_board(task)
     scores = board.scores(100)
     distance = {name: score.value for name, score in scores["distance"].items()}
     for name in ("copy", "F0 snap", "drone"):
@@ -90,4 +92,3 @@ def test_board_ranks_anchors_as_they_deserve(recordings: tuple[list, ...]) -> No
     assert scores["note_stability"]["F0 snap"].gap > 0.5
     assert scores["distance"]["F0 snap"].versus["copy"][2] < 0
     assert "| drone |" in markdown(scores)
-    assert harmony.has_sound(board.chromas[0])

@@ -13,7 +13,6 @@ from vctool import audio
 from vctool.data.datadir import DataDir, Utterance
 from vctool.errors import DataError
 from vctool.evaluation.page import utterances
-from vctool.evaluation.singing import run as singing
 from vctool.experiment import recipe
 from vctool.experiment.recipe import Recipe
 from vctool.stages import evaluate
@@ -96,7 +95,7 @@ def test_a_perfect_model_scores_perfectly_beside_every_anchor(paired: Recipe) ->
     low, high = measures["distance"]["model"]["versus"]["copy"][1:]
     assert low < high < 0
     assert result["held_out_losses"] == {"cycle_singing": {"value": 4.5, "step": 10.0}}
-    assert "word retention" in result["not_run"]
+    assert result["not_run"] == {"words": "the corpus has no slot grammar"}
     text = (paired.exp / "RESULTS.md").read_text()
     for expected in (*rows, "Not run", "config", "seed 0", "pyworld", "dimension 30"):
         assert expected in text
@@ -134,10 +133,11 @@ def test_what_a_small_corpus_lacks_is_named_and_the_rest_is_scored(paired: Recip
     evaluate.run(paired)
     result = json.loads((paired.exp / "results.json").read_text())
     assert set(result["not_run"]) == {
-        "chroma agreement, drone",
+        "chroma",
+        "drone",
         "F0 error",
         "model, shuffled",
-        "word retention",
+        "words",
     }
     assert set(result["measures"]["distance"]) == {
         "copy",
@@ -148,7 +148,7 @@ def test_what_a_small_corpus_lacks_is_named_and_the_rest_is_scored(paired: Recip
         "real singing",
     }
     text = (paired.exp / "RESULTS.md").read_text()
-    assert "- chroma agreement, drone: not run: " in text
+    assert "- chroma: not run: " in text and "- drone: not run: " in text
     assert "smoke test" in text and "has 1 recording(s)" in text
 
 
@@ -176,9 +176,11 @@ def test_a_missing_recogniser_is_listed_not_fatal(
     grammar = paired.data("mini", "test") / "grammar.json"
     grammar.write_text('{"positions": [["red", "blue"]]}')
     monkeypatch.setitem(sys.modules, "pocketsphinx", None)
-    reasons: dict[str, str] = {}
-    found = singing._recogniser(paired, singing.select(paired), reasons)
-    assert found == (None, 0.0) and "pocketsphinx is not installed" in reasons["word retention"]
+    evaluate.run(paired)
+    result = json.loads((paired.exp / "results.json").read_text())
+    assert "pocketsphinx is not installed" in result["not_run"]["words"]
+    assert not {"words", "retention"} & set(result["measures"])
+    assert "words" not in result["settings"]
 
 
 def test_published_losses_stand_beside_ours_only_where_features_are_theirs(

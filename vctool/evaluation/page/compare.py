@@ -5,7 +5,7 @@ signed-rank test (1945), which asks nothing of how the differences are distribut
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,14 +15,11 @@ import numpy as np
 from vctool.errors import DataError
 from vctool.evaluation.page import utterances
 from vctool.evaluation.page.table import cell
-from vctool.evaluation.singing import board
-from vctool.evaluation.voices import board as voice_board
+from vctool.metrics.base import Measure, measures
 from vctool.metrics.bootstrap import interval, ratio, resample_counts
 
 SYSTEM = "model"
 """The row that is compared: the system of an experiment, or the recordings of a scored folder."""
-MEASURES = {**board.MEASURES, **voice_board.MEASURES}
-"""Of every task; a name means the same in all."""
 RESAMPLES = 2000
 """Bootstrap resamples of every interval."""
 LEAST = 2
@@ -150,6 +147,7 @@ def signed_rank(apart: np.ndarray) -> float:
 
 def lines(found: Comparison, first: Path, second: Path) -> list[str]:
     """Lay a comparison out for the terminal, as a Markdown table."""
+    known = measures()
     told = [
         f"a = {first}, b = {second}; means over the same utterances, a less b with 95 % intervals; "
         "named is which is better where zero lies outside. p: Wilcoxon's signed ranks, not "
@@ -160,13 +158,14 @@ def lines(found: Comparison, first: Path, second: Path) -> list[str]:
     ]
     for measure, one in found.differences.items():
         apart = f"{cell(one.value)} ({cell(one.low)}..{cell(one.high)})"
-        values = f"{cell(one.first)} | {cell(one.second)} | {apart} | {_better(measure, one)}"
-        told.append(f"| {_title(measure)} | {values} | {_probability(one.p)} | {one.count} |")
+        values = f"{_title(measure, known)} | {cell(one.first)} | {cell(one.second)} | {apart}"
+        sure = f"{_better(measure, one, known)} | {_probability(one.p)}"
+        told.append(f"| {values} | {sure} | {one.count} |")
     if found.whole:
         told += ["", "Measures of a whole set, without pairs:", "", "| measure | a | b |"]
         told += ["|---|---|---|"]
     for measure, pair in found.whole.items():
-        told.append(f"| {_title(measure)} | {cell(pair[0])} | {cell(pair[1])} |")
+        told.append(f"| {_title(measure, known)} | {cell(pair[0])} | {cell(pair[1])} |")
     told += [""] if found.left_out or any(found.only) else []
     told += [f"not compared: {measure}: {why}" for measure, why in found.left_out.items()]
     for folder, names in zip((first, second), found.only, strict=True):
@@ -213,16 +212,16 @@ def _results(folder: Path) -> _Results:
         raise DataError(f"{path}: not the results of stage 6 ({error}); score it again") from None
 
 
-def _title(measure: str) -> str:
-    known = MEASURES.get(measure)
-    if known is None:
+def _title(measure: str, known: Mapping[str, Measure]) -> str:
+    one = known.get(measure)
+    if one is None:
         return measure
-    return f"{known.title} [{known.unit}]" if known.unit else known.title
+    return f"{one.title} [{one.unit}]" if one.unit else one.title
 
 
-def _better(measure: str, one: Difference) -> str:
+def _better(measure: str, one: Difference, known: Mapping[str, Measure]) -> str:
     """Name the better of the two, where there is one for certain and better means something."""
-    wish = MEASURES[measure].better if measure in MEASURES else ""
+    wish = known[measure].better if measure in known else ""
     if not one.certain or wish not in ("higher", "lower"):
         return ""
     return "a" if (one.value > 0) == (wish == "higher") else "b"

@@ -4,43 +4,17 @@ Every board lays its table out by a `Layout`: which measures it has, and between
 gap is closed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from vctool.markdown import table
+from vctool.metrics.base import Derived, Measure
 from vctool.metrics.bootstrap import Pooled, centred, gap_closed, interval, resample_counts
 
 COPY = "copy"
 """The row of the unconverted sources, from which gaps are closed; in every table."""
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What a column of the table means."""
-
-    title: str
-    unit: str
-    better: str
-    """`higher`, `lower`, or `real`: the nearer to the real recordings the better."""
-    meaning: str
-    gap: bool = True
-    """Whether a conversion should go from the copy's value towards the real one's."""
-    of_set: bool = False
-    """Whether it tells of a whole set of utterances, so that a single one has no value."""
-
-
-@dataclass(frozen=True)
-class Derived:
-    """A measure that follows from another's values."""
-
-    name: str
-    """Its name."""
-    source: str
-    """The measure that it follows from; it stands right after that in the table."""
-    finish: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    """Turns a system's values and the real recordings' (R,) into its own (R,)."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The systems that a learnt model stands beside: no learning, no parameters fitted to data.
+"""The baselines that a learnt model stands beside: no learning, no parameters fitted to data.
 
 Copy, analysis and resynthesis, F0 snap (the formula to beat), drone (the cheat on chroma
 agreement) and a random real singing clip (the cheat on every distribution).
@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vctool.evaluation.singing.board import Board, Task
+from vctool.evaluation.page.table import COPY
 from vctool.metrics import harmony
+from vctool.metrics.base import Each, serially
 from vctool.metrics.pitch import F0_CEIL, F0_FLOOR, FRAME_RATE, to_semitones
-from vctool.workers import WorkerPool
 
 STRONG = 3
 """Pitch classes of the accompaniment that F0 snap may rest on: as many as a triad has."""
@@ -22,6 +22,10 @@ HOLD_SECONDS = 0.25
 """F0 snap keeps a note at least this long, where the voice lasts."""
 GLIDE_SECONDS = 0.04
 """Both formulas glide between notes over this time."""
+RESYNTHESIS, SNAP, DRONE, RANDOM = "resynthesis", "F0 snap", "drone", "random singing"
+"""Rows, besides the copy."""
+SILENT = np.full((1, 12), np.nan)
+"""Chroma of no accompaniment."""
 
 
 class WorldVoice(NamedTuple):
@@ -142,15 +146,29 @@ def lengthen(voice: WorldVoice, time_map: np.ndarray) -> WorldVoice:
 
 
 def formulas(
-    source: np.ndarray, chroma: np.ndarray, time_map: np.ndarray | None, rate: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Make the resynthesis (T,), and F0 snap and drone, lengthened where there is a time map."""
+    item: tuple[np.ndarray, np.ndarray | None, np.ndarray | None], rate: int, resynthesise: bool
+) -> dict[str, np.ndarray]:
+    """Make the waves of the formulas for one source.
+
+    Args:
+        item: the source (T,); the chroma (G, 12) of its accompaniment, all NaN where that is
+            silent, None where there is to be no drone; its time map, where the model lengthened it.
+        rate: of the source [Hz].
+        resynthesise: whether WORLD's resynthesis is wanted, which keeps the source's length.
+
+    Returns:
+        Waves by the names of their rows.
+    """
+    source, chroma, time_map = item
     voice = take_apart(source, rate)
-    resynthesis = put_together(voice, voice.f0)
+    made = {RESYNTHESIS: put_together(voice, voice.f0)} if resynthesise else {}
     if time_map is not None:
         voice = lengthen(voice, time_map)
-    held = drone(voice.f0, chroma) if harmony.has_sound(chroma) else voice.f0
-    return resynthesis, put_together(voice, snap(voice.f0, chroma)), put_together(voice, held)
+    made[SNAP] = put_together(voice, snap(voice.f0, SILENT if chroma is None else chroma))
+    if chroma is not None:
+        held = drone(voice.f0, chroma) if harmony.has_sound(chroma) else voice.f0
+        made[DRONE] = put_together(voice, held)
+    return made
 
 
 def build(
@@ -162,83 +180,36 @@ def build(
     time_maps: Sequence[np.ndarray] | None = None,
     resynthesis: Sequence[np.ndarray] | None = None,
     seed: int = 0,
-    nj: int = 1,
+    each: Each = serially,
 ) -> dict[str, list[np.ndarray]]:
-    """Make the waves of every anchor, one per source.
+    """Make the waves of every baseline, one per source.
 
     Args:
         sources: speech, each (T,).
         rate: of all waves [Hz].
-        accomps: the accompaniment of every source; without any, F0 snaps to semitones and there
-            is no drone.
+        accomps: the accompaniment of every source; without any, or where all are silent, F0 snaps
+            to semitones and there is no drone.
         singing: real singing to draw clips from.
         time_maps: how the model lengthened every source, see `lengthen`; the formulas do the same.
         resynthesis: the sources through a recipe's own vocoder; WORLD's where not given.
         seed: of the draw.
-        nj: processes.
+        each: applies a function to every source, on processes where it has any.
 
     Returns:
         Waves of `copy`, `resynthesis`, `F0 snap`, `drone` and `random singing`.
     """
-    silent = np.full((1, 12), np.nan)
-    chromas = [silent] * len(sources)
+    chromas: list[np.ndarray | None] = [None] * len(sources)
     if accomps is not None:
-        chromas = [harmony.chroma(wave, rate) for wave in accomps]
+        found = each(partial(harmony.chroma, rate=rate), accomps)
+        chromas = list(found) if any(map(harmony.has_sound, found)) else chromas
     maps = [None] * len(sources) if time_maps is None else list[np.ndarray | None](time_maps)
-    if nj == 1:
-        made = [formulas(*triple, rate) for triple in zip(sources, chromas, maps, strict=True)]
-    else:
-        with WorkerPool(nj) as pool:
-            made = list(pool.map(partial(formulas, rate=rate), sources, chromas, maps, chunksize=2))
-    waves = {"copy": list(sources)}
-    for place, name in enumerate(("resynthesis", "F0 snap", "drone")):
-        waves[name] = [triple[place] for triple in made]
-    if resynthesis is not None:
-        waves["resynthesis"] = list(resynthesis)
-    if not any(harmony.has_sound(chroma) for chroma in chromas):
-        del waves["drone"]
+    one = partial(formulas, rate=rate, resynthesise=resynthesis is None)
+    made = each(one, list(zip(sources, chromas, maps, strict=True)))
+    waves = {COPY: list(sources)}
+    waves[RESYNTHESIS] = [] if resynthesis is None else list(resynthesis)
+    for name in made[0]:
+        waves[name] = [those[name] for those in made]
     rng = np.random.default_rng(seed)
     clips = rng.choice(len(singing), len(sources), replace=len(singing) < len(sources))
-    waves["random singing"] = [singing[clip] for clip in clips]
+    waves[RANDOM] = [singing[clip] for clip in clips]
     return waves
-
-
-def anchored_board(
-    sources: Sequence[np.ndarray],
-    rate: int,
-    singing: Sequence[np.ndarray],
-    accomps: Sequence[np.ndarray] | None = None,
-    singing_accomps: Sequence[np.ndarray] | None = None,
-    *,
-    seed: int = 0,
-    nj: int = 1,
-) -> Board:
-    """Measure every anchor once, for scripts that score one model after another.
-
-        board = anchored_board(speech, 16000, sung, music_of_speech, music_of_sung)
-        board.add("model", outputs)
-        print(markdown(board.scores()))
-
-    Args:
-        sources: held-out speech, each (T,).
-        rate: of all waves [Hz].
-        singing: held-out singing; every second recording is the reference, the rest the row of
-            real singing.
-        accomps: the accompaniment of every source.
-        singing_accomps: the accompaniment of every recording of singing.
-        seed: of the random clips.
-        nj: processes (with more than one, a script needs a `__main__` guard).
-    """
-    task = Task(
-        rate,
-        sources,
-        singing[::2],
-        singing[1::2],
-        accomps,
-        None if singing_accomps is None else singing_accomps[1::2],
-    )
-    board = Board(task, nj)
-    anchors = build(sources, rate, accomps, singing[1::2], seed=seed, nj=nj)
-    for name, waves in anchors.items():
-        board.add(name, waves)
-    return board

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vctool.evaluation.page import figures
-from vctool.evaluation.singing.board import REAL, Board
+from vctool.evaluation.singing.board import REAL, SingingBoard
 from vctool.experiment.recipe import Recipe
 from vctool.metrics import notes
 
@@ -20,7 +20,7 @@ ROWS = {"copy": "input", "model": "output", "resynthesis": "reconstruction"}
 
 def draw_all(
     recipe: Recipe,
-    board: Board,
+    board: SingingBoard,
     systems: Mapping[str, Sequence[np.ndarray]],
     names: Sequence[str],
 ) -> list[Path]:
@@ -33,7 +33,7 @@ def draw_all(
     return [*paths, folder / "notes.png", *figures.draw_journal(recipe.exp)]
 
 
-def draw_histograms(path: Path, board: Board) -> None:
+def draw_histograms(path: Path, board: SingingBoard) -> None:
     """Draw how long segments of F0 are held and which steps lie between notes, by system."""
     figure = figures.new_figure(6.0)
     lengths: Axes = figure.add_subplot(2, 1, 1)
@@ -50,7 +50,7 @@ def draw_histograms(path: Path, board: Board) -> None:
     figures.save(figure, path)
 
 
-def histograms(board: Board, name: str) -> dict[str, list[float]]:
+def histograms(board: SingingBoard, name: str) -> dict[str, list[float]]:
     """Return a system's histograms as shares, over `LENGTH_EDGES` and `INTERVAL_EDGES`."""
     analyses = board.analyses[name]
     lengths = np.sum([notes.length_histogram(one.notes) for one in analyses], axis=0)

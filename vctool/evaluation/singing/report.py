@@ -5,11 +5,12 @@ from pathlib import Path
 
 from vctool.evaluation.page.journal import read_journal
 from vctool.evaluation.page.report import Findings, Losses, config_hash
-from vctool.evaluation.singing.board import REAL, Board, Scores
+from vctool.evaluation.page.table import Scores
+from vctool.evaluation.singing.board import REAL, SingingBoard
 from vctool.evaluation.singing.figures import histograms
 from vctool.experiment import plan
 from vctool.experiment.recipe import Recipe
-from vctool.metrics import content, distribution, notes, pitch, spectral, words
+from vctool.metrics import distribution, notes, pitch
 
 PUBLISHED = {
     "cycle_singing": 1.17,
@@ -44,7 +45,7 @@ FEW_RECORDINGS = 8
 
 def findings(
     recipe: Recipe,
-    board: Board,
+    board: SingingBoard,
     scores: Scores,
     not_run: Mapping[str, str],
     plots: Sequence[Path],
@@ -80,7 +81,7 @@ def findings(
     )
 
 
-def counts(board: Board) -> dict[str, int]:
+def counts(board: SingingBoard) -> dict[str, int]:
     """Say on how much the numbers rest."""
     windows = {
         f"windows of {name}": sum(len(distribution.windows(one)) for one in analyses)
@@ -90,12 +91,12 @@ def counts(board: Board) -> dict[str, int]:
         "sources": len(board.task.sources),
         "real singing, half A (reference)": len(board.task.real_a),
         "real singing, half B": len(board.task.real_b),
-        "windows of the reference": board.reference.count,
+        "windows of the reference": distribution.reference_of(board.row).count,
         **windows,
     }
 
 
-def cautions(board: Board) -> list[str]:
+def cautions(board: SingingBoard) -> list[str]:
     """Say where there is too little held out for the numbers to be more than a smoke test."""
     found = []
     fewest = min(len(board.task.real_a), len(board.task.real_b))
@@ -104,36 +105,22 @@ def cautions(board: Board) -> list[str]:
             f"the smaller half of the held-out singing has {fewest} recording(s): the intervals of "
             "real singing, and of every gap closed, are narrower than they should be"
         )
-    dimension = distribution.EVERYTHING.stop
-    if board.reference.count < 2 * dimension:
+    dimension, count = distribution.EVERYTHING.stop, distribution.reference_of(board.row).count
+    if count < 2 * dimension:
         found.append(
-            f"the reference of the distances is {board.reference.count} windows of {dimension} "
+            f"the reference of the distances is {count} windows of {dimension} "
             "features: its covariance is hardly more than the shrinkage"
         )
     return found
 
 
-def settings(recipe: Recipe, board: Board) -> dict[str, str]:
-    """Spell out how every measure is taken."""
-    size = len(board.task.sources)
-    return {
+def settings(recipe: Recipe, board: SingingBoard) -> dict[str, str]:
+    """Spell out how every measure is taken, and the baselines and intervals."""
+    return board.settings() | {
         "F0": f"DIO and StoneMask, {pitch.F0_FLOOR:g}-{pitch.F0_CEIL:g} Hz, every 10 ms at 16 kHz, "
         "the same for every system",
-        "content kept": f"top-1 of {size} sources (chance {1 / size:.3f}), cepstra "
-        f"c1-c{spectral.CEPSTRA} without level, mean and variance normalised, "
-        f"{10 * content.STEP} ms; lengthened outputs are warped within {content.BAND:.0%}",
-        "distance": "squared Frechet distance, per 1 s window (step 0.5 s): mean and deviation of "
-        f"c1-c{spectral.CEPSTRA}, and 6 features of F0; dimension {distribution.EVERYTHING.stop}; "
-        "standardised by half A; covariances shrunk by "
-        f"{distribution.SHRINKAGE:g} towards the identity",
         "real singing": "every second held-out recording (half B) against the others (half A)",
-        "note stability": f"voiced frames in segments of {notes.MIN_SECONDS * 1000:.0f} ms or more "
-        f"that stay within {notes.TOLERANCE * 100:.0f} cents of their median",
-        "chroma": "energy per pitch class of the accompaniment, 256 ms windows, A4 = 440 Hz",
-        "F0 error": "frames voiced in output and truth, aligned by the time maps; octaves count",
         "formulas": "F0 snap and drone are lengthened as the model's outputs are",
-        "words": "pocketsphinx chooses among the words of the slot grammar; noise of "
-        f"{words.DITHER_DB:g} dB added; by chance {board.task.words_chance:.3f}",
         "note lengths, intervals": "histograms in plots/notes.png and results.json: voiced frames "
         "by the length of their segment (50 ms bins), steps between successive notes of "
         f"{notes.MIN_SECONDS * 1000:.0f} ms or more (1 semitone bins)",

@@ -1,7 +1,7 @@
 """Scores of a recipe whose roles are domains: speech that was turned into singing."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from vctool.data.datadir import DataDir, Utterance
 from vctool.errors import DataError
 from vctool.evaluation import outputs as converted
 from vctool.evaluation.page import html, report, utterances
+from vctool.evaluation.parallel import workers
 from vctool.evaluation.singing import (
     baselines,
     figures,
@@ -19,17 +20,24 @@ from vctool.evaluation.singing import (
 from vctool.evaluation.singing import (
     report as singing_report,
 )
-from vctool.evaluation.singing.board import REAL, Board, Task
+from vctool.evaluation.singing.board import REAL, SingingBoard, SingingTask
 from vctool.evaluation.vocoders import copies
 from vctool.experiment import directions
 from vctool.experiment.recipe import Recipe
-from vctool.metrics.unavailable import MetricUnavailable
-from vctool.metrics.words import WordRecogniser, chance, read_grammar
+from vctool.metrics.base import Each
+from vctool.metrics.words import read_grammar
 
 logger = logging.getLogger(__name__)
 
 MODEL, SHUFFLED = report.MODEL, "model, shuffled"
 """Rows of the model: with its own accompaniments, and converted under others'."""
+LACKING = {
+    "accompaniments": "the recipe's singing has no accompaniment",
+    "targets": "the corpora hold no sentence both spoken and sung",
+    "target_maps": "the corpora hold no sentence both spoken and sung",
+    "grammar": "the corpus has no slot grammar",
+}
+"""Why a metric is not run on a recipe's recordings."""
 
 
 class HeldOutSinging(NamedTuple):
@@ -66,12 +74,11 @@ def run(recipe: Recipe, nj: int = 1) -> None:
     half_b = held.singing[1::2]
     accomps = _accompaniments(held.targets, rate)
     if accomps is None:
-        not_run["chroma agreement, drone"] = "the recipe's singing has no accompaniment"
+        not_run[baselines.DRONE] = LACKING["accompaniments"]
     b_accomps = _accompaniments(half_b, rate)
-    recogniser = _recogniser(recipe, held, not_run)
-    if held.truths is None:
-        not_run["F0 error"] = "the corpora hold no sentence both spoken and sung"
-    task = Task(
+    corpus = recipe.data(next(iter(recipe.roles.values())), recipe.evaluate.split)
+    has_grammar = held.truths is not None and (corpus / "grammar.json").is_file()
+    task = SingingTask(
         rate,
         sources,
         [one.load(rate) for one in held.singing[::2]],
@@ -80,9 +87,28 @@ def run(recipe: Recipe, nj: int = 1) -> None:
         b_accomps,
         None if held.truths is None else [one.load(rate) for one in held.truths],
         held.truth_maps,
-        *recogniser,
+        [one.text or "" for one in held.sources],
+        read_grammar(corpus) if has_grammar else None,
+        recipe.train.seed,
+        LACKING,
     )
-    board = Board(task, nj)
+    with workers(nj) as each:
+        _score(recipe, held, task, outputs, not_run, each, nj)
+
+
+def _score(
+    recipe: Recipe,
+    held: HeldOutSinging,
+    task: SingingTask,
+    outputs: list[np.ndarray],
+    not_run: dict[str, str],
+    each: Each,
+    nj: int,
+) -> None:
+    rate = task.rate
+    sources, accomps = task.sources, task.accomps
+    names = [one.id for one in held.sources]
+    board = SingingBoard(task, each)
     systems = baselines.build(
         sources,
         rate,
@@ -93,7 +119,7 @@ def run(recipe: Recipe, nj: int = 1) -> None:
             one.wave for one in copies.copy_waves(sources, recipe.vocoder, recipe.features, nj)
         ],
         seed=recipe.train.seed,
-        nj=nj,
+        each=each,
     )
     lengthened = {"F0 snap", "drone"}
     systems[MODEL] = outputs
@@ -103,12 +129,13 @@ def run(recipe: Recipe, nj: int = 1) -> None:
         not_run[SHUFFLED] = f"the family takes no accompaniment ({recipe.exp}/wav_shuffled)"
     for name, waves in converted.progress(systems.items(), len(systems)):
         follows = name in lengthened or name in (MODEL, SHUFFLED)
-        board.add(name, waves, held.time_maps if follows else None)
+        board.add(name, waves, time_maps=held.time_maps if follows else None)
     scores = board.scores(recipe.evaluate.bootstrap, recipe.train.seed)
     plots = figures.draw_all(recipe, board, systems, names)
     utterances.write(recipe.exp / utterances.NAME, names, board.per_utterance())
     heard = chain(sources, task.real_a, task.real_b, accomps or ())
     digest = data_digest(held, heard)
+    not_run = board.not_run | not_run
     found = singing_report.findings(recipe, board, scores, not_run, plots, digest)
     text = report.write(found)
     heard_by_row = systems if task.truths is None else systems | {REAL: list(task.truths)}
@@ -161,36 +188,6 @@ def _accompaniments(owners: Sequence[Utterance | None], rate: int) -> list[np.nd
     if not named or len(named) < len(owners):
         return None
     return [one.load_accomp(rate) for one in named]
-
-
-Recogniser = tuple[Callable[[Sequence[np.ndarray], int], np.ndarray] | None, float]
-
-
-def _recogniser(recipe: Recipe, held: HeldOutSinging, not_run: dict[str, str]) -> Recogniser:
-    """Return what counts words, and chance; (None, 0) where that is not possible, with why."""
-    corpus = recipe.data(next(iter(recipe.roles.values())), recipe.evaluate.split)
-    if held.truths is None or not (corpus / "grammar.json").is_file():
-        not_run["word retention"] = "the corpus has no slot grammar"
-        return None, 0.0
-    grammar = read_grammar(corpus)
-    try:
-        recogniser = WordRecogniser(grammar, recipe.train.seed)
-    except MetricUnavailable as error:
-        not_run["word retention"] = str(error)
-        return None, 0.0
-    texts = [one.text or "" for one in held.sources]
-
-    def count(waves: Sequence[np.ndarray], rate: int) -> np.ndarray:
-        right = [recogniser.accuracy(*pair) for pair in _rated(waves, rate, texts)]
-        return np.stack([np.array(right), np.ones(len(right))], axis=1)
-
-    return count, chance(grammar)
-
-
-def _rated(
-    waves: Sequence[np.ndarray], rate: int, texts: Sequence[str]
-) -> list[tuple[np.ndarray, int, str]]:
-    return [(wave, rate, text) for wave, text in zip(waves, texts, strict=True)]
 
 
 def data_digest(held: HeldOutSinging, waves: Iterable[np.ndarray]) -> str:

@@ -22,16 +22,18 @@ from vctool.data.datadir import DataDir
 from vctool.data.utterance import Utterance
 from vctool.errors import DataError
 from vctool.evaluation import outputs as converted
+from vctool.evaluation.board import JUDGED, markdown
 from vctool.evaluation.page import figures, html, journal, report, utterances
 from vctool.evaluation.page.report import MODEL, Findings, Losses
 from vctool.evaluation.page.table import Scores
+from vctool.evaluation.parallel import workers
 from vctool.evaluation.vocoders import copies
-from vctool.evaluation.vocoders.board import REAL, CopyBoard, markdown
-from vctool.evaluation.voices.board import JUDGED
+from vctool.evaluation.vocoders.board import REAL, VocoderBoard
 from vctool.evaluation.voices.report import FEW_RECORDINGS, JUDGES
 from vctool.experiment import directions
 from vctool.experiment.recipe import Recipe
 from vctool.features.settings import FeatureConfig
+from vctool.metrics.base import Each
 
 logger = logging.getLogger(__name__)
 
@@ -189,14 +191,27 @@ def score(job: CopyJob, nj: int = 1) -> Scores:
     rate = job.features.rate
     real = copies.load(job.recordings, rate)
     cache = Cache(job.cache or job.folder / JUDGED)
-    board = CopyBoard(real, rate, nj, cache.of_waves)
+    with workers(nj) as each:
+        return _score(job, nj, each, configs, real, VocoderBoard(real, rate, each, cache.of_waves))
+
+
+def _score(
+    job: CopyJob,
+    nj: int,
+    each: Each,
+    configs: Mapping[str, FeatureConfig],
+    real: list[np.ndarray],
+    board: VocoderBoard,
+) -> Scores:
+    rate = job.features.rate
     heard = {REAL: real}
     for row, name in converted.progress(job.rows.items(), len(job.rows)):
         config = configs[row]
         own = real if config.rate == rate else copies.load(job.recordings, config.rate)
         made = copies.copy_waves(own, name, config, nj)
         waves = list(job.given.get(row, [one.wave for one in made]))
-        board.add(row, waves, config.rate, np.array([one.seconds for one in made]))
+        seconds = np.array([one.seconds for one in made])
+        board.add(row, waves, rate=config.rate, seconds=seconds)
         if row not in job.given:
             _write(job, row, waves, config.rate)
         heard[row] = [audio.resample(wave, config.rate, rate) for wave in waves[: figures.SHOWN]]
@@ -223,7 +238,7 @@ def _write(job: CopyJob, row: str, waves: Sequence[np.ndarray], rate: int) -> No
 
 def _findings(
     job: CopyJob,
-    board: CopyBoard,
+    board: VocoderBoard,
     scores: Scores,
     configs: Mapping[str, FeatureConfig],
     plots: Sequence[Path],
@@ -242,7 +257,7 @@ def _findings(
         systems=rows,
         against=[row for row in rows if row != baseline],
         config_hash=job.config_hash,
-        data_hash=converted.digest([one.id for one in job.recordings], board.recordings),
+        data_hash=converted.digest([one.id for one in job.recordings], board.row.outputs.waves),
         seed=job.seed,
         counts={"recordings": len(job.recordings), "speakers": len(speakers)},
         cautions=_cautions(job.recordings),

@@ -13,30 +13,22 @@ standard deviation s of the mel-cepstra c1..c24 over sounding frames (c0, the le
 The log-F0 transform is that of Liu, Zhang and Yan (2007).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
 
 import numpy as np
 import soxr
 
 from vctool import audio
-from vctool.evaluation.voices.board import COPY, REAL, VoiceBoard, VoiceTask
+from vctool.evaluation.page.table import COPY
 from vctool.features import stats, world
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
-from vctool.workers import WorkerPool
+from vctool.metrics.base import Each, serially
 
-T = TypeVar("T")
-
-
-class Each(Protocol):
-    """Applies a function to every wave, in order."""
-
-    def __call__(self, one: Callable[[np.ndarray], T], waves: Sequence[np.ndarray]) -> list[T]:
-        """Return what `one` makes of each wave (T,)."""
-
+REAL = "target"
+"""The row of the target's own recordings."""
 
 FEATURES = FeatureConfig(
     rate=16000,
@@ -90,7 +82,7 @@ class Formula:
 
 
 def fit(
-    source: Sequence[np.ndarray], target: Sequence[np.ndarray], rate: int, nj: int = 1
+    source: Sequence[np.ndarray], target: Sequence[np.ndarray], rate: int, each: Each = serially
 ) -> Formula:
     """Fit the formulas on recordings that are not scored.
 
@@ -98,16 +90,15 @@ def fit(
         source: of the source speaker, each (T,).
         target: of the target speaker, of any sentences.
         rate: of all recordings [Hz].
-        nj: processes.
+        each: applies a function to every wave, on processes where it has any.
 
     Raises:
         DataError: a speaker has no voiced frame.
     """
-    each = partial(_each, nj=nj)
     return Formula(fit_speaker(source, rate, each), fit_speaker(target, rate, each))
 
 
-def fit_speaker(waves: Sequence[np.ndarray], rate: int, each: Each) -> Speaker:
+def fit_speaker(waves: Sequence[np.ndarray], rate: int, each: Each = serially) -> Speaker:
     """Fit a speaker on recordings (T,) that are not scored, at a rate [Hz].
 
     Raises:
@@ -204,23 +195,20 @@ def build(
     targets: Sequence[np.ndarray] | None,
     rate: int,
     formula: Formula,
-    nj: int = 1,
-    each: Each | None = None,
+    each: Each = serially,
 ) -> dict[str, list[np.ndarray]]:
-    """Make the waves of every anchor, one per source.
+    """Make the waves of every baseline, one per source.
 
     Args:
         sources: each (T,).
         targets: the target's recordings of the same sentences, where there are any.
         rate: of all waves [Hz].
         formula: as `fit` gives.
-        nj: processes.
-        each: applies functions to waves, on processes of its own, instead.
+        each: applies a function to every wave, on processes where it has any.
 
     Returns:
         Waves by the names in `SYSTEMS`, but for the target itself.
     """
-    each = each or partial(_each, nj=nj)
     made = each(partial(formulas, formula=formula, rate=rate), sources)
     waves = {COPY: list(sources)}
     for name in made[0]:
@@ -229,29 +217,3 @@ def build(
         again = partial(resynthesise, who=formula.target, rate=rate)
         waves[TARGET_RESYNTHESIS] = each(again, targets)
     return waves
-
-
-def anchored_board(task: VoiceTask, nj: int = 1) -> VoiceBoard:
-    """Measure every anchor once, for scripts that score one model after another.
-
-        board = anchored_board(VoiceTask(16000, sources, targets, targets, b_train, a_train))
-        board.add("model", outputs)
-        print(markdown(board.scores()))
-
-    Args:
-        task: what is measured against what; the formulas are fitted on its training recordings.
-        nj: processes (with more than one, a script needs a `__main__` guard).
-    """
-    board = VoiceBoard(task, nj)
-    formula = fit(task.source_training, task.target_training, task.rate, nj)
-    for name, waves in build(task.sources, task.targets, task.rate, formula, nj).items():
-        board.add(name, waves)
-    return board
-
-
-def _each(one: Callable[[np.ndarray], T], waves: Sequence[np.ndarray], nj: int) -> list[T]:
-    """Apply to every wave, on `nj` processes where that is worth starting them."""
-    if nj == 1 or len(waves) < 4:
-        return [one(wave) for wave in waves]
-    with WorkerPool(nj) as pool:
-        return list(pool.map(one, waves, chunksize=2))

@@ -9,18 +9,19 @@ once, and judges asked once about a recording, whatever the number of directions
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from vctool.cache import Cache, key_of
 from vctool.data.utterance import Utterance
 from vctool.evaluation import outputs
+from vctool.evaluation.board import JUDGED
+from vctool.evaluation.parallel import workers
 from vctool.evaluation.voices import (
     baselines,
     report,
@@ -32,17 +33,15 @@ from vctool.evaluation.voices import (
     run as voice,
 )
 from vctool.evaluation.voices.baselines import FEATURES, Formula, Speaker
-from vctool.evaluation.voices.board import JUDGED, VoiceTask
+from vctool.evaluation.voices.board import VoiceTask
 from vctool.experiment import directions
 from vctool.experiment.directions import Direction
 from vctool.experiment.recipe import Recipe
 from vctool.features.stats import SpeakerStats
+from vctool.metrics.base import Each
 from vctool.metrics.voice_analysis import VoiceAnalysis, analyse
-from vctool.workers import WorkerPool
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 KEPT = 1000
 """Analyses kept in memory; one of three seconds takes a quarter of a megabyte."""
@@ -73,11 +72,8 @@ def _score(recipe: Recipe, way: Direction, common: "Common", nj: int) -> overvie
 @contextmanager
 def shared(recipe: Recipe, nj: int) -> Iterator["Common"]:
     """Open what directions have in common; its processes end with the context."""
-    if nj == 1:
-        yield Common(recipe, None)
-        return
-    with WorkerPool(nj) as pool:
-        yield Common(recipe, pool)
+    with workers(nj) as each:
+        yield Common(recipe, each)
 
 
 class Common:
@@ -85,12 +81,12 @@ class Common:
 
     Args:
         recipe: the experiment.
-        pool: processes for the work on waves; this one alone where None.
+        each: applies functions to waves, on processes where it has any.
     """
 
-    def __init__(self, recipe: Recipe, pool: WorkerPool | None) -> None:
+    def __init__(self, recipe: Recipe, each: Each) -> None:
         self.recipe = recipe
-        self._pool = pool
+        self.each = each
         self._waves: dict[Utterance, np.ndarray] = {}
         self._analyses: OrderedDict[str, VoiceAnalysis] = OrderedDict()
         self._speakers: dict[str, Speaker] = {}
@@ -101,14 +97,8 @@ class Common:
             self._waves[one] = one.load(self.recipe.features.rate)
         return self._waves[one]
 
-    def each(self, one: Callable[[np.ndarray], T], waves: Sequence[np.ndarray]) -> list[T]:
-        """Apply to every wave, on the processes where there are any."""
-        if self._pool is None:
-            return [one(wave) for wave in waves]
-        return list(self._pool.map(one, waves, chunksize=2))
-
-    def analyse(self, waves: Sequence[np.ndarray], rate: int, nj: int) -> list[VoiceAnalysis]:
-        """Analyse those waves that were not analysed lately; `nj` is that of the processes."""
+    def analyse(self, waves: Sequence[np.ndarray], rate: int) -> list[VoiceAnalysis]:
+        """Analyse those waves that were not analysed lately."""
         keys = [key_of(wave, rate) for wave in waves]
         new = {
             key: wave for key, wave in zip(keys, waves, strict=True) if key not in self._analyses

@@ -14,8 +14,9 @@ import numpy as np
 from vctool import audio
 from vctool.errors import ConfigError, DataError
 from vctool.evaluation import outputs as scored
+from vctool.evaluation.board import markdown
 from vctool.evaluation.voices import report
-from vctool.evaluation.voices.board import VoiceTask, markdown
+from vctool.evaluation.voices.board import VoiceTask
 from vctool.evaluation.voices.matching import match
 from vctool.metrics.pitch import RATE
 

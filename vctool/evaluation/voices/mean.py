@@ -13,11 +13,13 @@ from vctool.evaluation.page.html import Exhibit
 from vctool.evaluation.page.report import MODEL, Findings, with_interval
 from vctool.evaluation.page.table import COPY, Layout, Score, Scores, cell, tabulate_mean
 from vctool.evaluation.voices import baselines
-from vctool.evaluation.voices.board import MEASURES, REAL
+from vctool.evaluation.voices.baselines import REAL
+from vctool.evaluation.voices.board import VoiceBoard
 from vctool.evaluation.voices.report import JUDGES, Scored, VoiceJob, settings
 from vctool.experiment.directions import Direction
 from vctool.experiment.recipe import Recipe
 from vctool.markdown import table
+from vctool.metrics.base import measures_on
 from vctool.metrics.bootstrap import Pooled
 
 logger = logging.getLogger(__name__)
@@ -26,8 +28,6 @@ FORMULAS = (baselines.PITCH, baselines.MEAN_VARIANCE, baselines.MEAN, baselines.
 """Anchors of which the best stands beside the model in the tables of directions."""
 HEARD = (COPY, MODEL, REAL)
 """Rows that can be listened to in the overview."""
-SHOWN = ("content", "mcd", "f0_rmse", "f0_distribution", "modulation", "gv_ratio", "dnsmos_overall")
-"""Measures of the tables of directions, besides those of the voice."""
 
 
 class Outcome(NamedTuple):
@@ -139,7 +139,8 @@ def sections(found: Sequence[Outcome], mean: Scores) -> dict[str, list[str]]:
     """Lay out the tables with a line for every direction."""
     lines = [Line(one.way.title, one.scores) for one in found] + [Line("mean", mean)]
     best = _best(mean)
-    shown = [measure for measure in SHOWN if measure in mean]
+    columns = measures_on(VoiceBoard.name)
+    shown = [measure for measure in mean if columns[measure].overview]
     tables = {}
     if "speaker_margin" in mean:
         tables["Whose voice, in every direction"] = [
@@ -162,12 +163,12 @@ def sections(found: Sequence[Outcome], mean: Scores) -> dict[str, list[str]]:
     tables["The model, the best formula and the copy"] = [
         f"Each cell: model / {best} / copy. The best formula is that of the lowest mean MCD.",
         "",
-        *_table({MEASURES[m].title: _three(m, best) for m in shown}, lines),
+        *_table({columns[m].title: _three(m, best) for m in shown}, lines),
     ]
     tables["The model less the best formula"] = [
         f"Less {best}, on the same utterances, with 95 % intervals; bold where zero is outside.",
         "",
-        *_table({MEASURES[m].title: _versus(m, best) for m in shown}, lines),
+        *_table({columns[m].title: _versus(m, best) for m in shown}, lines),
     ]
     return tables
 
@@ -234,7 +235,7 @@ def _notes(found: Sequence[Outcome], mean: Scores) -> list[str]:
 def _layout(found: Sequence[Outcome]) -> Layout:
     """Lay the mean out; it is paired where all directions are."""
     paired = frozenset.intersection(*(one.layout.paired for one in found))
-    return Layout(MEASURES, REAL, paired)
+    return Layout(found[0].layout.measures, REAL, paired)
 
 
 def _in_all(name: str, found: Sequence[Outcome]) -> bool:

@@ -17,11 +17,12 @@ from vctool.cache import Cache
 from vctool.evaluation import outputs as converted
 from vctool.evaluation.page import figures, html, report, utterances
 from vctool.evaluation.page.report import MODEL, Findings, Losses
-from vctool.evaluation.page.table import Scores
+from vctool.evaluation.page.table import COPY, Scores
+from vctool.evaluation.parallel import spread
 from vctool.evaluation.voices import baselines
-from vctool.evaluation.voices.baselines import Each, Formula
-from vctool.evaluation.voices.board import COPY, REAL, Analyse, VoiceBoard, VoiceTask, ask_anew
-from vctool.metrics.voice_analysis import analyse_all
+from vctool.evaluation.voices.baselines import REAL, Formula
+from vctool.evaluation.voices.board import Analyse, VoiceBoard, VoiceTask
+from vctool.metrics.base import Each, ask_anew
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ class Scored(NamedTuple):
 
 
 def score(
-    job: VoiceJob, nj: int = 1, analyse: Analyse = analyse_all, each: Each | None = None
+    job: VoiceJob, nj: int = 1, analyse: Analyse | None = None, each: Each | None = None
 ) -> Scored:
     """Measure the system and its anchors, and write the report.
 
@@ -96,14 +97,15 @@ def score(
         each: makes the anchors, on processes of its own instead of new ones.
     """
     task = job.task
+    each = each or spread(nj)
     formula = job.formula or baselines.fit(
-        task.source_training, task.target_training, task.rate, nj
+        task.source_training, task.target_training, task.rate, each
     )
-    systems = baselines.build(task.sources, task.targets, task.rate, formula, nj, each)
+    systems = baselines.build(task.sources, task.targets, task.rate, formula, each)
     systems |= {name: list(waves) for name, waves in job.others.items()}
     systems[MODEL] = list(job.outputs)
     recall = ask_anew if job.cache is None else Cache(job.cache).of_waves
-    board = VoiceBoard(task, nj, recall, analyse)
+    board = VoiceBoard(task, each, recall, analyse)
     for name, waves in converted.progress(systems.items(), len(systems)):
         board.add(name, waves)
     scores = board.scores(job.resamples, job.seed)
@@ -168,6 +170,8 @@ def _findings(job: VoiceJob, board: VoiceBoard, scores: Scores, plots: Sequence[
 def settings(board: VoiceBoard, resamples: int) -> dict[str, str]:
     """Spell out how every measure is taken, and the anchors and intervals."""
     return board.settings() | {
+        "references": f"distributions are compared with {len(board.task.target_training)} "
+        "recordings that the target's voice is known from",
         "anchors": "fitted on the recordings that speakers' voices are known from; "
         f"mel-cepstra of order {baselines.FEATURES.envelope_dim - 1}, alpha "
         f"{baselines.FEATURES.mcep_alpha:g}, of frames within {baselines.GATE_DB:g} dB "

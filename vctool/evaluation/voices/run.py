@@ -11,12 +11,13 @@ from vctool.data.datadir import DataDir, Utterance
 from vctool.data.speaker_table import SpeakerTable
 from vctool.data.store import FeatureStore
 from vctool.evaluation import outputs
+from vctool.evaluation.board import JUDGED
 from vctool.evaluation.page import journal, report
 from vctool.evaluation.page.report import config_hash
 from vctool.evaluation.voices import baselines
 from vctool.evaluation.voices import report as voice_report
 from vctool.evaluation.voices.baselines import FEATURES, Formula, Speaker
-from vctool.evaluation.voices.board import JUDGED, VoiceTask
+from vctool.evaluation.voices.board import VoiceTask
 from vctool.evaluation.voices.report import VoiceJob
 from vctool.experiment import directions
 from vctool.experiment.directions import Direction, Rows

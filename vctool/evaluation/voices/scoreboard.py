@@ -13,6 +13,7 @@ from typing import NamedTuple
 from vctool import checkpoints
 from vctool.errors import ConfigError, DataError
 from vctool.evaluation import outputs as converted
+from vctool.evaluation.board import JUDGED, markdown
 from vctool.evaluation.page.report import MODEL, config_hash
 from vctool.evaluation.voices import (
     baselines,
@@ -21,7 +22,6 @@ from vctool.evaluation.voices import (
 from vctool.evaluation.voices import (
     run as voice,
 )
-from vctool.evaluation.voices.board import JUDGED, markdown
 from vctool.evaluation.voices.directions import shared
 from vctool.experiment import directions
 from vctool.experiment.directions import Direction, Rows
