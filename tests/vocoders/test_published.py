@@ -6,6 +6,7 @@ torch's own function, the mel by librosa's filters and an STFT without centring.
 
 import json
 import math
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -285,3 +286,23 @@ def test_folding_needs_both_halves() -> None:
         {"a.weight_v": torch.tensor([[3.0, 4.0]]), "a.weight_g": torch.ones(1, 1) * 10}
     )
     torch.testing.assert_close(folded, {"a.weight": torch.tensor([[6.0, 8.0]])})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_mels": 100_000_000},
+        {"upsample_initial_channel": 2**24},
+        {"resblock_kernel_sizes": [10**9 + 1, 10**9 + 1]},
+        {"n_fft": 2**40, "win_size": 2**40},
+    ],
+)
+def test_a_config_of_another_size_asks_for_no_memory(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    _, path = release(tmp_path, SETTINGS, parametrized)
+    (tmp_path / "config.json").write_text(json.dumps(SETTINGS | changes))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CheckpointError):
+        vocoders.get(str(path))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KiB

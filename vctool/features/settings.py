@@ -25,16 +25,16 @@ class FeatureConfig(Config):
 
     rate: int = Field(44100, ge=8000, le=96000)
     """Sampling rate that audio is resampled to [Hz]."""
-    hop_length: int = Field(512, ge=16)
+    hop_length: int = Field(512, ge=16, le=32768)
     """Step between frames [samples]."""
-    n_fft: int = Field(2048, ge=64)
+    n_fft: int = Field(2048, ge=64, le=65536)
     """Length of the mel analysis FFT [samples]."""
     win_length: int | None = Field(None, ge=32)
     """Length of the mel analysis window, centred in the FFT [samples]; `n_fft` where not given."""
     mel_power: Literal[1, 2] = 2
     """Power of the STFT's magnitude that mel bins sum up: 1 magnitude, 2 power. Either is coded in
     dB of power, so that a sine of twice the amplitude has 6 dB more."""
-    n_mels: int = Field(128, ge=8)
+    n_mels: int = Field(128, ge=8, le=4096)
     """Number of mel bins."""
     f_min: float = Field(0.0, ge=0)
     """Lower edge of the lowest mel bin [Hz]."""
@@ -48,13 +48,13 @@ class FeatureConfig(Config):
     """Lowest F0 of the first, wide pass [Hz]."""
     f0_ceil: float = Field(1000.0, gt=0)
     """Highest F0 of the first, wide pass [Hz]."""
-    envelope_dim: int = Field(60, ge=8)
+    envelope_dim: int = Field(60, ge=8, le=1024)
     """Number of coefficients that code WORLD's spectral envelope, c0 among them."""
     envelope_coding: Literal["world", "mcep"] = "world"
     """`world`: a cosine series over mel (WORLD's own); `mcep`: mel-cepstra (`features.mcep`)."""
     mcep_alpha: float = Field(0.42, ge=0, lt=1)
     """All-pass constant of `mcep`; 0.42 follows the mel scale at 16 kHz, 0.455 at 22.05 kHz."""
-    chroma_n_fft: int = Field(4096, ge=512)
+    chroma_n_fft: int = Field(4096, ge=512, le=131072)
     """Length of the chroma analysis window [samples]."""
 
     @model_validator(mode="after")

@@ -38,6 +38,17 @@ def fill(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     Raises:
         ConfigError: names or shapes differ; the first few are named.
     """
+    require_fit(network, weights)
+    own = network.state_dict()
+    network.load_state_dict({name: weights[name].to(own[name].dtype) for name in own})
+
+
+def require_fit(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Compare a network, on whatever device, with weights.
+
+    Raises:
+        ConfigError: names or shapes differ; the first few are named.
+    """
     own = network.state_dict()
     wrong = [f"{name} missing" for name in own if name not in weights]
     wrong += [f"{name} unknown" for name in weights if name not in own]
@@ -49,4 +60,3 @@ def fill(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise ConfigError(f"the weights do not fit this network: {'; '.join(wrong[:3])}{more}")
-    network.load_state_dict({name: weights[name].to(own[name].dtype) for name in own})
