@@ -60,7 +60,7 @@ class Kind(FeatureKind):
         peak = np.abs(framing.frame(part.wave, part.config)).max(axis=1) / known
         return np.repeat(peak[:, None], self.width(part.config), axis=1).astype(np.float32)
 
-    def stretch(self, values, positions):
+    def stretch(self, values, positions, config):
         return values[np.round(positions).astype(int)]
 '''
 
@@ -130,7 +130,8 @@ def test_a_kind_is_one_new_file(swell: Path, workdir: Path) -> None:
     expected = np.abs(whole[last.outer_start :]).max() / np.abs(whole).max()
     assert made.max() == pytest.approx(expected) and expected < 0.2
 
-    longer = resample({"swell": made}, np.linspace(0, len(made) - 1, 2 * len(made)))["swell"]
+    positions = np.linspace(0, len(made) - 1, 2 * len(made))
+    longer = resample({"swell": made}, positions, it.features)["swell"]
     assert len(longer) == 2 * len(made) and set(longer[:, 0]) <= set(made[:, 0])
 
 
@@ -145,7 +146,7 @@ def test_settings_of_a_kind_s_own_are_given_under_its_name(swell: Path) -> None:
     stored = FeatureConfig.model_validate(it.features.model_dump(mode="json"))
     assert stored == it.features
     assert recipes.show(it, "features.swell.columns") == "3"
-    with pytest.raises(ConfigError, match=r"mini.yaml: features.swell.columns = 0: .*equal to 1"):
+    with pytest.raises(ConfigError, match=r"features.swell.columns = 0: .*equal to 1"):
         recipe("swell.columns=0")
     with pytest.raises(ConfigError, match=r"no field 'features.swell.colums'; .* 'columns'\?"):
         recipe("swell.colums=2")
@@ -189,10 +190,10 @@ def test_a_kind_keeps_its_promises(kind: str) -> None:
     assert np.array_equal(made, other) != one.in_voice_range
     if one.f0_column is not None:
         np.testing.assert_array_equal(kinds.f0_of({"chroma": made, kind: made}), made[:, 0])
-    positions = np.linspace(0, len(made) - 1, 3 * len(made) - 2)
-    longer = one.stretch(made, positions)
-    assert longer.shape == (len(positions), made.shape[1]) and longer.dtype == np.float32
-    np.testing.assert_allclose(longer[::3], made, rtol=1e-5, atol=1e-5)
+    same = one.stretch(made, np.arange(len(made), dtype=float), CONFIG)
+    np.testing.assert_allclose(same, made, rtol=1e-5, atol=1e-5)
+    longer = one.stretch(made, np.linspace(0, len(made) - 1, 3 * len(made) - 2), CONFIG)
+    assert longer.shape == (3 * len(made) - 2, made.shape[1]) and longer.dtype == np.float32
 
 
 def test_what_is_found_once_is_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:

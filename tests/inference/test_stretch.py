@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vctool.features.settings import FeatureConfig
 from vctool.inference.stretch import resample, warp
 
 
@@ -13,7 +14,7 @@ def test_a_stretch_of_one_changes_nothing() -> None:
     voiced = rng.random(50) < 0.5
     plan = warp(voiced, [0, 49.3], [0, 49.3])
     features = {"mel": rng.normal(size=(50, 8)).astype(np.float32)}
-    same = resample(features, plan.positions(50, 50))
+    same = resample(features, plan.positions(50, 50), FeatureConfig())
     np.testing.assert_allclose(same["mel"], features["mel"], atol=1e-5)
 
 
@@ -46,7 +47,7 @@ def test_too_little_voice_spreads_the_rest_evenly() -> None:
 def test_f0_never_glides_to_zero() -> None:
     world = np.zeros((6, 4), np.float32)
     world[:3, 0] = [100, 110, 120]
-    out = resample({"world": world}, np.linspace(0, 5, 41))["world"][:, 0]
+    out = resample({"world": world}, np.linspace(0, 5, 41), FeatureConfig())["world"][:, 0]
     assert np.all((out == 0) | (out >= 99.99))
     assert out[4] == pytest.approx(np.sqrt(100 * 110), rel=1e-4)
 

@@ -8,6 +8,9 @@ import numpy as np
 
 from vctool.features.settings import FeatureConfig
 
+GRAIN_SECONDS = 0.025
+"""Length of the grains that sound is stretched by [s]: a period and more of every voice."""
+
 
 def frame(wave: np.ndarray, config: FeatureConfig) -> np.ndarray:
     """Cut a wave into frames that touch and do not overlap.
@@ -41,3 +44,49 @@ def unframe(frames: np.ndarray, samples: int) -> np.ndarray:
     """
     wave = np.asarray(frames, np.float32).reshape(-1)[frames.shape[1] // 2 :][:samples]
     return np.pad(wave, (0, samples - len(wave)))
+
+
+def stretch(frames: np.ndarray, positions: np.ndarray, config: FeatureConfig) -> np.ndarray:
+    """Stretch sound in time at its own pitch, by WSOLA (Verhelst and Roelands, 1993).
+
+    The output is made of grains that overlap by half. Each is taken from where its time in the
+    input says, give or take half a grain: there, where the sound goes on best from the grain before
+    it. At normal speed that is the sound itself.
+
+    Args:
+        frames: (F, hop_length), as `frame` returns.
+        positions: (F',) in [0, F - 1], the moment of the input that each output frame is of.
+        config: the settings.
+
+    Returns:
+        (F', hop_length) float32.
+    """
+    hop, half = config.hop_length, round(0.5 * GRAIN_SECONDS * config.rate)
+    total, margin = len(positions) * hop, 4 * half + hop
+    window = 0.5 - 0.5 * np.cos(np.pi * (np.arange(2 * half) + 0.5) / half)
+    sound = np.pad(frames.reshape(-1).astype(np.float64), margin)
+    # where every grain's centre lies in the output, and where it is looked for in the input
+    centres = np.arange(0, total + half, half)
+    at = (centres - hop // 2) / hop
+    inside = np.clip(at, 0, len(positions) - 1)
+    source = np.interp(inside, np.arange(len(positions)), positions) + (at - inside)
+    wanted = np.rint(source * hop).astype(int) + hop // 2 + margin
+    result = np.zeros(centres[-1] + 2 * half)
+    going_on = wanted[0]
+    for place, centre in zip(centres, wanted, strict=True):
+        taken = centre + _best_lag(sound, going_on, centre, window)
+        result[place : place + 2 * half] += window * sound[taken - half : taken + half]
+        going_on = taken + half
+    return result[half : half + total].reshape(-1, hop).astype(np.float32)
+
+
+def _best_lag(sound: np.ndarray, going_on: int, centre: int, window: np.ndarray) -> int:
+    """Return how far from a centre the grain lies that is most like the one at `going_on`."""
+    half = len(window) // 2
+    around = sound[centre - 2 * half : centre + 2 * half]
+    likeness = np.correlate(around, window * sound[going_on - half : going_on + half], mode="valid")
+    if going_on == centre or likeness.max() <= 0:
+        return 0
+    power = np.concatenate([[0.0], np.cumsum(np.square(around))])
+    energy = power[2 * half :] - power[: -2 * half]
+    return int(np.argmax(likeness / np.sqrt(np.maximum(energy, 1e-12)))) - half

@@ -226,7 +226,7 @@ class Converter:
             voiced = voicing(wave, source, self.features, known)
             plan = block_warp(voiced, block, request, self.features.hop_length)
             frames = self.features.frames(stop - start)
-            source = resample(source, plan.positions(frames, len(voiced)))
+            source = resample(source, plan.positions(frames, len(voiced)), self.features)
         condition = None
         if accomp is not None:
             assert accomp_known is not None

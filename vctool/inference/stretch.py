@@ -18,6 +18,7 @@ import numpy as np
 
 from vctool.features import kinds
 from vctool.features.kinds import Features
+from vctool.features.settings import FeatureConfig
 
 LONGEST_VOICED_RATE = 3.0
 """Rate that a voiced frame is lengthened by at most, before everything else lengthens too."""
@@ -100,14 +101,15 @@ def _rates(weights: np.ndarray, steps: np.ndarray, length: float) -> np.ndarray:
     return rates
 
 
-def resample(features: Features, positions: np.ndarray) -> Features:
+def resample(features: Features, positions: np.ndarray, config: FeatureConfig) -> Features:
     """Take features at fractional frame positions, each kind by its own rule.
 
     Args:
         features: by kind, each (F, D).
         positions: (F',) in [0, F - 1].
+        config: the feature settings.
 
     Returns:
         The same kinds, each (F', D) float32.
     """
-    return {kind: kinds.get(kind).stretch(one, positions) for kind, one in features.items()}
+    return {kind: kinds.get(kind).stretch(one, positions, config) for kind, one in features.items()}

@@ -94,7 +94,7 @@ def prepare(
     warp = block_warp(voiced, block, request, config.hop_length)
     samples = request.samples(len(wave))
     if request.stretch != 1:
-        source = resample(source, warp.positions(config.frames(samples), frames))
+        source = resample(source, warp.positions(config.frames(samples), frames), config)
     condition = None
     if pair.target is not None and converter.needs_accompaniment(request.to):
         accomp = pair.target.load_accomp(config.rate, samples)

@@ -85,12 +85,15 @@ class FeatureKind:
         """
         raise NotImplementedError
 
-    def stretch(self, values: "np.ndarray", positions: "np.ndarray") -> "np.ndarray":
+    def stretch(
+        self, values: "np.ndarray", positions: "np.ndarray", config: "FeatureConfig"
+    ) -> "np.ndarray":
         """Take features at fractional frames; by default between their neighbours, F0 in log.
 
         Args:
             values: (F, D).
             positions: (F',) in [0, F - 1].
+            config: the settings.
 
         Returns:
             (F', D) float32.

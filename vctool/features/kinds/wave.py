@@ -23,3 +23,11 @@ class Kind(FeatureKind):
         from vctool.features import framing
 
         return framing.frame(part.wave, part.config)
+
+    def stretch(
+        self, values: "np.ndarray", positions: "np.ndarray", config: "FeatureConfig"
+    ) -> "np.ndarray":
+        """Stretch the sound at its own pitch: samples of two frames have no mean."""
+        from vctool.features import framing
+
+        return framing.stretch(values, positions, config)
