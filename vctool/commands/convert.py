@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vctool.commands.options import DeviceName, VocoderName
+from vctool.commands.options import MODELS, DeviceName, VocoderName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ def importing() -> "Iterator[None]":
         gc.enable()
 
 
-@app.command()
+@app.command(rich_help_panel=MODELS)
 def convert(
     inputs: Annotated[list[str], typer.Argument(help="Recordings, folders or globs.")],
     accomp: Annotated[
