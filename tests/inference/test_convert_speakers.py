@@ -17,6 +17,7 @@ from vctool.features.settings import FeatureConfig
 from vctool.inference import discover
 from vctool.inference.converter import Converter
 from vctool.inference.files import convert_files
+from vctool.inference.outputs import outputs
 from vctool.models import base
 from vctool.models.base import Condition, Context
 
@@ -94,7 +95,8 @@ def test_the_newest_experiment_with_that_speaker_is_taken(
     files: Path, save_pair: Save, save_toy: Save
 ) -> None:
     def newest(to: str | None, accompanied: bool = False) -> str:
-        return discover.newest(Path("exp"), to, accompanied, "cpu").path.name
+        asked = discover.Asked([to], accompanied)
+        return discover.newest(Path("exp"), asked, "cpu").path.name
 
     save_pair("SF1", "TM3", hours_old=3)
     save_pair("SM1", "TM3", hours_old=2)
@@ -121,8 +123,8 @@ def test_folders_pass_over_what_was_converted_to_that_speaker(
         soundfile.write(name, speech(0.2), 16000)
     summary = convert_files(["talks"], device="cpu")
     targets = ["talks/a.Zoë.b.wav", "talks/b/c.Zoë.b.wav"]
-    assert sorted(str(job.target) for job in summary.done) == targets
-    again = discover.jobs(["talks"], "Zoë.b", None)
-    assert sorted(str(job.target) for job in again) == targets
+    assert sorted(str(job.path) for job in summary.done) == targets
+    again = outputs(["talks"], None, ["Zoë.b"])
+    assert sorted(str(one.path) for (one,) in again) == targets
     with pytest.raises(AudioError, match=r"talks/\*\.b\.wav: .* earlier conversions to Zoë\.b"):
         convert_files(["talks/*.b.wav"], device="cpu")

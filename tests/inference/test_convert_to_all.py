@@ -66,7 +66,7 @@ def test_every_voice_is_what_it_would_be_alone_and_is_analysed_once(
 
     monkeypatch.setattr(converter, "voice_features", counted)
     summary = convert_files(["in.wav"], to="all", device="cpu")
-    assert [str(job.target) for job in summary.done] == ["in.ann.wav", "in.ben.wav", "in.cid.wav"]
+    assert [str(job.path) for job in summary.done] == ["in.ann.wav", "in.ben.wav", "in.cid.wav"]
     assert summary.lines()[-1].startswith("3 of 3 converted")
     blocks = len(analysed)
     assert 1 < blocks <= 3
@@ -91,7 +91,7 @@ def test_folders_pass_over_the_outputs_of_every_voice(
     convert_files(["talks"], to="all", device="cpu")
     convert_files(["talks"], to="all", force=True, device="cpu")
     assert len(list(Path("talks").iterdir())) == 2 + 6
-    with pytest.raises(ConfigError, match=r"--out x\.wav: 3 voices need a folder, not a file"):
+    with pytest.raises(ConfigError, match=r"--out x\.wav: 3 targets need a folder, not a file"):
         convert_files(["talks/a.wav"], to="all", out=Path("x.wav"), device="cpu")
 
 
@@ -115,4 +115,4 @@ def test_a_voice_that_is_called_all_is_that_voice(save: Callable[..., Path], spe
     model = save("ann", "all")
     soundfile.write("in.wav", speech(0.3), 16000)
     summary = convert_files(["in.wav"], model=model, to="all", device="cpu")
-    assert [str(job.target) for job in summary.done] == ["in.all.wav"]
+    assert [str(job.path) for job in summary.done] == ["in.all.wav"]

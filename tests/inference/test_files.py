@@ -38,7 +38,7 @@ def left_behind(folder: Path) -> list[str]:
 def test_a_file_is_sung_beside_itself(exp: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     summary = convert_files(["in.wav"], accomp=Path("inst.wav"), device="cpu")
-    assert [job.target for job in summary.done] == [Path("in.singing.wav")]
+    assert [job.path for job in summary.done] == [Path("in.singing.wav")]
     assert summary.exit_code == 0 and summary.lines() == ["1 of 1 converted with exp/toy"]
     info = soundfile.info("in.singing.wav")
     assert (info.samplerate, info.channels, info.subtype) == (16000, 1, "PCM_16")
@@ -316,7 +316,7 @@ def test_recordings_of_one_name_never_replace_each_other(
     assert not Path("sung").exists()
     # Beside themselves they do not meet, and one that is named twice is converted once.
     summary = convert_files(["ann", "bob", "**/take.wav"], **given)  # type: ignore[arg-type]
-    targets = sorted(str(job.target) for job in summary.done)
+    targets = sorted(str(job.path) for job in summary.done)
     assert targets == ["ann/take.singing.wav", "bob/take.singing.wav"]
 
 

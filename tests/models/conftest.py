@@ -1,14 +1,17 @@
 """Every family of the tree on synthetic features: random, but of the right shapes and ranges."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from vctool import models
 from vctool.config import PROJECT_ROOT, build, read_yaml
 from vctool.data.feature_set import FeatureSet
 from vctool.engine.settings import TrainConfig
@@ -25,6 +28,8 @@ FEATURES = FeatureConfig(
     rate=16000, hop_length=192, n_fft=1024, n_mels=40, envelope_dim=24, chroma_n_fft=2048
 )
 ROLES = ("speech", "singing")
+TOYS = Path(__file__).parents[1] / "toys" / "models"
+"""Families that ship with the tests, and do what none of the tree does."""
 BATCH = 4
 
 
@@ -86,7 +91,8 @@ class FamilyCase:
     ) -> None:
         self.name = name
         self.cls = base.family(name)
-        tree = read_yaml(PROJECT_ROOT / "conf" / name / "tiny.yaml")
+        own = TOYS / name / "tiny.yaml"
+        tree = read_yaml(own if own.exists() else PROJECT_ROOT / "conf" / name / "tiny.yaml")
         if weights is not None:
             tree["train"] = {**tree.get("train", {}), "weights": weights}
         model = {**tree.get("model", {}), **(changes or {})}
@@ -124,12 +130,12 @@ class FamilyCase:
             made[role] = FeatureSet.from_arrays(arrays, speakers, dict.fromkeys(names, role))
         return made
 
-    def dataset(self) -> base.Dataset:
+    def dataset(self) -> base.Dataset | None:
         """Return a dataset that has not been asked for anything."""
         return self.cls.dataset(self.config, self.context, self.sets, BATCH, 0)
 
     @cached_property
-    def data(self) -> base.Dataset:
+    def data(self) -> base.Dataset | None:
         """A dataset for all tests: a batch is a function of seed and step, as one of them shows."""
         return self.dataset()
 
@@ -145,7 +151,8 @@ class FamilyCase:
     @cached_property
     def _fitted(self) -> base.System:
         system, data = copy.deepcopy(self._built), self.data
-        system.setup(data.setup_batch() if hasattr(data, "setup_batch") else data.batch(0))
+        if data is not None:
+            system.setup(data.setup_batch() if hasattr(data, "setup_batch") else data.batch(0))
         return system.train()
 
     def source(self, frames: int, seed: int = 0) -> base.Features:
@@ -156,11 +163,26 @@ class FamilyCase:
         return features_of(kind, frames, np.random.default_rng(0)).shape
 
     def condition(self, frames: int, to: str, system: base.System, seed: int = 0) -> base.Condition:
+        options = self.cls.Options()
         if not system.needs_accompaniment(system.config, to):
-            return base.Condition()
+            return base.Condition(options=options)
         rng = np.random.default_rng([8, seed])
         kinds = accompaniment_kinds(self.reads)
-        return base.Condition({kind: features_of(kind, frames, rng) for kind in kinds})
+        accompaniment = {kind: features_of(kind, frames, rng) for kind in kinds}
+        return base.Condition(accompaniment, options=options)
+
+    def reference(self, system: base.System, seed: int = 0) -> base.Condition:
+        """Return a target that is two recordings."""
+        recordings = (self.source(frames, seed + 10) for frames in (200, 90))
+        return base.Condition(None, system.reference(recordings), self.cls.Options())
+
+
+@contextmanager
+def toys() -> Iterator[None]:
+    """Lay those families beside the tree's; no other line names them."""
+    models.__path__.append(str(TOYS))
+    yield
+    models.__path__.remove(str(TOYS))
 
 
 def shipped() -> dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]]:
@@ -188,17 +210,46 @@ def shipped() -> dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]]:
     return found
 
 
-SHIPPED = shipped()
+CASES = shipped() | {path.name: (path.name, {}, None) for path in TOYS.iterdir()}
 
 
 @cache
-def shipped_case(name: str) -> FamilyCase:
-    return FamilyCase(*SHIPPED[name])
+def case_of(name: str) -> FamilyCase:
+    with toys():
+        return FamilyCase(*CASES[name])
 
 
-@pytest.fixture(params=SHIPPED)
+LEARNERS = [name for name in CASES if case_of(name).train.weights]
+
+
+@pytest.fixture(params=CASES)
 def case(request: pytest.FixtureRequest) -> FamilyCase:
-    return shipped_case(request.param)
+    """Every family."""
+    return case_of(request.param)
+
+
+@pytest.fixture(params=LEARNERS)
+def learner(request: pytest.FixtureRequest) -> FamilyCase:
+    """Every family that learns something."""
+    return case_of(request.param)
+
+
+@pytest.fixture(params=[name for name in CASES if name not in LEARNERS])
+def still(request: pytest.FixtureRequest) -> FamilyCase:
+    """Every family that learns nothing."""
+    return case_of(request.param)
+
+
+@pytest.fixture(params=[name for name in CASES if case_of(name).cls.takes_reference])
+def follower(request: pytest.FixtureRequest) -> FamilyCase:
+    """Every family that takes references."""
+    return case_of(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _toys_beside_the_tree() -> Iterator[None]:
+    with toys():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -50,6 +50,8 @@ def convert(case: Case, system: Any, frames: int, to: str, seed: int = 0) -> Any
 @cache
 def _trained(case: Case) -> Any:
     system = case.system()
+    if not system.groups():
+        return system
     config = case.train.model_copy(update={"learning_rate": 1e-2, "decay_from": 1.0})
     optimizers = GroupOptimizers(system, config)
     for step in range(2):
@@ -62,20 +64,20 @@ def trained(case: Case) -> Any:
     return copy.deepcopy(_trained(case))
 
 
-def test_terms_are_finite_scalars_and_match_the_weights(case: Case) -> None:
-    terms = all_terms(case.system(), case.data.batch(0))
-    weights = {(g, name) for g, part in case.train.weights.items() for name in part}
+def test_terms_are_finite_scalars_and_match_the_weights(learner: Case) -> None:
+    terms = all_terms(learner.system(), learner.data.batch(0))
+    weights = {(g, name) for g, part in learner.train.weights.items() for name in part}
     assert weights == set(terms)
     for name, term in terms.items():
         assert term.shape == (), name
         assert torch.isfinite(term), name
 
 
-def test_each_term_alone_reaches_its_own_group(case: Case) -> None:
+def test_each_term_alone_reaches_its_own_group(learner: Case) -> None:
     """A term without gradient trains nothing, however well its curve looks (published bug B1)."""
-    system = case.system()
+    system = learner.system()
     groups = {name: [p for p in part if p.requires_grad] for name, part in system.groups().items()}
-    for (group, name), term in all_terms(system, case.data.batch(0)).items():
+    for (group, name), term in all_terms(system, learner.data.batch(0)).items():
         gradients = torch.autograd.grad(term, groups[group], allow_unused=True, retain_graph=True)
         found = [gradient for gradient in gradients if gradient is not None]
         assert found, f"{group}/{name} reaches nothing"
@@ -83,15 +85,15 @@ def test_each_term_alone_reaches_its_own_group(case: Case) -> None:
         assert any(gradient.abs().max() > 0 for gradient in found), f"{group}/{name} is flat"
 
 
-def test_every_parameter_of_a_group_is_reached_by_some_term(case: Case) -> None:
-    system = case.system()
+def test_every_parameter_of_a_group_is_reached_by_some_term(learner: Case) -> None:
+    system = learner.system()
     names = {parameter: name for name, parameter in system.named_parameters()}
     reached = set()
     for group, part in system.groups().items():
         wanted = [p for p in part if p.requires_grad]
         total = sum(
             term
-            for (owner, _), term in all_terms(system, case.data.batch(0)).items()
+            for (owner, _), term in all_terms(system, learner.data.batch(0)).items()
             if owner == group
         )
         gradients = torch.autograd.grad(total, wanted, allow_unused=True)
@@ -102,9 +104,9 @@ def test_every_parameter_of_a_group_is_reached_by_some_term(case: Case) -> None:
     assert not idle, f"no loss term reaches {sorted(idle)}"
 
 
-def test_a_step_changes_only_the_named_group(case: Case) -> None:
+def test_a_step_changes_only_the_named_group(learner: Case) -> None:
     """And no opponent's gradient survives to its own step (published bug B5)."""
-    system = case.system()
+    system = learner.system()
     names = {parameter: name for name, parameter in system.named_parameters()}
     owned = {group: {names[p] for p in part} for group, part in system.groups().items()}
     buffers = {name for name, _ in system.named_buffers()}
@@ -119,22 +121,22 @@ def test_a_step_changes_only_the_named_group(case: Case) -> None:
             assert all(parameter.grad is None for parameter in system.parameters())
 
     system.objectives = watched
-    optimizers = GroupOptimizers(system, case.train)
-    train_step(system, case.data.batch(0), 0, optimizers, Processes())
+    optimizers = GroupOptimizers(system, learner.train)
+    train_step(system, learner.data.batch(0), 0, optimizers, Processes())
     assert {group for group, _ in steps} == set(owned)
     for group, touched in steps:
         assert touched, f"{group} did not move"
         assert touched <= owned[group]
 
 
-def test_evaluation_leaves_weights_buffers_and_modes_unchanged(case: Case) -> None:
-    system, data = case.system(), case.data
+def test_evaluation_leaves_weights_buffers_and_modes_unchanged(learner: Case) -> None:
+    system, data = learner.system(), learner.data
     before = snapshot(system)
     with undisturbed(system):
         for step in range(2):
-            evaluate_objectives(system, data.batch(step), step, case.train, torch.device("cpu"))
-            for to in case.context.roles:
-                convert(case, system, 100, to)
+            evaluate_objectives(system, data.batch(step), step, learner.train, torch.device("cpu"))
+            for to in learner.context.roles:
+                convert(learner, system, 100, to)
     assert changed(before, system) == set()
     assert all(module.training for module in system.modules())
 
@@ -159,9 +161,9 @@ def test_train_and_eval_mode_agree(case: Case) -> None:
             assert np.ptp(evaluated[kind]) > (1e-3 if kind == "wave" else 2)
 
 
-def test_train_and_eval_losses_agree_in_range(case: Case) -> None:
+def test_train_and_eval_losses_agree_in_range(learner: Case) -> None:
     """The networks themselves, not only `convert`, may not change their range with the mode."""
-    system, batch = case.system(), case.data.batch(0)
+    system, batch = learner.system(), learner.data.batch(0)
     with torch.no_grad():
         in_training = all_terms(system.train(), batch)
         evaluated = all_terms(system.eval(), batch)
@@ -208,12 +210,12 @@ def test_conversion_does_not_write_into_its_input(case: Case) -> None:
         system.convert(source, condition, to)
 
 
-def test_a_batch_is_the_mean_of_its_singles(case: Case) -> None:
+def test_a_batch_is_the_mean_of_its_singles(learner: Case) -> None:
     """Noise belongs to the example and no loss looks across examples: halves average to wholes."""
-    system, data = case.system().eval(), case.data
+    system, data = learner.system().eval(), learner.data
     with torch.no_grad():
         whole = all_terms(system, data.batch(3))
-        size = case.train.batch_size
+        size = learner.train.batch_size
         parts = [all_terms(system, data.batch(3, rank, size)) for rank in range(size)]
     for name, term in whole.items():
         singles = torch.stack([part[name] for part in parts])
@@ -230,12 +232,12 @@ def stored(out: Path, file: str) -> dict[str, Tensor]:
     return checkpoint.read_tensors(manifest.find(out) / file)
 
 
-def test_three_and_resume_and_three_is_six_bit_for_bit(case: Case, tmp_path: Path) -> None:
+def test_three_and_resume_and_three_is_six_bit_for_bit(learner: Case, tmp_path: Path) -> None:
     fixed = {"validate_batches": 1, "decay_from": 1.0}
-    trainer(case, tmp_path / "whole", **fixed).run()
-    trainer(case, tmp_path / "parts", **{**fixed, "steps": 3}).run()
+    trainer(learner, tmp_path / "whole", **fixed).run()
+    trainer(learner, tmp_path / "parts", **{**fixed, "steps": 3}).run()
     torch.manual_seed(123)
-    trainer(case, tmp_path / "parts", **fixed).run()
+    trainer(learner, tmp_path / "parts", **fixed).run()
     for file in ("model.safetensors", "optimizer.safetensors"):
         whole, parts = stored(tmp_path / "whole", file), stored(tmp_path / "parts", file)
         assert whole.keys() == parts.keys()
@@ -253,7 +255,15 @@ def test_a_checkpoint_converts_as_the_system_it_was_saved_from(case: Case, tmp_p
         one, two = convert(case, system, 90, to), convert(case, loaded, 90, to)
         for kind in one:
             np.testing.assert_array_equal(one[kind], two[kind])
-    batch = case.data.batch(1)
+
+
+def test_a_checkpoint_has_the_losses_of_the_system_it_was_saved_from(
+    learner: Case, tmp_path: Path
+) -> None:
+    system = trained(learner)
+    checkpoint.save(tmp_path, system, family=learner.name, step=1)
+    loaded, _ = checkpoint.load(tmp_path)
+    batch = learner.data.batch(1)
     with torch.no_grad():
         before, after = all_terms(system.eval(), batch), all_terms(loaded, batch)
     assert before.keys() == after.keys()
@@ -261,8 +271,8 @@ def test_a_checkpoint_converts_as_the_system_it_was_saved_from(case: Case, tmp_p
         assert torch.equal(before[name], after[name]), name
 
 
-def test_batches_are_functions_of_seed_and_step(case: Case) -> None:
-    one, two = case.dataset(), case.dataset()
+def test_batches_are_functions_of_seed_and_step(learner: Case) -> None:
+    one, two = learner.dataset(), learner.dataset()
     two.batch(0)
 
     def tensors(batch: Any) -> list[Tensor]:
@@ -277,13 +287,13 @@ def test_batches_are_functions_of_seed_and_step(case: Case) -> None:
     for whole, first, second in zip(tensors(one.batch(5)), *halves, strict=True):
         assert torch.equal(whole, torch.cat([first, second]))
     assert not torch.equal(tensors(one.batch(5))[0], tensors(one.batch(6))[0])
-    known = {name for part in case.sets.values() for name in part.ids}
+    known = {name for part in learner.sets.values() for name in part.ids}
     assert set(one.names(5)) <= known
 
 
-def test_two_halves_average_to_the_gradient_of_the_whole(case: Case) -> None:
+def test_two_halves_average_to_the_gradient_of_the_whole(learner: Case) -> None:
     """What two processes do, without the processes: noise follows the example, not the process."""
-    system, data = case.system().eval(), case.data
+    system, data = learner.system().eval(), learner.data
     groups = {name: [p for p in part if p.requires_grad] for name, part in system.groups().items()}
 
     def gradients(batch: Any) -> dict[str, list[Tensor]]:
@@ -305,3 +315,43 @@ def test_two_halves_average_to_the_gradient_of_the_whole(case: Case) -> None:
                 atol=1e-4 * scale,
                 msg=lambda m, n=name: f"{n}: {m}",
             )
+
+
+def test_a_family_that_learns_nothing_is_set_up_and_saved(still: Case, tmp_path: Path) -> None:
+    folder = trainer(still, tmp_path).run()
+    assert folder.name == "step-00000000"
+    assert not checkpoint.read_tensors(folder / checkpoint.OPTIMIZER)
+    loaded, _ = checkpoint.load(tmp_path)
+    for to in still.context.roles:
+        one, two = convert(still, still.system(), 90, to), convert(still, loaded, 90, to)
+        for kind in one:
+            np.testing.assert_array_equal(one[kind], two[kind])
+
+
+def test_a_conversion_follows_its_reference(follower: Case) -> None:
+    system = trained(follower)
+    before = snapshot(system)
+    one, other = (follower.reference(system, seed) for seed in (0, 1))
+    for told in (one, other):
+        for name, values in told.reference.items():
+            assert values.dtype.kind in "fiu" and np.isfinite(values).all(), name
+            values.flags.writeable = False  # a reference serves every block
+    for frames in (2, 97, 333):
+        source = follower.source(frames)
+        made = system.convert(source, one, None)
+        assert set(made) == set(follower.writes)
+        for kind, values in system.convert(source, one, None).items():
+            assert values.shape == follower.shape(kind, frames) and values.dtype == np.float32
+            assert np.isfinite(values).all()
+            np.testing.assert_array_equal(values, made[kind])
+    moved = system.convert(source, other, None)
+    assert any(np.abs(moved[kind] - made[kind]).max() > 1e-4 for kind in made)
+    assert changed(before, system) == set()
+
+
+def test_a_reference_is_the_same_when_it_is_heard_again(follower: Case) -> None:
+    system = trained(follower)
+    one, two = (follower.reference(system).reference for _ in range(2))
+    assert one.keys() == two.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name])

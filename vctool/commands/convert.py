@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vctool.commands.options import MODELS, DeviceName, VocoderName
+from vctool.commands.options import DeviceName, VocoderName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,16 +30,28 @@ def importing() -> "Iterator[None]":
         gc.enable()
 
 
-@app.command(rich_help_panel=MODELS)
+# What no option here is called is for the model's family, which has some of its own.
+@app.command(context_settings={"ignore_unknown_options": True})
 def convert(
-    inputs: Annotated[list[str], typer.Argument(help="Recordings, folders or globs.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(help="Recordings, folders or globs; and options of the model's own."),
+    ],
     accomp: Annotated[
         Path | None, typer.Option("--accomp", help="Accompaniment, looped or cut to the speech.")
     ] = None,
     model: Annotated[
         Path | None, typer.Option("--model", help="Experiment or checkpoint; else the newest.")
     ] = None,
-    to: Annotated[str | None, typer.Option("--to", help="Voice to turn into; or all.")] = None,
+    to: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--to",
+            metavar="ROLE|PATH",
+            help="Voice to turn into, or all; or recordings of it, where the model takes them. "
+            "Repeatable.",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Output file or folder.")] = None,
     mix: Annotated[bool, typer.Option("--mix", help="Write the mix too.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace existing outputs.")] = False,

@@ -4,20 +4,14 @@ from typing import Annotated
 
 import typer
 
-from vctool.commands.options import RECORDINGS
-from vctool.commands.terminal import table
-
 app = typer.Typer()
 
 
-@app.command(rich_help_panel=RECORDINGS)
+@app.command()
 def corpora(
     corpus: Annotated[str | None, typer.Argument(help="One corpus, in full.")] = None,
 ) -> None:
     """List the corpora: hours, size, licence, and what is on this machine."""
     from vctool.tools import inventory
 
-    if corpus is not None:
-        print("\n".join(inventory.details(corpus)))
-        return
-    table(inventory.HEADS, inventory.rows(), styles={"prepared": "green", "fetched": "cyan"})
+    print("\n".join(inventory.table() if corpus is None else inventory.details(corpus)))

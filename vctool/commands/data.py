@@ -6,9 +6,8 @@ from typing import Annotated
 import typer
 
 from vctool.commands.options import CORES, Jobs
-from vctool.commands.terminal import Commands, table
 
-app = typer.Typer(cls=Commands, help="Check, mend, show and exchange data dirs.")
+app = typer.Typer(no_args_is_help=True, help="Check, mend, show and exchange data dirs.")
 
 
 @app.command()
@@ -53,9 +52,7 @@ def show(
 
     data = DataDir.read(folder)
     voices = summary.summarise(data, nj=nj)
-    print(summary.total(data, voices))
-    table(summary.HEADS, map(summary.row, voices), right=summary.HEADS[1:])
-    print(summary.LEGEND)
+    print("\n".join(summary.lines(data, voices)))
     place = plot or folder / "summary.png"
     summary.draw(voices, place)
     print(f"plotted in {place}")

@@ -4,16 +4,12 @@ from typing import Annotated
 
 import typer
 
-from vctool.commands.options import STAGES, RecipeName, Settings
-from vctool.commands.terminal import table
+from vctool.commands.options import RecipeName, Settings
 
 app = typer.Typer()
 
-_STYLES = {"done": "green", "running": "cyan", "stale": "yellow", "half done": "yellow"}
-"""How the states of a stage are drawn."""
 
-
-@app.command(rich_help_panel=STAGES)
+@app.command()
 def status(recipe: RecipeName = "mini", settings: Settings = None) -> None:
     """Say which stages of a recipe are done, stale (and why) or half done."""
     from vctool.experiment import recipe as recipes
@@ -21,14 +17,11 @@ def status(recipe: RecipeName = "mini", settings: Settings = None) -> None:
 
     loaded = recipes.load(recipe, settings or ())
     print(f"{recipe}: {loaded.exp}")
-    rows = [
-        (entry.number, entry.name, verdict.state, verdict.reason)
-        for entry, verdict in state.survey(loaded)
-    ]
-    table(("#", "stage", "state", "reason"), rows, styles=_STYLES)
+    for entry, verdict in state.survey(loaded):
+        print(f"{entry.number} {entry.name:<11} {verdict.state:<10} {verdict.reason}".rstrip())
 
 
-@app.command(rich_help_panel=STAGES)
+@app.command()
 def show(
     field: Annotated[str | None, typer.Argument(help="One field, such as train.steps.")] = None,
     recipe: RecipeName = "mini",

@@ -8,7 +8,6 @@ import typer
 
 from vctool.commands.options import (
     CORES,
-    STAGES,
     AddSpeaker,
     DeviceName,
     Downloads,
@@ -64,7 +63,7 @@ def _stage(
     )
 
 
-@app.command(rich_help_panel=STAGES)
+@app.command()
 def download(
     corpus: Annotated[str | None, typer.Argument(help="One corpus, not a recipe's.")] = None,
     recipe: RecipeName = "mini",
@@ -74,8 +73,7 @@ def download(
         str | None, typer.Option("--subset", help="Parts of CORPUS, with commas; or all.")
     ] = None,
     limit_hours: Annotated[
-        float | None,
-        typer.Option("--limit-hours", help="Only parts of CORPUS within these hours."),
+        float | None, typer.Option("--limit-hours", help="Only parts of CORPUS within this [h].")
     ] = None,
     nj: Jobs = CORES,
     scheduler: Scheduler = None,
@@ -113,7 +111,7 @@ def download(
     )
 
 
-@app.command(rich_help_panel=STAGES)
+@app.command()
 def features(
     recipe: RecipeName = "mini",
     settings: Settings = None,
@@ -131,7 +129,7 @@ def features(
     _stage("features", recipe, settings, work, dry_run=dry_run, scheduler=scheduler)
 
 
-@app.command(rich_help_panel=STAGES)
+@app.command()
 def train(
     recipe: RecipeName = "mini",
     settings: Settings = None,
@@ -161,7 +159,7 @@ def train(
     _stage("train", recipe, settings, work, force=fresh, dry_run=dry_run)
 
 
-@app.command(rich_help_panel=STAGES)
+@app.command()
 def infer(
     recipe: RecipeName = "mini",
     settings: Settings = None,
@@ -181,7 +179,7 @@ def infer(
     _stage("infer", recipe, settings, work, force=fresh, dry_run=dry_run, scheduler=scheduler)
 
 
-@app.command(rich_help_panel=STAGES)
+@app.command()
 def synthesize(
     recipe: RecipeName = "mini",
     settings: Settings = None,
@@ -200,7 +198,7 @@ def synthesize(
     _stage("synthesize", recipe, settings, work, force=fresh, dry_run=dry_run, scheduler=scheduler)
 
 
-@app.command(rich_help_panel=STAGES)
+@app.command()
 def evaluate(
     folder: Annotated[
         Path | None, typer.Argument(help="Recordings that any system converted; not a recipe's.")

@@ -6,15 +6,16 @@ Python and `vctool convert` (`vctool.inference.files`).
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from vctool import audio, vocoders
 from vctool.audio.tracks import ArrayTrack, Looped, Track
-from vctool.config import build, suggest
+from vctool.config import build
 from vctool.engine import checkpoint
 from vctool.errors import AudioError, CheckpointError, ConfigError
 from vctool.experiment.recipe import ConvertConfig
@@ -27,17 +28,21 @@ from vctool.features.analysis import (
     voicing,
 )
 from vctool.features.kinds import Features, accompaniment_kinds, voice_kinds
+from vctool.inference import options as own_options
+from vctool.inference import reference, target
 from vctool.inference.blocks import FADE_SECONDS, Block, Joiner, plan
+from vctool.inference.outputs import recordings
 from vctool.inference.request import (
     STRETCH_RANGE,
     TRANSPOSE_RANGE,
     Request,
     require_offset,
+    require_range,
     resolve_device,
     to_mono,
 )
 from vctool.inference.stretch import TimeMap, resample, warp
-from vctool.models.base import Condition
+from vctool.models.base import Condition, Reference
 
 logger = logging.getLogger(__name__)
 
@@ -72,31 +77,61 @@ class Converter:
         self._analysed: tuple[Scan, Block, Features] | None = None
 
     def request(
-        self, to: str | None = None, stretch: float | None = None, transpose: float = 0.0
+        self,
+        to: "str | Path | target.Target | Reference | None" = None,
+        stretch: float | None = None,
+        transpose: float = 0.0,
+        options: Mapping[str, Any] | None = None,
     ) -> Request:
         """Check what is asked; what is None comes from the checkpoint.
 
         Args:
-            to: role to convert to; the last role of the recipe, its target, where None.
+            to: role to convert to, the last role of the recipe, its target, where None; or, with a
+                model that takes references, a file, a folder or a glob of the target's recordings,
+                or what `reference` has made of them.
             stretch: length of the output over that of the input; the recipe's towards its
-                target, and 1 the other way, where None.
+                target, and 1 to any other, where None.
             transpose: shift of the output's pitch [semitones].
+            options: the family's own options by name; its defaults where not given.
 
         Raises:
-            ConfigError: no such role, or a value out of range.
+            ConfigError: no such role or option, or a value out of range.
+            AudioError: recordings of the target that are missing or cannot be used.
         """
-        to = self.roles[-1] if to is None else to
-        if to not in self.roles:
-            raise ConfigError(f"--to {to}: {self.path} has no such role{suggest(to, self.roles)}")
+        known: Reference | None = None
+        if isinstance(to, dict):
+            known, to = to, target.Target("reference", None)
+        if not isinstance(to, target.Target):
+            to = target.one(to, self.roles, self.system.takes_reference, self.path)
+        if to.role is None and known is None:
+            known = self.reference(*to.recordings)
         if stretch is None:  # the recipe's is that of its target: singing is slower than speech
-            stretch = self.settings.stretch if to == self.roles[-1] else 1.0
-        for name, value, (low, high) in (
-            ("stretch", stretch, STRETCH_RANGE),
-            ("transpose", transpose, TRANSPOSE_RANGE),
-        ):
-            if not low <= value <= high:
-                raise ConfigError(f"--{name} {value:g}: must lie between {low:g} and {high:g}")
-        return Request(to, float(stretch), float(transpose))
+            stretch = self.settings.stretch if to.role == self.roles[-1] else 1.0
+        require_range("stretch", stretch, STRETCH_RANGE)
+        require_range("transpose", transpose, TRANSPOSE_RANGE)
+        checked = own_options.checked(options, self.system.Options, self.path)
+        return Request(to.name, to.role, float(stretch), float(transpose), known, checked)
+
+    def reference(self, *names: Path | str) -> Reference:
+        """Compute, once, what the model must know of a target that it was not trained on.
+
+        Args:
+            names: of files and folders with its recordings, or globs.
+
+        Returns:
+            Arrays by name, which `convert` takes as `to`, and safetensors keeps in a file.
+
+        Raises:
+            ConfigError: the model takes no references.
+            AudioError: recordings that are missing, unreadable, too short, or all silent.
+            CheckpointError: the model gave NaN or infinity.
+        """
+        if not self.system.takes_reference:
+            raise ConfigError(f"{self.path}: takes no recordings as a target; name a role")
+        files = [file for one in names for file in recordings(str(one), str(one))]
+        heard = reference.heard(files, voice_kinds(self.reads), self.features, self._block)
+        with torch.no_grad():
+            return reference.checked(self.system.reference(heard), self.path)
 
     def convert(
         self,
@@ -104,10 +139,11 @@ class Converter:
         rate: int,
         accomp: np.ndarray | None = None,
         accomp_rate: int | None = None,
-        to: str | None = None,
+        to: str | Path | Reference | None = None,
         stretch: float | None = None,
         transpose: float = 0.0,
         accomp_offset: float = 0.0,
+        options: Mapping[str, Any] | None = None,
     ) -> tuple[np.ndarray, int]:
         """Convert a recording in memory.
 
@@ -116,12 +152,12 @@ class Converter:
             rate: its sampling rate [Hz].
             accomp: the accompaniment, in the same form; looped or cut to the output's length.
             accomp_rate: its sampling rate [Hz]; `rate` where None.
-            to: role to convert to; the recipe's target where None.
-            stretch: length of the output over that of the input; the recipe's towards its
-                target, and 1 the other way, where None.
+            to: role to convert to, or recordings of the target; see `request`.
+            stretch: length of the output over that of the input; see `request`.
             transpose: shift of the output's pitch [semitones].
             accomp_offset: second of the accompaniment at which the voice enters; negative lets
                 the voice enter that much before it.
+            options: the family's own options by name, such as `{"amount": 0.6}`.
 
         Returns:
             The output, (T',) float32 in -1..1 as loud as the input, and its rate, the model's:
@@ -129,9 +165,9 @@ class Converter:
 
         Raises:
             AudioError: no samples, too short, NaN or infinity, or no accompaniment where needed.
-            ConfigError: no such role, or a value out of range.
+            ConfigError: no such role or option, or a value out of range.
         """
-        request = self.request(to, stretch, transpose)
+        request = self.request(to, stretch, transpose, options)
         voice = ArrayTrack(audio.resample(to_mono(wave, "wave", rate), rate, self.rate))
         background: Track | None = None
         if accomp is not None:
@@ -162,8 +198,8 @@ class Converter:
             kinds = (*kinds, "world")
         return scan(voice, self.features, kinds, self._block)
 
-    def needs_accompaniment(self, to: str) -> bool:
-        """Tell whether converting to a role takes an accompaniment."""
+    def needs_accompaniment(self, to: str | None) -> bool:
+        """Tell whether converting to a role takes an accompaniment; None: to a reference."""
         return self.system.needs_accompaniment(self.system.config, to)
 
     def pieces(
@@ -186,7 +222,7 @@ class Converter:
         """
         if self.needs_accompaniment(request.to) and accomp is None:
             raise AudioError(
-                f"{self.path}: converting to {request.to} needs an accompaniment; pass --accomp"
+                f"{self.path}: converting to {request.name} needs an accompaniment; pass --accomp"
             )
         if known.silent:
             total = request.samples(voice.samples)
@@ -261,7 +297,8 @@ class Converter:
             CheckpointError: the model gave NaN or infinity.
         """
         with torch.no_grad():
-            converted = self.system.convert(source, Condition(condition), request.to)
+            told = Condition(condition, request.reference, request.options)
+            converted = self.system.convert(source, told, request.to)
         assert set(converted) == set(self.writes), (sorted(converted), self.writes)
         frames = {kind: len(values) for kind, values in {**source, **converted}.items()}
         assert len(set(frames.values())) == 1, f"conversion changed the length: {frames}"

@@ -1,44 +1,43 @@
-"""Which trained model to convert with, and which files: what `vctool convert` is not told."""
+"""Which trained model to convert with, where `vctool convert` is not told."""
 
-import glob
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from vctool import audio
+from vctool.config import build
 from vctool.engine import checkpoint, manifest
-from vctool.errors import AudioError, CheckpointError, ConfigError, VctoolError
+from vctool.errors import CheckpointError, ConfigError, VctoolError
+from vctool.inference import options as own_options
 from vctool.inference.converter import Converter
+from vctool.inference.target import EVERYONE, is_path
+from vctool.models import base
 
 logger = logging.getLogger(__name__)
 
 
-class Conversion(NamedTuple):
-    """One recording and where its conversion goes."""
+class Asked(NamedTuple):
+    """What a model must be able to do."""
 
-    source: Path
-    target: Path
+    wanted: Sequence[str | Path | None]
+    """Every `--to`, as given; None for the model's own target."""
+    accompanied: bool
+    """Whether an accompaniment is given."""
+    words: Sequence[str] = ()
+    """What is typed among the recordings, with the options of a family."""
 
-    @property
-    def mix(self) -> Path:
-        """Where the mix with the accompaniment goes."""
-        return self.target.with_suffix(".mix.wav")
 
+def newest(root: Path, asked: Asked, device: str, vocoder: str | None = None) -> Converter:
+    """Load the newest experiment that does what is asked.
 
-def newest(
-    root: Path, to: str | None, accompanied: bool, device: str, vocoder: str | None = None
-) -> Converter:
-    """Load the newest experiment that accepts the inputs.
-
-    It must have the role, and an accompaniment where its direction needs one; where one is given,
-    experiments that listen to it go first. Vocoders, which convert nothing, are passed over.
+    It must take every target, and have an accompaniment where its direction needs one. Experiments
+    that have a role of a name go before those that take recordings of that name, and those that
+    listen to an accompaniment that is given before those that do not. Vocoders, which convert
+    nothing, are passed over. Weights are read of the one that is chosen.
 
     Args:
         root: the folder of all experiments.
-        to: role to convert to, or None for the experiment's own target.
-        accompanied: whether an accompaniment is given.
+        asked: what it must be able to do.
         device: as for `Converter`.
         vocoder: as for `Converter`; experiments whose features it cannot take are passed over.
 
@@ -51,30 +50,22 @@ def newest(
         raise CheckpointError(
             f"{root}/: no trained model; train one with ./run.sh (minutes), or pass --model"
         )
-    deaf: Converter | None = None
+    fitting: list[tuple[int, Path]] = []
     for folder in found:
         experiment = folder.parent.parent
         try:
-            if _is_vocoder(folder):  # it would give the recording back
-                refused.append(f"{experiment} is a vocoder, for --vocoder")
-                continue
-            roles = _roles(folder)
-            if to is not None and to not in roles:
-                refused.append(f"--to {to}: {experiment} converts to {' or '.join(roles)}")
-                continue
-            converter = Converter(experiment, device, vocoder)
+            rank = _rank(folder, experiment, asked)
+        except CheckpointError as error:
+            _pass_over(experiment, error, refused)
+        except ConfigError as error:
+            refused.append(str(error))
+        else:
+            fitting.append((rank, experiment))
+    for _, experiment in sorted(fitting, key=lambda one: one[0]):
+        try:
+            return Converter(experiment, device, vocoder)
         except (CheckpointError, ConfigError) as error:
             _pass_over(experiment, error, refused)
-            continue
-        listens = converter.needs_accompaniment(to or roles[-1])
-        if listens and not accompanied:
-            refused.append(f"{experiment} needs --accomp FILE to convert to {to or roles[-1]}")
-        elif accompanied and not listens:
-            deaf = deaf or converter
-        else:
-            return converter
-    if deaf is not None:
-        return deaf
     raise CheckpointError(f"no trained model accepts these inputs: {'; '.join(refused)}")
 
 
@@ -93,16 +84,48 @@ def _trained(root: Path, refused: list[str]) -> list[Path]:
     return sorted(found, key=lambda folder: (-age[folder], folder))
 
 
-def _is_vocoder(folder: Path) -> bool:
-    """Tell whether a checkpoint is of a family that trains a vocoder, without its weights."""
+def _rank(folder: Path, experiment: Path, asked: Asked) -> int:
+    """Say how well a model fits; 0 is best. Its weights are not read.
+
+    Raises:
+        ConfigError: it does not do what is asked.
+        CheckpointError: it cannot be loaded.
+    """
     from vctool.vocoders.stored import restoring
 
-    return checkpoint.read_state(folder)["family"] in restoring.trainable()
+    state = checkpoint.read_state(folder)
+    if state["family"] in restoring.trainable():  # it would give the recording back
+        raise ConfigError(f"{experiment} is a vocoder, for --vocoder")
+    roles = _roles(state, folder)
+    try:
+        system = base.family(state["family"])
+        config = build(system.Config, state["config"], f"{folder / manifest.STATE} config")
+    except ConfigError as error:
+        raise CheckpointError(f"{error}; train again with --fresh") from None
+    own_options.split(asked.words, system.Options, experiment)
+    by_name, directions = 0, list[str | None]()
+    for one in asked.wanted:
+        if one == EVERYONE and EVERYONE not in roles:
+            directions += roles
+        elif one is None or one in roles:
+            directions.append(roles[-1] if one is None else str(one))
+        elif system.takes_reference and (is_path(one) or Path(one).exists()):
+            directions.append(None)
+            by_name = max(by_name, 0 if is_path(one) else 2)
+        else:
+            what = "" if system.takes_reference or not Path(one).exists() else ", not to recordings"
+            told = f"{experiment} converts to {' or '.join(roles)}{what}"
+            raise ConfigError(f"--to {one}: {told}")
+    needing = [to for to in directions if system.needs_accompaniment(config, to)]
+    if needing and not asked.accompanied:
+        what = needing[0] or "recordings"
+        raise ConfigError(f"{experiment} needs --accomp FILE to convert to {what}")
+    return by_name + (asked.accompanied and not needing)
 
 
-def _roles(folder: Path) -> list[str]:
-    """Read which roles a checkpoint converts to, without its weights."""
-    context = checkpoint.read_state(folder)["context"]
+def _roles(state: dict[str, Any], folder: Path) -> list[str]:
+    """Return which roles a checkpoint converts to."""
+    context = state["context"]
     roles = context.get("roles") if isinstance(context, dict) else None
     if not isinstance(roles, list) or not roles:
         raise CheckpointError(f"{folder / manifest.STATE}: names no roles to convert to")
@@ -112,105 +135,3 @@ def _roles(folder: Path) -> list[str]:
 def _pass_over(experiment: Path, error: VctoolError, refused: list[str]) -> None:
     logger.warning("passed over: %s", error)
     refused.append(f"{experiment} cannot be loaded")
-
-
-def jobs(
-    inputs: Sequence[str], to: str, out: Path | None, beside: Sequence[str] = ()
-) -> list[Conversion]:
-    """Find the recordings that are meant, and name their outputs.
-
-        in.wav                   in.singing.wav
-        in.wav  --out x.wav      x.wav
-        talks/                   talks/a.singing.wav, talks/b/c.singing.wav
-        talks/  --out sung/      sung/a.singing.wav, sung/b/c.singing.wav
-
-    Outputs of earlier conversions, `*.singing.wav`, are not taken from folders and globs.
-
-    Args:
-        inputs: files, folders (searched through) and globs.
-        to: role to convert to; part of the outputs' names.
-        out: a WAV file for one recording, or a folder; beside the recordings where None.
-        beside: further roles that are converted to in the same run; they need a folder, and their
-            outputs are not taken either.
-
-    Raises:
-        AudioError: a file, folder or glob with nothing in it.
-        ConfigError: an output that cannot be meant, or that two recordings would share.
-    """
-    roles = tuple(dict.fromkeys((to, *beside)))
-    pairs = list(dict.fromkeys(pair for name in inputs for pair in _expand(name, roles)))
-    if out is None:  # what it is named from decides nothing then
-        pairs = list({path: (path, root) for path, root in pairs}.values())
-    single = len(pairs) == 1 and Path(inputs[0]).is_file()
-    as_file = out is not None and out.suffix.lower() in audio.SUFFIXES and not out.is_dir()
-    if as_file and len(roles) > 1:
-        raise ConfigError(f"--out {out}: {len(roles)} voices need a folder, not a file")
-    if as_file and not single:
-        raise ConfigError(f"--out {out}: {len(pairs)} recordings need a folder, not a file")
-    if as_file and out is not None and out.suffix.lower() != ".wav":
-        raise ConfigError(f"--out {out}: WAV is what is written; end the name in .wav")
-    if out is not None and out.is_file() and not single:
-        raise ConfigError(f"--out {out}: is a file; {len(pairs)} recordings need a folder")
-    if as_file and out is not None:
-        return [Conversion(pairs[0][0], out)]
-    stems = [
-        (path.parent if out is None else out / path.parent.relative_to(root)) / path.stem
-        for path, root in pairs
-    ]
-    count = Counter(stems)
-    # `a.wav` beside `a.mp3`: both keep their ending, so that neither writes over the other.
-    named = [
-        Conversion(path, stem.with_name(f"{path.name if count[stem] > 1 else path.stem}.{to}.wav"))
-        for (path, _), stem in zip(pairs, stems, strict=True)
-    ]
-    _require_own_targets(named)
-    return named
-
-
-def _require_own_targets(jobs: list[Conversion]) -> None:
-    """Refuse recordings of one name from several folders that would replace each other."""
-    first: dict[Path, Path] = {}
-    for job in jobs:
-        other = first.setdefault(job.target, job.source)
-        if other != job.source:
-            raise ConfigError(
-                f"--out {job.target.parent}: {other} and {job.source} would both become "
-                f"{job.target.name}; convert a folder that holds both, or one after the other"
-            )
-
-
-def _expand(name: str, roles: Sequence[str]) -> list[tuple[Path, Path]]:
-    """Return the recordings that an argument means, each with the folder it is named from."""
-    path = Path(name)
-    if path.is_dir():
-        kept = _without_outputs(audio.list_audio(path), roles, name)
-        if not kept:
-            endings = " ".join(audio.SUFFIXES)
-            raise AudioError(f"{path}: a folder without recordings; {endings} are looked for")
-        return [(one, path) for one in kept]
-    if path.exists() or not glob.has_magic(name):
-        return [(path, path.parent)]
-    matches = [Path(match) for match in sorted(glob.glob(name, recursive=True))]
-    found = [one for one in matches if one.is_file() and one.suffix.lower() in audio.SUFFIXES]
-    kept = _without_outputs(found, roles, name)
-    if not kept:
-        raise AudioError(f"{name}: no recording matches")
-    return [(one, one.parent) for one in kept]
-
-
-def _without_outputs(paths: list[Path], roles: Sequence[str], where: str) -> list[Path]:
-    """Leave outputs of earlier conversions to some roles out.
-
-    Raises:
-        AudioError: nothing else is there.
-    """
-    ours = tuple(f".{role}{ending}" for role in roles for ending in (".wav", ".mix.wav"))
-    kept = [path for path in paths if not path.name.endswith(ours)]
-    if len(kept) < len(paths):
-        if not kept:
-            raise AudioError(
-                f"{where}: holds only earlier conversions to {' and '.join(roles)}; name the "
-                "files to convert them"
-            )
-        logger.info("%d outputs of earlier conversions are passed over", len(paths) - len(kept))
-    return kept

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from pydantic import BaseModel
 
 from vctool.errors import AudioError, ConfigError
+from vctool.models.base import Reference
 
 LEAST_SECONDS = 0.1
 """Shortest recording that is converted [s]."""
@@ -23,12 +25,18 @@ TRANSPOSE_RANGE = (-36.0, 36.0)
 class Request:
     """What is asked of one conversion, checked by `Converter.request`."""
 
-    to: str
-    """Role to convert to."""
+    name: str
+    """What outputs are called after."""
+    to: str | None
+    """Role to convert to; None where the target is `reference`."""
     stretch: float
     """Length of the output over the length of the input."""
     transpose: float
     """Shift of the output's pitch [semitones]."""
+    reference: Reference | None
+    """What the model knows of a target that is recordings."""
+    options: BaseModel
+    """The family's own options."""
 
     def samples(self, samples: int) -> int:
         """Return the length of the output of `samples`, rounded half up."""
@@ -50,6 +58,17 @@ def resolve_device(device: str) -> torch.device:
     if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"--device {device}: no such GPU here; use auto or cpu")
     return found
+
+
+def require_range(name: str, value: float, limits: tuple[float, float]) -> None:
+    """Refuse a value of an option that is out of range.
+
+    Raises:
+        ConfigError: it is, or it is NaN.
+    """
+    low, high = limits
+    if not low <= value <= high:
+        raise ConfigError(f"--{name} {value:g}: must lie between {low:g} and {high:g}")
 
 
 def require_offset(seconds: float) -> float:

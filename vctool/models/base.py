@@ -12,9 +12,10 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import BaseModel, Field
 from torch import Tensor, nn
 
+from vctool import models
 from vctool.config import Config, suggest
 from vctool.data.feature_set import FeatureSet
 from vctool.errors import ConfigError
@@ -49,6 +50,10 @@ it computes of the target's recordings once (`System.reference`) and is given wi
 They are contiguous and of a plain type, so that safetensors can keep them beside a model."""
 
 
+class NoOptions(Config):
+    """What may be asked of a conversion, in families that ask nothing of their own."""
+
+
 class Condition(NamedTuple):
     """What a conversion is told besides its source."""
 
@@ -57,6 +62,8 @@ class Condition(NamedTuple):
     None where the direction needs none."""
     reference: Reference | None = None
     """The target, where it is recordings and no role."""
+    options: Any = NoOptions()
+    """The family's own `Options`."""
 
 
 class Stream(NamedTuple):
@@ -98,6 +105,10 @@ class System(nn.Module):
 
     Config: ClassVar[type[Config]]
     """Frozen settings, one documented field per hyper-parameter."""
+    Options: ClassVar[type[BaseModel]] = NoOptions
+    """What may be asked of a conversion besides a target: documented fields with defaults, each a
+    number, a flag or a word, typed as `--field value`. What every family has (stretch, transpose)
+    is not among them."""
     discriminator_groups: ClassVar[tuple[str, ...]] = ()
     """Which of its groups discriminate. Their losses fall when the others get worse, so the
     held-out losses of all other groups rank checkpoints."""
@@ -205,8 +216,9 @@ class System(nn.Module):
 
 
 def families() -> list[str]:
-    """Name the families: the folders beside this file that hold a `system.py`."""
-    return sorted(path.parent.name for path in Path(__file__).parent.glob("*/system.py"))
+    """Name the families: the folders of this package that hold a `system.py`."""
+    found = (path for folder in models.__path__ for path in Path(folder).glob("*/system.py"))
+    return sorted(path.parent.name for path in found)
 
 
 def family(name: str) -> type[System]:

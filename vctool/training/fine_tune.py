@@ -77,14 +77,14 @@ def _reconstruct(recipe: Recipe, system: System, corpus: str, split: str, digest
             f"{data.path}: no utterance plays a role of {recipe.maker} "
             f"({', '.join(system.context.roles)}); fine-tune on the corpus that it was trained on"
         )
-    path = store(recipe, corpus, split)
+    path, told = store(recipe, corpus, split), Condition(options=system.Options())
     with StoreWriter(path, KIND, recipe.features.of_kind(KIND), digest) as writer:
         left = [one for one in known if one.id not in writer.done]
         for one in _progress(left, f"{corpus}/{split} as {recipe.maker} makes it"):
             role = _role(one, system)
             assert role is not None
             features = {kind: found[one.id] for kind, found in stores.items()}
-            writer.write(one.id, system.convert(features, Condition(), role)[KIND])
+            writer.write(one.id, system.convert(features, told, role)[KIND])
     logger.info("%s: %d of %d utterances", path, len(known), len(data.utterances))
 
 

@@ -84,7 +84,7 @@ class Samples:
         name = held.ids[0]
         features = {kind: held.load(name, kind)[:frames] for kind in voice_kinds(held.kinds)}
         if not system.needs_accompaniment(system.config, target):
-            return Source(origin, target, name, features, Condition())
+            return Source(origin, target, name, features, Condition(options=system.Options()))
         kinds = accompaniment_kinds(sets[target].kinds)
         able = [n for n in sets[target].ids if all(sets[target].has(n, kind) for kind in kinds)]
         if not kinds or not able:
@@ -96,7 +96,9 @@ class Samples:
             for kind in kinds
             for width in [sets[target].load(able[0], kind).shape[1]]
         }
-        return Source(origin, target, name, features, Condition(condition))
+        return Source(
+            origin, target, name, features, Condition(condition, options=system.Options())
+        )
 
     def _sound(self, features: Features) -> np.ndarray:
         frames = len(features[self.vocoder.kind])

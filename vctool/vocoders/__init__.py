@@ -58,15 +58,17 @@ class Restorable(Protocol):
 
 
 def names() -> list[str]:
-    """Name the vocoders: the files beside this one, and the folders that hold a `vocoder.py`."""
-    here = Path(__file__).parent
-    files = (path.stem for path in here.glob("*.py") if path.stem != "__init__")
-    return sorted([*files, *(path.parent.name for path in here.glob("*/vocoder.py"))])
+    """Name the vocoders: the files of this package, and its folders that hold a `vocoder.py`."""
+    here = [Path(folder) for folder in __path__]
+    files = (path.stem for one in here for path in one.glob("*.py") if path.stem != "__init__")
+    return sorted(
+        [*files, *(path.parent.name for one in here for path in one.glob("*/vocoder.py"))]
+    )
 
 
 def vocoder_class(name: str) -> Any:
     """Import the class `Vocoder` of a name."""
-    folder = (Path(__file__).parent / name / "vocoder.py").is_file()
+    folder = any((Path(one) / name / "vocoder.py").is_file() for one in __path__)
     return importlib.import_module(f"vctool.vocoders.{name}{'.vocoder' * folder}").Vocoder
 
 

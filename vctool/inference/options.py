@@ -1,0 +1,84 @@
+"""The options of a conversion that only some families have (`models.base.System.Options`).
+
+Typed among the recordings, as `--amount 0.6`, `--amount=0.6`, `--whispered` or `--no-whispered`.
+What every family has, such as `--stretch`, is in `GENERAL`.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from vctool.config import build, suggest
+from vctool.errors import ConfigError
+
+GENERAL = (
+    *("accomp", "accomp-offset", "device", "force", "mix", "model", "out", "rate", "stretch"),
+    *("to", "transpose", "vocoder"),
+)
+"""Options of `vctool convert` for every family."""
+
+
+def split(
+    words: Sequence[str], options: type[BaseModel], model: object
+) -> tuple[list[str], dict[str, Any]]:
+    """Part recordings from a family's own options.
+
+    Args:
+        words: as typed, without what `GENERAL` names.
+        options: what the family has.
+        model: where the model is, for messages.
+
+    Returns:
+        The recordings, and the options' values by field, not yet validated.
+
+    Raises:
+        ConfigError: an option that the family does not have, with the nearest, or without value.
+    """
+    left, inputs, given = deque(words), list[str](), dict[str, Any]()
+    while left:
+        word = left.popleft()
+        if not word.startswith("--"):
+            inputs.append(word)
+            continue
+        typed, equals, text = word.partition("=")
+        name = typed[2:].replace("-", "_")
+        switched_off = name.removeprefix("no_")
+        if name in options.model_fields and (equals or not _is_flag(options, name)):
+            if not equals and not left:
+                raise ConfigError(f"{typed}: expected a value, such as {typed}=0.5")
+            given[name] = text if equals else left.popleft()
+        elif _is_flag(options, name) and not equals:
+            given[name] = True
+        elif _is_flag(options, switched_off) and not equals:
+            given[switched_off] = False
+        else:
+            raise unknown(name, options, model)
+    return inputs, given
+
+
+def checked(given: Mapping[str, Any] | None, options: type[BaseModel], model: object) -> BaseModel:
+    """Validate a family's own options.
+
+    Raises:
+        ConfigError: one that it does not have, with the nearest, or an impossible value.
+    """
+    values = given or {}
+    for name in values:
+        if name not in options.model_fields:
+            raise unknown(name, options, model)
+    return build(options, values, f"{model}: options")
+
+
+def unknown(name: str, options: type[BaseModel], model: object) -> ConfigError:
+    """Refuse an option by name."""
+    there = [*GENERAL, *(field.replace("_", "-") for field in options.model_fields)]
+    name = name.replace("_", "-")
+    return ConfigError(
+        f"--{name}: {model} has no such option{suggest(f'--{name}', [f'--{one}' for one in there])}"
+    )
+
+
+def _is_flag(options: type[BaseModel], name: str) -> bool:
+    return name in options.model_fields and options.model_fields[name].annotation is bool

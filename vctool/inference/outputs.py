@@ -1,0 +1,146 @@
+"""Which recordings `vctool convert` means, and what their outputs are called."""
+
+import glob
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from vctool import audio
+from vctool.errors import AudioError, ConfigError
+
+logger = logging.getLogger(__name__)
+
+
+class Output(NamedTuple):
+    """One recording and where its conversion goes."""
+
+    source: Path
+    path: Path
+
+    @property
+    def mix(self) -> Path:
+        """Where the mix with the accompaniment goes."""
+        return self.path.with_suffix(".mix.wav")
+
+
+def outputs(inputs: Sequence[str], out: Path | None, names: Sequence[str]) -> list[list[Output]]:
+    """Find the recordings that are meant, and name their outputs.
+
+        in.wav                   in.singing.wav
+        in.wav  --out x.wav      x.wav
+        talks/                   talks/a.singing.wav, talks/b/c.singing.wav
+        talks/  --out sung/      sung/a.singing.wav, sung/b/c.singing.wav
+
+    Outputs of earlier conversions, `*.singing.wav`, are not taken from folders and globs.
+
+    Args:
+        inputs: files, folders (searched through) and globs.
+        out: a WAV file for one recording, or a folder; beside the recordings where None.
+        names: of all targets; each is part of its outputs' names.
+
+    Returns:
+        For every recording its outputs, in the order of the names.
+
+    Raises:
+        AudioError: a file, folder or glob with nothing in it.
+        ConfigError: an output that cannot be meant, or that two recordings would share.
+    """
+    pairs = list(dict.fromkeys(pair for one in inputs for pair in _expand(one, names)))
+    if out is None:  # what it is named from decides nothing then
+        pairs = list({path: (path, root) for path, root in pairs}.values())
+    single = len(pairs) == 1 and Path(inputs[0]).is_file()
+    as_file = out is not None and out.suffix.lower() in audio.SUFFIXES and not out.is_dir()
+    if as_file and len(names) > 1:
+        raise ConfigError(f"--out {out}: {len(names)} targets need a folder, not a file")
+    if as_file and not single:
+        raise ConfigError(f"--out {out}: {len(pairs)} recordings need a folder, not a file")
+    if as_file and out is not None and out.suffix.lower() != ".wav":
+        raise ConfigError(f"--out {out}: WAV is what is written; end the name in .wav")
+    if out is not None and out.is_file() and not single:
+        raise ConfigError(f"--out {out}: is a file; {len(pairs)} recordings need a folder")
+    if as_file and out is not None:
+        return [[Output(pairs[0][0], out)]]
+    stems = [
+        (path.parent if out is None else out / path.parent.relative_to(root)) / path.stem
+        for path, root in pairs
+    ]
+    count = Counter(stems)
+    # `a.wav` beside `a.mp3`: both keep their ending, so that neither writes over the other.
+    found = [
+        [
+            Output(path, stem.with_name(f"{path.name if count[stem] > 1 else path.stem}.{to}.wav"))
+            for to in names
+        ]
+        for (path, _), stem in zip(pairs, stems, strict=True)
+    ]
+    _require_own_paths([output for made in found for output in made])
+    return found
+
+
+def _require_own_paths(made: list[Output]) -> None:
+    """Refuse recordings of one name from several folders that would replace each other."""
+    first: dict[Path, Path] = {}
+    for one in made:
+        other = first.setdefault(one.path, one.source)
+        if other != one.source:
+            raise ConfigError(
+                f"--out {one.path.parent}: {other} and {one.source} would both become "
+                f"{one.path.name}; convert a folder that holds both, or one after the other"
+            )
+
+
+def _expand(name: str, names: Sequence[str]) -> list[tuple[Path, Path]]:
+    """Return the recordings that an argument means, each with the folder it is named from."""
+    path = Path(name)
+    if not path.is_dir() and (path.exists() or not glob.has_magic(name)):
+        return [(path, path.parent)]  # one that is not there fails when it is read, others do not
+    kept = _without_outputs(recordings(name, name), names, name)
+    return [(one, path if path.is_dir() else one.parent) for one in kept]
+
+
+def recordings(name: str, where: str) -> list[Path]:
+    """Find the recordings that the name of a file, a folder or a glob means, sorted.
+
+    Args:
+        name: as given.
+        where: what to call it in messages.
+
+    Raises:
+        AudioError: there are none.
+    """
+    path = Path(name)
+    if path.is_dir():
+        found = audio.list_audio(path)
+        if not found:
+            endings = " ".join(audio.SUFFIXES)
+            raise AudioError(f"{where}: a folder without recordings; {endings} are looked for")
+        return found
+    if path.exists():
+        return [path]
+    if not glob.has_magic(name):
+        raise AudioError(f"{where}: no such file or folder")
+    matches = (Path(match) for match in sorted(glob.glob(name, recursive=True)))
+    found = [one for one in matches if one.is_file() and one.suffix.lower() in audio.SUFFIXES]
+    if not found:
+        raise AudioError(f"{where}: no recording matches")
+    return found
+
+
+def _without_outputs(paths: list[Path], names: Sequence[str], where: str) -> list[Path]:
+    """Leave outputs of earlier conversions to these targets out.
+
+    Raises:
+        AudioError: nothing else is there.
+    """
+    ours = tuple(f".{name}{ending}" for name in names for ending in (".wav", ".mix.wav"))
+    kept = [path for path in paths if not path.name.endswith(ours)]
+    if len(kept) < len(paths):
+        if not kept:
+            raise AudioError(
+                f"{where}: holds only earlier conversions to {' and '.join(names)}; name the "
+                "files to convert them"
+            )
+        logger.info("%d outputs of earlier conversions are passed over", len(paths) - len(kept))
+    return kept

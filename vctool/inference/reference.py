@@ -1,0 +1,79 @@
+"""A target's recordings, as a model hears them once before it converts."""
+
+import logging
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from vctool import audio
+from vctool.audio.tracks import CHUNK_SECONDS, SpoolTrack
+from vctool.errors import AudioError, CheckpointError
+from vctool.features.analysis import scan, voice_features
+from vctool.features.kinds import Features
+from vctool.features.settings import FeatureConfig
+from vctool.inference.request import require_length
+from vctool.models.base import Reference
+
+logger = logging.getLogger(__name__)
+
+
+def heard(
+    recordings: Sequence[Path], kinds: Sequence[str], config: FeatureConfig, block: int
+) -> Iterator[Features]:
+    """Analyse recordings of any rate, channels and length, in bounded memory.
+
+    Args:
+        recordings: the files, one at least.
+        kinds: the kinds of features.
+        config: their settings.
+        block: longest piece that is analysed at once [samples]; a longer recording comes in
+            several of even length, each as a part of the whole.
+
+    Yields:
+        Features by kind. Silent recordings are left out.
+
+    Raises:
+        AudioError: a recording is missing, unreadable, too short, or holds NaN; or all are silent.
+    """
+    silent = True
+    for path in recordings:
+        with SpoolTrack(Path(tempfile.gettempdir())) as track:
+            for wave in audio.read_blocks(
+                path, config.rate, samples=round(CHUNK_SECONDS * config.rate)
+            ):
+                track.append(wave)
+            require_length(track.samples, config.rate, str(path))
+            known = scan(track, config, kinds, block)
+            if known.silent:
+                if len(recordings) > 1:
+                    logger.warning("%s: silent, and left out of the target", path)
+                continue
+            silent = False
+            count = math.ceil(track.samples / block)
+            cuts = [round(part * track.samples / count) for part in range(count + 1)]
+            for start, stop in pairwise(cuts):
+                yield voice_features(track.read(start, stop), kinds, config, known)
+    if silent:
+        told = f"{recordings[0]}: silent" if len(recordings) == 1 else "all recordings are silent"
+        raise AudioError(f"{told}; a target must be heard")
+
+
+def checked(reference: Reference, model: Path) -> Reference:
+    """Return what a model made of a target, fit to be kept beside it.
+
+    Raises:
+        CheckpointError: it holds NaN or infinity.
+    """
+    assert reference, f"{model}: made nothing of the target"
+    for name, values in reference.items():
+        assert isinstance(values, np.ndarray) and values.dtype.kind in "fiu", (name, type(values))
+        if not np.isfinite(values).all():
+            raise CheckpointError(
+                f"{model}: gives NaN or infinity in {name} of the target; train on, or use an "
+                "earlier checkpoint with --model"
+            )
+    return {name: np.ascontiguousarray(values) for name, values in reference.items()}

@@ -1,0 +1,120 @@
+"""What a recording becomes for one target, piece by piece, and how that is written.
+
+The level of a whole output is known only at its end, so it lies in a temporary file until then.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from vctool import audio
+from vctool.audio.tracks import CHUNK_SECONDS, SpoolTrack, Track, pieces, resampled
+from vctool.features.analysis import PEAK, Scan, level_gain
+from vctool.inference.converter import Converter
+from vctool.inference.outputs import Output
+from vctool.inference.request import Request
+
+
+@dataclass(frozen=True)
+class Format:
+    """How outputs are written."""
+
+    rate: int | Literal["input"]
+    """Sampling rate [Hz], or the input's."""
+    mix: bool
+    """Whether the mix is written too."""
+    force: bool
+    """Whether files that exist may be replaced."""
+
+
+@dataclass
+class Take:
+    """What a recording becomes for one target."""
+
+    request: Request
+    output: Output
+    accomp: Track | None
+    converted: SpoolTrack
+    meter: audio.LevelMeter
+    peak: float = 0.0
+
+    def add(self, wave: np.ndarray) -> None:
+        """Take the next piece (T,)."""
+        if len(wave):
+            self.converted.append(wave)
+            self.meter.add(wave)
+            self.peak = max(self.peak, float(np.abs(wave).max()))
+
+
+def finish(converter: Converter, take: Take, known: Scan, form: Format) -> None:
+    """Write what has become of a recording, as loud as it was."""
+    output, converted, samples = take.output, take.converted, take.converted.samples
+    level = take.meter.level_db
+    gain = level_gain(known, level, take.peak)
+    if form.rate == "input":  # the input's length exactly, not that of its resampling
+        own = audio.measure(output.source)
+        rate, length = own.rate, take.request.samples(own.samples)
+    else:
+        rate = form.rate
+        length = audio.resampled_length(samples, converter.rate, rate)
+    chunk = round(CHUNK_SECONDS * converter.rate)
+    _write(output.path, _scaled(converted, chunk, gain), converter.rate, rate, length)
+    if form.mix:
+        assert take.accomp is not None
+        mixed = _mixer(converter, converted, take.accomp, gain, level, chunk)
+        _write(output.mix, mixed(), converter.rate, rate, length)
+
+
+def _scaled(track: Track, chunk: int, gain: float) -> Iterator[np.ndarray]:
+    for wave in pieces(track, chunk):
+        yield wave * np.float32(gain)
+
+
+def _mixer(
+    converter: Converter, voice: Track, accomp: Track, gain: float, level: float, chunk: int
+) -> Callable[[], Iterator[np.ndarray]]:
+    """Return what goes through the mix of a converted voice and its accompaniment.
+
+    The accompaniment is brought to the voice's loudness first; then the gains of the checkpoint's
+    recipe apply. A mix that would clip is lowered as a whole.
+
+    Args:
+        converter: the model; its settings hold the gains.
+        voice: the converted voice as the vocoder gave it.
+        accomp: the accompaniment, as long.
+        gain: gain that the voice alone is written with.
+        level: active level of `voice` [dB of full scale].
+        chunk: length of the pieces [samples].
+    """
+    meter = audio.LevelMeter(converter.rate)
+    for wave in pieces(accomp, chunk):
+        meter.add(wave)
+    settings = converter.settings
+    voice_gain = gain * 10 ** (settings.vocal_gain_db / 20)
+    accomp_gain = 10 ** (settings.accomp_gain_db / 20)
+    if level > audio.SILENCE_DB and meter.level_db > audio.SILENCE_DB:
+        accomp_gain *= gain * 10 ** ((level - meter.level_db) / 20)
+
+    def mixed(master: float = 1.0) -> Iterator[np.ndarray]:
+        for start in range(0, voice.samples, chunk):
+            stop = min(start + chunk, voice.samples)
+            both = voice_gain * voice.read(start, stop) + accomp_gain * accomp.read(start, stop)
+            yield (master * both).astype(np.float32)
+
+    peak = max(float(np.abs(wave).max()) for wave in mixed())
+    master = min(1.0, PEAK / peak) if peak > 0 else 1.0
+    return lambda: mixed(master)
+
+
+def _write(
+    path: Path, waves: Iterable[np.ndarray], rate_in: int, rate_out: int, samples: int
+) -> None:
+    """Write pieces at `rate_in` as `samples` samples at `rate_out`; resamplers may be one off."""
+    with audio.AudioWriter(path, rate_out) as file:
+        for wave in resampled(waves, rate_in, rate_out):
+            file.write(np.clip(wave[: samples - file.samples], -1.0, 1.0))
+        if file.samples < samples:
+            file.write(np.zeros(samples - file.samples, np.float32))

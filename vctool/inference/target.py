@@ -1,0 +1,120 @@
+"""What `--to` means: a role of the model, or recordings of a target that it was not trained on.
+
+    --to anna            the role; where there is none, the file or folder of that name
+    --to ./anna          the file or folder, whatever roles there are
+    --to sax.wav         one recording; outputs are called *.sax.wav
+    --to anna/           the recordings in a folder: *.anna.wav
+    --to 'anna/*.flac'   those that match: *.anna.wav
+    --to all             every role, where none is called so
+
+Recordings are a target for models that take references (`models.base.System.takes_reference`).
+"""
+
+import glob
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from vctool import audio
+from vctool.config import suggest
+from vctool.errors import ConfigError
+from vctool.inference.outputs import recordings
+
+logger = logging.getLogger(__name__)
+
+EVERYONE = "all"
+"""Converts to every role of a model, where no role is called so."""
+
+
+class Target(NamedTuple):
+    """What is converted to."""
+
+    name: str
+    """What outputs are called after: the role, or what holds the recordings."""
+    role: str | None
+    """The role; None where the target is recordings."""
+    recordings: tuple[Path, ...] = ()
+    """The target's recordings, in a fixed order."""
+
+
+def resolve(
+    wanted: Sequence[str | Path | None], roles: Sequence[str], takes_reference: bool, model: Path
+) -> list[Target]:
+    """Say what is meant by each `--to`.
+
+    Args:
+        wanted: as given; None for the recipe's target, the last role; a `Path` is never a role.
+        roles: the model's.
+        takes_reference: whether the model takes recordings as a target.
+        model: where it is, for messages.
+
+    Raises:
+        ConfigError: a model does not take it, or two targets would give their outputs one name.
+        AudioError: no recordings there.
+    """
+    found: list[Target] = []
+    for each in wanted:
+        if each == EVERYONE and EVERYONE not in roles:
+            found += [Target(role, role) for role in roles]
+        else:
+            found.append(one(each, roles, takes_reference, model))
+    first: dict[str, Target] = {}
+    for target in found:
+        if first.setdefault(target.name, target) is not target:
+            raise ConfigError(
+                f"--to: two targets would both give *.{target.name}.wav; name each once, and "
+                "rename recordings that are called alike"
+            )
+    return found
+
+
+def one(
+    wanted: str | Path | None, roles: Sequence[str], takes_reference: bool, model: Path
+) -> Target:
+    """Say what is meant by one `--to`; see `resolve`."""
+    if wanted is None:
+        return Target(roles[-1], roles[-1])
+    if wanted in roles:
+        if takes_reference and Path(wanted).exists():
+            told = "--to %s: the role of %s, not the file of that name; pass --to ./%s for that"
+            logger.info(told, wanted, model, wanted)
+        return Target(str(wanted), str(wanted))
+    text = str(wanted)
+    if not takes_reference:
+        if is_path(wanted) or Path(text).exists():
+            raise ConfigError(
+                f"--to {text}: {model} takes no recordings as a target; name one of its roles: "
+                f"{' or '.join(roles)}"
+            )
+        raise ConfigError(f"--to {text}: {model} has no such role{suggest(text, roles)}")
+    if not is_path(wanted) and not Path(text).exists():
+        raise ConfigError(
+            f"--to {text}: no such file or folder, and {model} has no such role"
+            f"{suggest(text, roles)}"
+        )
+    return Target(name(text), None, tuple(recordings(text, f"--to {text}")))
+
+
+def is_path(wanted: str | Path) -> bool:
+    """Tell whether a target can only be recordings: no role has a slash or a `*` in its name."""
+    return isinstance(wanted, Path) or "/" in wanted or glob.has_magic(wanted)
+
+
+def name(text: str) -> str:
+    """Return what outputs are called after: a file's stem, a folder's name.
+
+    >>> name("takes/sax.wav"), name("anna/"), name("anna/*.flac"), name("take_*.wav")
+    ('sax', 'anna', 'anna', 'take')
+    """
+    path = Path(text)
+    while glob.has_magic(path.name):
+        told = re.split(r"[*?[]", path.name)[0].rstrip("._- ")
+        if told:
+            return told
+        path = path.parent
+    if path.is_file() or (path.suffix.lower() in audio.SUFFIXES and not path.is_dir()):
+        return path.stem
+    told = path.name if path.name not in ("", "..") else path.resolve().name
+    return told or "reference"
