@@ -16,6 +16,8 @@ from vctool.errors import ConfigError
 ROOT = Path(cli.__file__).parents[1]
 LIGHT = {"typer", "annotated_doc", "shellingham", "vctool"}
 """Packages that a command may import before its body runs, besides Python's own."""
+DRAWING = {"rich", "pygments", "markdown_it", "mdurl"}
+"""Packages that draw help on a terminal."""
 
 
 def vctool(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -29,10 +31,12 @@ def vctool(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_help_imports_the_commands_and_nothing_heavy() -> None:
+@pytest.mark.parametrize("terminal", [False, True])
+def test_help_imports_the_commands_and_nothing_heavy(terminal: bool) -> None:
     script = (
-        "import sys; before = set(sys.modules); from vctool import cli\n"
-        "try: cli.app(['--help'])\n"
+        f"import sys; sys.stdout.isatty = lambda: {terminal}; sys.argv[1:] = ['--help']\n"
+        "before = set(sys.modules); from vctool import cli\n"
+        "try: cli.main()\n"
         "except SystemExit: print(*sorted(set(sys.modules) - before))"
     )
     said = subprocess.run(
@@ -44,7 +48,7 @@ def test_help_imports_the_commands_and_nothing_heavy() -> None:
     )
     modules = said.stdout.splitlines()[-1].split()
     packages = {module.split(".")[0] for module in modules}
-    assert packages - set(sys.stdlib_module_names) == LIGHT
+    assert packages - set(sys.stdlib_module_names) == (LIGHT | DRAWING if terminal else LIGHT)
     ours = [module for module in modules if module.startswith("vctool.")]
     assert {module for module in ours if not module.startswith("vctool.commands")} == {
         "vctool.cli",
@@ -94,6 +98,45 @@ def test_options_take_dashes_and_underscores() -> None:
     assert runner.invoke(cli.app, ["features", "--dry-rum"]).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("typed", "named"),
+    [
+        (["features", "--dry-rum"], "--dry-run"),
+        (["tarin"], "'train'"),
+        (["convert"], "'inputs'"),
+        (["train", "--device", "gpu"], "'cuda'"),
+        (["data", "shw"], "'show'"),
+    ],
+)
+def test_a_mistyped_command_is_one_line_and_exit_2(
+    typed: list[str],
+    named: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["vctool", *typed])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 2
+    out, told = capsys.readouterr()
+    assert out == "" and told.count("\n") == 1 and told.startswith("vctool: ") and named in told
+    assert " --help lists what there is\n" in told
+
+
+@pytest.mark.parametrize("typed", [[], ["data"], ["prepare"]])
+def test_a_group_without_a_command_is_its_help(
+    typed: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = []
+    for arguments in (typed, [*typed, "--help"]):
+        monkeypatch.setattr(sys, "argv", ["vctool", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        assert not caught.value.code
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] and said[0].startswith("Usage:")
+
+
 def test_a_stage_hands_over_what_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, object] = {}
 
@@ -117,7 +160,7 @@ def test_a_stage_hands_over_what_was_typed(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_full_disk_is_one_line_and_exit_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def full() -> None:
+    def full(**_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "exp/x")
 
     monkeypatch.setattr(cli, "app", full)

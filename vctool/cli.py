@@ -1,7 +1,8 @@
 """The command line, put together of `vctool.commands`, and what becomes of errors.
 
 A command parses, calls one function, and prints. Nothing heavy is imported before its body runs. A
-user's mistake is one line on stderr and exit status 2; an interrupted command exits with 130.
+user's mistake, also in the command line itself, is one line on stderr and exit status 2; an
+interrupted command exits with 130.
 """
 
 import errno
@@ -14,23 +15,25 @@ import warnings
 import typer
 
 from vctool.commands import convert, corpora, data, prepare, recipes, scores, stages, vocoders
+from vctool.commands.options import RECORDINGS
+from vctool.commands.terminal import Commands, complain
 from vctool.errors import VctoolError
 from vctool.openmp import wait_asleep
 
 app = typer.Typer(
     name="vctool",
+    cls=Commands,
     help="Unpaired conversion of voices: speech to singing, one speaker to another.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
-    no_args_is_help=True,
     # --stop_stage and --stop-stage are the same option, as Kaldi's users expect.
     context_settings={"token_normalize_func": lambda token: token.replace("_", "-")},
 )
-for group in (stages, recipes, corpora, scores, convert, vocoders):
+for group in (stages, recipes, corpora, convert, vocoders, scores):
     app.add_typer(group.app)
-app.add_typer(prepare.app, name="prepare")
-app.add_typer(data.app, name="data")
+app.add_typer(prepare.app, name="prepare", rich_help_panel=RECORDINGS)
+app.add_typer(data.app, name="data", rich_help_panel=RECORDINGS)
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -48,15 +51,22 @@ def main() -> None:
     # The same for worker processes, unless the user has wishes of his own.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:pkg_resources is deprecated:UserWarning")
     wait_asleep()
+    if sys.stdout.isatty():
+        app.rich_markup_mode = "rich"  # the help in frames
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        advice = f"; {context.command_path} --help lists what there is" if context else ""
+        complain(" ".join(error.format_message().split()).rstrip(".") + advice)
+        sys.exit(error.exit_code)
     except VctoolError as error:
-        print(f"vctool: {error}", file=sys.stderr)
+        complain(str(error))
         sys.exit(getattr(error, "exit_code", 2))
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
         place = f"{error.filename}: " if error.filename else ""
         advice = "make room there, or allow writing to it"
-        print(f"vctool: {place}cannot be written ({error.strerror}); {advice}", file=sys.stderr)
+        complain(f"{place}cannot be written ({error.strerror}); {advice}")
         sys.exit(2)

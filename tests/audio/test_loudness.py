@@ -36,6 +36,14 @@ def test_matching_reaches_the_target_and_never_clips() -> None:
     assert np.abs(loudness.match_level(wave, 16000, 10.0)).max() == pytest.approx(0.99, abs=1e-3)
 
 
+def test_the_gain_between_two_levels_stops_short_of_clipping() -> None:
+    assert loudness.matching_gain(-26.0, -20.0, 0.1) == pytest.approx(10 ** (6 / 20))
+    assert loudness.matching_gain(-20.0, -26.0, 1.2) == pytest.approx(10 ** (-6 / 20))
+    assert loudness.matching_gain(-26.0, -20.0, 0.9) == pytest.approx(loudness.PEAK / 0.9)
+    assert loudness.matching_gain(-26.0, loudness.SILENCE_DB, 0.9) == 1.0
+    assert loudness.matching_gain(loudness.SILENCE_DB, -20.0, 0.0) == 1.0
+
+
 def test_silence_and_very_short_waves_have_a_level_and_are_left_alone() -> None:
     silence = np.zeros(8000, "f4")
     assert loudness.level_db(silence, 8000) == loudness.SILENCE_DB

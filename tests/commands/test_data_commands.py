@@ -27,7 +27,13 @@ def data(tmp_path: Path) -> DataDir:
 def test_a_data_dir_is_shown_and_plotted_where_it_is_asked_for(data: DataDir) -> None:
     said = CliRunner().invoke(cli.app, ["data", "show", str(data.path), "--nj", "1"])
     assert said.exit_code == 0, said.output
-    assert "3 utterances, 0.0 min, 1 speaker, speech, 16000 Hz" in said.output
+    first, *rows, legend, _ = said.output.splitlines()
+    assert first == f"{data.path}: 3 utterances, 0.0 min, 1 speaker, speech, 16000 Hz"
+    assert rows == [
+        "voice         utt  min  duration [s]  level [dB]      F0 [Hz]",
+        "ann (speech)    3  0.0   0.5 0.5 0.5    -9 -9 -9  200 200 200",
+    ]
+    assert legend.startswith("least, median and most of durations")
     assert (data.path / "summary.png").is_file()
     elsewhere = data.path.parent / "x.png"
     CliRunner().invoke(cli.app, ["data", "show", str(data.path), "--plot", str(elsewhere)])

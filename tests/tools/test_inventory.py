@@ -12,14 +12,9 @@ from vctool.stages.download import DOWNLOADS, Prepared
 from vctool.tools import inventory
 
 
-def columns(line: str) -> list[str]:
-    return [cell.strip() for cell in line.split("  ") if cell.strip()]
-
-
 def test_every_corpus_has_a_line_with_hours_size_licence_and_state(workdir: Path) -> None:
-    head, *rows = inventory.table()
-    assert columns(head) == ["name", "hours", "to fetch", "here", "licence"]
-    found = {columns(row)[0]: columns(row)[1:] for row in rows}
+    assert inventory.HEADS == ("name", "hours", "to fetch", "here", "licence")
+    found = {name: list(cells) for name, *cells in inventory.rows()}
     assert list(found) == corpora.names()
     assert found["librispeech"] == ["982", "61.8 GB", "no", "CC BY 4.0"]
     assert found["mini"][:3] == ["0.27", "-", "built when needed"]

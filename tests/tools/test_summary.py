@@ -54,13 +54,13 @@ def test_voices_have_their_pitch_level_and_length(data: DataDir) -> None:
 
 
 def test_the_table_says_it_in_words(data: DataDir) -> None:
-    said = summary.lines(data, summary.summarise(data))
-    assert said[0] == (
+    voices = summary.summarise(data)
+    assert summary.total(data, voices) == (
         f"{data.path}: 10 utterances, 0.1 min, 3 speakers, singing, speech, 22050 Hz, 6 with text"
     )
-    rows = {line.split("  ")[0]: line for line in said}
-    assert rows["ann (speech)"].endswith("220 220 220")
-    assert "0.5 0.6 0.7" in rows["ben (speech)"]
+    rows = {row[0]: row for row in map(summary.row, voices)}
+    assert rows["ann (speech)"][summary.HEADS.index("F0 [Hz]")] == "220 220 220"
+    assert rows["ben (speech)"][summary.HEADS.index("duration [s]")] == "0.5 0.6 0.7"
 
 
 def test_a_sample_is_spread_over_all_and_levels_are_only_of_it(data: DataDir) -> None:

@@ -5,16 +5,14 @@ from vctool.audio.files import (
     SUFFIXES,
     UNREAD,
     AudioInfo,
-    fit_length,
     info,
     list_audio,
     measure,
     read,
     read_blocks,
-    resample,
-    resampled_length,
 )
 from vctool.audio.loudness import SILENCE_DB, LevelMeter, level_db, match_level, rms_db
+from vctool.audio.resampling import resample, resampled_length
 from vctool.audio.wav_writer import AudioWriter, write
 
 __all__ = [
@@ -25,7 +23,6 @@ __all__ = [
     "AudioInfo",
     "AudioWriter",
     "LevelMeter",
-    "fit_length",
     "info",
     "level_db",
     "list_audio",

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soxr
 
 from vctool.audio.decoding import decode, open_checked
 from vctool.audio.loudness import LevelMeter
+from vctool.audio.resampling import resample, resample_stream
 from vctool.errors import AudioError
 
 SUFFIXES = (
@@ -198,57 +198,8 @@ def read_blocks(
 def _resampled_pieces(path: Path, rate: int | None, channel: int | None) -> Iterator[np.ndarray]:
     """Yield resampled pieces of uneven length, `resampled_length(...)` samples in all."""
     with open_checked(path) as file:
-        own_rate, new_rate = file.samplerate, rate or file.samplerate
-        blocks = decode(file, path, channel, 0, None)
-        if own_rate == new_rate:
-            yield from blocks
-            return
-        stream = soxr.ResampleStream(own_rate, new_rate, 1, dtype="float32")
-        taken = given = 0
-        for block in blocks:
-            taken += len(block)
-            piece = stream.resample_chunk(block)
-            given += len(piece)
-            yield piece
-        due = resampled_length(taken, own_rate, new_rate) - given
-        yield _set_length(stream.resample_chunk(np.empty(0, np.float32), last=True), due)
-
-
-def resampled_length(samples: int, rate: int, new_rate: int) -> int:
-    """Return how many samples `resample` gives: the nearest whole number, at least one."""
-    return max(1, (2 * samples * new_rate + rate) // (2 * rate))
-
-
-def resample(wave: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
-    """Resample a wave, (T,), band-limited and without delay.
-
-    Returns:
-        The wave at the new rate, (`resampled_length(T, rate, new_rate)`,) float32.
-    """
-    wave = np.asarray(wave, dtype=np.float32)
-    if rate == new_rate:
-        return wave
-    return _set_length(
-        soxr.resample(wave, rate, new_rate), resampled_length(len(wave), rate, new_rate)
-    )
-
-
-def fit_length(wave: np.ndarray, samples: int, offset: int = 0) -> np.ndarray:
-    """Loop or cut a wave, (T,), to a number of samples.
-
-    Args:
-        wave: the wave; not empty.
-        samples: length wanted.
-        offset: which of its samples comes first; negative counts back from its end.
-
-    Returns:
-        The fitted wave, (samples,).
-    """
-    assert len(wave) > 0, "an empty wave cannot be looped"
-    start = offset % len(wave)
-    if start + samples <= len(wave):
-        return wave[start : start + samples]
-    return np.take(wave, np.arange(start, start + samples), mode="wrap")
+        own_rate = file.samplerate
+        yield from resample_stream(decode(file, path, channel, 0, None), own_rate, rate or own_rate)
 
 
 def list_audio(
@@ -270,8 +221,3 @@ def list_audio(
         folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
         found += [Path(root) / name for name in names if not name.startswith(".")]
     return sorted(path for path in found if path.suffix.lower() in suffixes and path.is_file())
-
-
-def _set_length(wave: np.ndarray, samples: int) -> np.ndarray:
-    """Cut or zero-pad the end; resamplers may be one sample off."""
-    return wave[:samples] if len(wave) >= samples else np.pad(wave, (0, samples - len(wave)))

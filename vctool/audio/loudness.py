@@ -5,10 +5,13 @@ import numpy as np
 SILENCE_DB = -100.0
 """The level of silence, and the lowest that is ever returned [dB of full scale]."""
 
+PEAK = 0.99
+"""Largest magnitude that a wave is raised to; one that would be louder is lowered as a whole, and
+never clipped."""
+
 _FRAME_SECONDS = 0.02
 _GATE_DB = -70.0  # absolute gate of ITU-R BS.1770; quieter frames are pauses
 _RELATIVE_GATE_DB = -20.0  # frames this far below the mean of the others are pauses too
-_PEAK = 0.99  # matched waves stay below this
 
 
 def rms_db(wave: np.ndarray) -> float:
@@ -58,17 +61,31 @@ def level_db(wave: np.ndarray, rate: int) -> float:
     return meter.level_db
 
 
+def matching_gain(own_db: float, target_db: float, peak: float) -> float:
+    """Return the gain that brings a wave to an active level, less where it would pass `PEAK`.
+
+    Args:
+        own_db: active level of the wave [dB of full scale].
+        target_db: the level wanted [dB of full scale].
+        peak: largest magnitude of the wave.
+
+    Returns:
+        The gain; 1 where the wave or the level wanted is silence.
+    """
+    if own_db <= SILENCE_DB or target_db <= SILENCE_DB:
+        return 1.0
+    gain: float = 10 ** ((target_db - own_db) / 20)
+    return min(gain, PEAK / peak)
+
+
 def match_level(wave: np.ndarray, rate: int, target_db: float) -> np.ndarray:
-    """Scale a wave, (T,), to an active level, less where its peak would pass 0.99.
+    """Scale a wave, (T,) float32, to an active level by `matching_gain`.
 
     Silence, and a target of silence, leave it as it is.
     """
-    own = level_db(wave, rate)
-    if own <= SILENCE_DB or target_db <= SILENCE_DB:
-        return wave
-    gain = 10 ** ((target_db - own) / 20)
-    peak = float(np.max(np.abs(wave)))
-    return (wave * min(gain, _PEAK / peak)).astype(np.float32)
+    peak = float(np.max(np.abs(wave), initial=0.0))
+    gain = matching_gain(level_db(wave, rate), target_db, peak)
+    return wave if gain == 1.0 else (wave * gain).astype(np.float32)
 
 
 def _decibel(power: float) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vctool.commands.options import DeviceName, VocoderName
+from vctool.commands.options import MODELS, DeviceName, VocoderName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ def importing() -> "Iterator[None]":
 
 
 # What no option here is called is for the model's family, which has some of its own.
-@app.command(context_settings={"ignore_unknown_options": True})
+@app.command(rich_help_panel=MODELS, context_settings={"ignore_unknown_options": True})
 def convert(
     inputs: Annotated[
         list[str],

@@ -4,14 +4,20 @@ from typing import Annotated
 
 import typer
 
+from vctool.commands.options import RECORDINGS
+from vctool.commands.terminal import table
+
 app = typer.Typer()
 
 
-@app.command()
+@app.command(rich_help_panel=RECORDINGS)
 def corpora(
     corpus: Annotated[str | None, typer.Argument(help="One corpus, in full.")] = None,
 ) -> None:
     """List the corpora: hours, size, licence, and what is on this machine."""
     from vctool.tools import inventory
 
-    print("\n".join(inventory.table() if corpus is None else inventory.details(corpus)))
+    if corpus is not None:
+        print("\n".join(inventory.details(corpus)))
+        return
+    table(inventory.HEADS, inventory.rows(), styles={"prepared": "green", "fetched": "cyan"})

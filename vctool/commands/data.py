@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from vctool.commands.options import CORES, Jobs
+from vctool.commands.terminal import Commands, table
 
-app = typer.Typer(no_args_is_help=True, help="Check, mend, show and exchange data dirs.")
+app = typer.Typer(cls=Commands, help="Check, mend, show and exchange data dirs.")
 
 
 @app.command()
@@ -52,7 +53,9 @@ def show(
 
     data = DataDir.read(folder)
     voices = summary.summarise(data, nj=nj)
-    print("\n".join(summary.lines(data, voices)))
+    print(summary.total(data, voices))
+    table(summary.HEADS, map(summary.row, voices), right=summary.HEADS[1:])
+    print(summary.LEGEND)
     place = plot or folder / "summary.png"
     summary.draw(voices, place)
     print(f"plotted in {place}")

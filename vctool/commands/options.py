@@ -6,6 +6,12 @@ from typing import Annotated, Literal
 
 import typer
 
+STAGES = "Stages of a recipe"
+RECORDINGS = "Recordings"
+MODELS = "Models"
+RESULTS = "Results"
+"""Panels of the help."""
+
 Scheduler = Annotated[
     str | None,
     typer.Option("--scheduler", metavar="ADDRESS", help="Of a Dask cluster that does the work."),

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 import typer
 
 from vctool.commands.options import CORES, Jobs, Scheduler
+from vctool.commands.terminal import Commands
 
-app = typer.Typer(no_args_is_help=True, help="Prepare your own recordings.")
+app = typer.Typer(cls=Commands, help="Prepare your own recordings.")
 
 Domain = Literal["speech", "singing"]
 

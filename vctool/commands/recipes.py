@@ -4,12 +4,16 @@ from typing import Annotated
 
 import typer
 
-from vctool.commands.options import RecipeName, Settings
+from vctool.commands.options import STAGES, RecipeName, Settings
+from vctool.commands.terminal import table
 
 app = typer.Typer()
 
+_STYLES = {"done": "green", "running": "cyan", "stale": "yellow", "half done": "yellow"}
+"""How the states of a stage are drawn."""
 
-@app.command()
+
+@app.command(rich_help_panel=STAGES)
 def status(recipe: RecipeName = "mini", settings: Settings = None) -> None:
     """Say which stages of a recipe are done, stale (and why) or half done."""
     from vctool.experiment import recipe as recipes
@@ -17,11 +21,14 @@ def status(recipe: RecipeName = "mini", settings: Settings = None) -> None:
 
     loaded = recipes.load(recipe, settings or ())
     print(f"{recipe}: {loaded.exp}")
-    for entry, verdict in state.survey(loaded):
-        print(f"{entry.number} {entry.name:<11} {verdict.state:<10} {verdict.reason}".rstrip())
+    rows = [
+        (entry.number, entry.name, verdict.state, verdict.reason)
+        for entry, verdict in state.survey(loaded)
+    ]
+    table(("#", "stage", "state", "reason"), rows, styles=_STYLES)
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def show(
     field: Annotated[str | None, typer.Argument(help="One field, such as train.steps.")] = None,
     recipe: RecipeName = "mini",

@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from vctool.commands.options import CORES, Jobs
+from vctool.commands.options import CORES, RESULTS, Jobs
+from vctool.commands.terminal import table
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def compare(
     first: Annotated[Path, typer.Argument(help="A scored experiment, or --out of evaluate.")],
     second: Annotated[Path, typer.Argument(help="Another, scored on the same recordings.")],
@@ -18,10 +19,16 @@ def compare(
     """Compare two scored systems, utterance by utterance."""
     from vctool.evaluation.page import compare as comparing
 
-    print("\n".join(comparing.lines(comparing.compare(first, second), first, second)))
+    found = comparing.compare(first, second)
+    print(comparing.preface(first, second))
+    table(comparing.HEADS, comparing.rows(found), right=("a", "b", "a - b", "p", "n"))
+    if whole := comparing.whole_rows(found):
+        table(comparing.WHOLE_HEADS, whole, right=("a", "b"))
+    for remark in comparing.remarks(found, first, second):
+        print(remark)
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def scoreboard(
     experiments: Annotated[list[Path], typer.Argument(help="Folders that went through stage 5.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the results.")],

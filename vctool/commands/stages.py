@@ -8,6 +8,7 @@ import typer
 
 from vctool.commands.options import (
     CORES,
+    STAGES,
     AddSpeaker,
     DeviceName,
     Downloads,
@@ -63,7 +64,7 @@ def _stage(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def download(
     corpus: Annotated[str | None, typer.Argument(help="One corpus, not a recipe's.")] = None,
     recipe: RecipeName = "mini",
@@ -73,7 +74,8 @@ def download(
         str | None, typer.Option("--subset", help="Parts of CORPUS, with commas; or all.")
     ] = None,
     limit_hours: Annotated[
-        float | None, typer.Option("--limit-hours", help="Only parts of CORPUS within this [h].")
+        float | None,
+        typer.Option("--limit-hours", help="Only parts of CORPUS within these hours."),
     ] = None,
     nj: Jobs = CORES,
     scheduler: Scheduler = None,
@@ -111,7 +113,7 @@ def download(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def features(
     recipe: RecipeName = "mini",
     settings: Settings = None,
@@ -129,7 +131,7 @@ def features(
     _stage("features", recipe, settings, work, dry_run=dry_run, scheduler=scheduler)
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def train(
     recipe: RecipeName = "mini",
     settings: Settings = None,
@@ -159,7 +161,7 @@ def train(
     _stage("train", recipe, settings, work, force=fresh, dry_run=dry_run)
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def infer(
     recipe: RecipeName = "mini",
     settings: Settings = None,
@@ -179,7 +181,7 @@ def infer(
     _stage("infer", recipe, settings, work, force=fresh, dry_run=dry_run, scheduler=scheduler)
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def synthesize(
     recipe: RecipeName = "mini",
     settings: Settings = None,
@@ -198,7 +200,7 @@ def synthesize(
     _stage("synthesize", recipe, settings, work, force=fresh, dry_run=dry_run, scheduler=scheduler)
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def evaluate(
     folder: Annotated[
         Path | None, typer.Argument(help="Recordings that any system converted; not a recipe's.")

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from vctool.commands.options import CORES, Jobs
+from vctool.commands.options import CORES, MODELS, Jobs
 
 app = typer.Typer()
 
 FEATURES = Path("conf/features/16k_mel128.yaml")
 
 
-@app.command("copy-synthesis")
+@app.command("copy-synthesis", rich_help_panel=MODELS)
 def copy_synthesis(
     recordings: Annotated[Path, typer.Argument(help="A data dir, or a folder of recordings.")],
     vocoder: Annotated[
@@ -44,7 +44,7 @@ def copy_synthesis(
     print(f"written to {folder}")
 
 
-@app.command("package-vocoder")
+@app.command("package-vocoder", rich_help_panel=MODELS)
 def package_vocoder(
     trained: Annotated[Path, typer.Argument(help="A vocoder's experiment, or one checkpoint.")],
     out: Annotated[Path, typer.Option("--out", help="The file to write, *.safetensors.")],

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from vctool import audio
+from vctool.audio.tracks import ArrayTrack, Looped
 from vctool.errors import DataError
 
 
@@ -71,4 +72,4 @@ class Utterance:
         mix = np.zeros(max(map(len, waves)), np.float32)
         for wave in waves:  # stems may differ by a sample or two
             mix[: len(wave)] += wave
-        return mix if samples is None else audio.fit_length(mix, samples)
+        return mix if samples is None else Looped(ArrayTrack(mix), samples).read(0, samples)

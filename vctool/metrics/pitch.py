@@ -6,7 +6,8 @@ a tenth of its false voicing, and takes a fiftieth of its time, so whole test se
 """
 
 import numpy as np
-import soxr
+
+from vctool import audio
 
 RATE = 16000
 """Sampling rate that every wave is scored at [Hz]."""
@@ -22,7 +23,7 @@ def at_scoring_rate(wave: np.ndarray, rate: int) -> np.ndarray:
     """Resample a wave (T,) to `RATE`; float64, contiguous, as WORLD wants it."""
     wave = np.ascontiguousarray(wave, dtype=np.float64)
     assert wave.ndim == 1, wave.shape
-    return wave if rate == RATE else np.asarray(soxr.resample(wave, rate, RATE))
+    return wave if rate == RATE else audio.resample(wave, rate, RATE).astype(np.float64)
 
 
 def track(wave: np.ndarray) -> np.ndarray:

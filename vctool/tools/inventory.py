@@ -8,19 +8,15 @@ from vctool.acquisition.info import CorpusInfo
 from vctool.acquisition.obtain import ALL, ARCHIVES, fetched, is_here, terms
 from vctool.stages.download import DOWNLOADS, read_stamp
 
-_HEAD = ("name", "hours", "to fetch", "here", "licence")
+HEADS = ("name", "hours", "to fetch", "here", "licence")
 
 
-def table() -> list[str]:
-    """List all corpora, one a line, under a line of headings."""
-    rows = [_HEAD]
-    for name in corpora.names():
-        info = corpora.get(name).INFO
-        rows.append((name, info.length, _size(_archives(info)), state(name), _licence(info)))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+def rows() -> list[tuple[str, ...]]:
+    """List all corpora, each with what `HEADS` name."""
+    infos = {name: corpora.get(name).INFO for name in corpora.names()}
     return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
+        (name, info.length, _size(_archives(info)), state(name), _licence(info))
+        for name, info in infos.items()
     ]
 
 

@@ -97,40 +97,35 @@ def _measure(one: Utterance) -> tuple[int, float, np.ndarray]:
     return audio.info(one.wav).rate, level, track(wave.astype(np.float64))
 
 
-def lines(data: DataDir, voices: Sequence[Voice]) -> list[str]:
-    """Lay the voices out as a table: a line of totals, a head, and a line each."""
+HEADS = ("voice", "utt", "min", "duration [s]", "level [dB]", "F0 [Hz]")
+LEGEND = "least, median and most of durations and levels; 5 %, median and 95 % of F0"
+
+
+def total(data: DataDir, voices: Sequence[Voice]) -> str:
+    """Say in a line how much there is of all."""
     rates = sorted({rate for voice in voices for rate in voice.rates})
     texts = sum(one.text is not None for one in data)
     accomps = sum(bool(one.accomp) for one in data)
     speakers = "1 speaker" if len(data.speakers) == 1 else f"{len(data.speakers)} speakers"
-    total = (
+    said = (
         f"{data.path}: {len(data)} utterances, {data.seconds / 60:.1f} min, {speakers}, "
         f"{', '.join(data.domains)}, {' and '.join(f'{rate} Hz' for rate in rates)}"
     )
     for count, what in ((texts, "with text"), (accomps, "with accompaniment")):
-        total += f", {count} {what}" if count else ""
-    rows = [("voice", "utt", "min", "duration [s]", "level [dB]", "F0 [Hz]")]
-    for voice in voices:
-        rows.append(
-            (
-                voice.name,
-                str(len(voice.durations)),
-                f"{voice.durations.sum() / 60:.1f}",
-                _span(voice.durations, (0, 50, 100), 1),
-                _span(voice.levels, (0, 50, 100), 0),
-                _span(voice.f0, (5, 50, 95), 0) if len(voice.f0) else "unvoiced",
-            )
-        )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    laid = [
-        "  ".join(
-            cell.rjust(width) if column else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    legend = "least, median and most of durations and levels; 5 %, median and 95 % of F0"
-    return [total, *laid, legend]
+        said += f", {count} {what}" if count else ""
+    return said
+
+
+def row(voice: Voice) -> tuple[str, ...]:
+    """Return what `HEADS` name of a voice."""
+    return (
+        voice.name,
+        str(len(voice.durations)),
+        f"{voice.durations.sum() / 60:.1f}",
+        _span(voice.durations, (0, 50, 100), 1),
+        _span(voice.levels, (0, 50, 100), 0),
+        _span(voice.f0, (5, 50, 95), 0) if len(voice.f0) else "unvoiced",
+    )
 
 
 def _span(values: np.ndarray, percentiles: tuple[int, int, int], digits: int) -> str:

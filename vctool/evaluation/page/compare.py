@@ -26,6 +26,8 @@ LEAST = 2
 """Fewest utterances in common."""
 NAMED = 3
 """Utterances that are named where more are missing."""
+HEADS = ("measure", "a", "b", "a - b", "better", "p", "n")
+WHOLE_HEADS = ("measure of a whole set", "a", "b")
 
 
 @dataclass(frozen=True)
@@ -145,29 +147,44 @@ def signed_rank(apart: np.ndarray) -> float:
     return float(wilcoxon(apart).pvalue) if len(apart) else 1.0
 
 
-def lines(found: Comparison, first: Path, second: Path) -> list[str]:
-    """Lay a comparison out for the terminal, as a Markdown table."""
+def preface(first: Path, second: Path) -> str:
+    """Say what `rows` hold."""
+    return (
+        f"a = {first}, b = {second}: means over the same utterances, and the mean of a - b with "
+        "its 95 % interval; 'better' is the better of the two, where that interval excludes 0. "
+        "p: Wilcoxon's signed-rank test, not corrected for the number of measures."
+    )
+
+
+def rows(found: Comparison) -> list[tuple[str, ...]]:
+    """Return what `HEADS` name of every measure that utterances have."""
     known = measures()
-    told = [
-        f"a = {first}, b = {second}; means over the same utterances, a less b with 95 % intervals; "
-        "named is which is better where zero lies outside. p: Wilcoxon's signed ranks, not "
-        "corrected for the number of measures.",
-        "",
-        "| measure | a | b | a - b | better | p | n |",
-        "|---|---|---|---|---|---|---|",
+    return [
+        (
+            _title(measure, known),
+            cell(one.first),
+            cell(one.second),
+            f"{cell(one.value)} ({cell(one.low)}..{cell(one.high)})",
+            _better(measure, one, known),
+            _probability(one.p),
+            str(one.count),
+        )
+        for measure, one in found.differences.items()
     ]
-    for measure, one in found.differences.items():
-        apart = f"{cell(one.value)} ({cell(one.low)}..{cell(one.high)})"
-        values = f"{_title(measure, known)} | {cell(one.first)} | {cell(one.second)} | {apart}"
-        sure = f"{_better(measure, one, known)} | {_probability(one.p)}"
-        told.append(f"| {values} | {sure} | {one.count} |")
-    if found.whole:
-        told += ["", "Measures of a whole set, without pairs:", "", "| measure | a | b |"]
-        told += ["|---|---|---|"]
-    for measure, pair in found.whole.items():
-        told.append(f"| {_title(measure, known)} | {cell(pair[0])} | {cell(pair[1])} |")
-    told += [""] if found.left_out or any(found.only) else []
-    told += [f"not compared: {measure}: {why}" for measure, why in found.left_out.items()]
+
+
+def whole_rows(found: Comparison) -> list[tuple[str, ...]]:
+    """Return what `WHOLE_HEADS` name of every measure that only a whole set has."""
+    known = measures()
+    return [
+        (_title(measure, known), cell(first), cell(second))
+        for measure, (first, second) in found.whole.items()
+    ]
+
+
+def remarks(found: Comparison, first: Path, second: Path) -> list[str]:
+    """Say what was not compared, a line each."""
+    told = [f"not compared: {measure}: {why}" for measure, why in found.left_out.items()]
     for folder, names in zip((first, second), found.only, strict=True):
         if names:
             told.append(f"only in {folder}: {_few(names)}")
@@ -223,7 +240,7 @@ def _better(measure: str, one: Difference, known: Mapping[str, Measure]) -> str:
     """Name the better of the two, where there is one for certain and better means something."""
     wish = known[measure].better if measure in known else ""
     if not one.certain or wish not in ("higher", "lower"):
-        return ""
+        return "-"
     return "a" if (one.value > 0) == (wish == "higher") else "b"
 
 

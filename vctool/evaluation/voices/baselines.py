@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import soxr
 
 from vctool import audio
 from vctool.evaluation.page.table import COPY
@@ -133,24 +132,20 @@ def sounds(features: np.ndarray) -> np.ndarray:
 
 
 def _wide_f0(wave: np.ndarray, rate: int) -> np.ndarray:
-    return world.estimate_f0(_resampled(wave, rate, FEATURES.rate), FEATURES)
+    return world.estimate_f0(audio.resample(wave, rate, FEATURES.rate), FEATURES)
 
 
 def take_apart(wave: np.ndarray, rate: int, floor: float, ceil: float) -> np.ndarray:
     """Analyse a wave (T,) at any rate by WORLD: (F, D) as `FEATURES` say."""
-    return world.analyse(_resampled(wave, rate, FEATURES.rate), FEATURES, floor, ceil)
+    return world.analyse(audio.resample(wave, rate, FEATURES.rate), FEATURES, floor, ceil)
 
 
 def put_together(features: np.ndarray, samples: int, rate: int, level_db: float) -> np.ndarray:
     """Synthesise (F, D): (samples,) float32 at a rate and an active level [dB of full scale]."""
     length = -(-samples * FEATURES.rate // rate)
-    wave = _resampled(world.synthesise(features, FEATURES, length), FEATURES.rate, rate)
+    wave = audio.resample(world.synthesise(features, FEATURES, length), FEATURES.rate, rate)
     wave = np.pad(wave[:samples], (0, max(0, samples - len(wave)))).astype(np.float32)
     return audio.match_level(wave, rate, level_db)
-
-
-def _resampled(wave: np.ndarray, rate: int, to: int) -> np.ndarray:
-    return wave if rate == to else np.asarray(soxr.resample(wave, rate, to))
 
 
 def transform(features: np.ndarray, formula: Formula, name: str) -> np.ndarray:

@@ -1,0 +1,80 @@
+"""What commands print: with colour and frames on a terminal, as plain lines anywhere else.
+
+rich is imported only where there is a terminal to draw on, so what a script reads costs nothing.
+"""
+
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from typer.core import TyperGroup
+
+
+class Commands(TyperGroup):
+    """A group of commands whose help names them panel by panel, plain or drawn by rich."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Show the help where nothing was asked for."""
+        return super().parse_args(ctx, args or ["--help"])
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the plain list of commands, a section for each panel."""
+        found = [(name, self.commands[name]) for name in self.list_commands(ctx)]
+        width = max(len(name) for name, _ in found)
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for name, command in found:
+            panel = getattr(command, "rich_help_panel", None) or "Commands"
+            short = command.get_short_help_str(formatter.width - width - 6)
+            panels.setdefault(str(panel), []).append((name.ljust(width), short))
+        for panel, rows in panels.items():
+            with formatter.section(panel):
+                formatter.write_dl(rows)
+
+
+def table(
+    heads: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Collection[str] = (),
+    styles: Mapping[str, str] | None = None,
+) -> None:
+    """Print a table: on a terminal fitted to its width, elsewhere a row a line, however long.
+
+    Args:
+        heads: of the C columns.
+        rows: each of C cells.
+        right: heads of columns that are aligned to the right.
+        styles: rich's styles of cells with these contents, such as `{"stale": "yellow"}`.
+    """
+    laid = [[str(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        from tabulate import tabulate
+
+        alignments = ["right" if head in right else "left" for head in heads]
+        # the heads as a row, since tabulate makes columns wider than the heads that it knows
+        laid.insert(0, list(heads))
+        print(tabulate(laid, tablefmt="plain", disable_numparse=True, colalign=alignments))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold")
+    for head in heads:
+        drawn.add_column(Text(head), justify="right" if head in right else "left")
+    for row in laid:
+        drawn.add_row(*[Text(cell, (styles or {}).get(cell, "")) for cell in row])
+    Console().print(drawn)
+
+
+def complain(message: str) -> None:
+    """Print why a command fails; lines are as long as they are, whatever the terminal's width."""
+    if not sys.stderr.isatty():
+        print(f"vctool: {message}", file=sys.stderr)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    told = Text.assemble(("vctool: ", "bold red"), message)
+    Console(stderr=True).print(told, soft_wrap=True)
