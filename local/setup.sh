@@ -27,7 +27,9 @@ parse_options "dev eval dry_run" "$@"
 
 environment=${VIRTUAL_ENV:-${CONDA_PREFIX:-$root/.venv}}
 python=$environment/bin/python
-requirements=("$root/requirements.txt")
+# Recipes need both; the second is an extra where vctool is installed without this script.
+basic=("$root/requirements.txt" "$root/requirements-corpora.txt")
+requirements=("${basic[@]}")
 [ "$dev" = false ] || requirements+=("$root/requirements-dev.txt" "$root/requirements-cluster.txt")
 
 judges=$root/requirements-eval.txt
@@ -37,10 +39,10 @@ pins() { cat "$@" "$root/constraints.txt" | cksum; }
 
 # One stamp for each extent says what was installed; a larger extent leaves those of the smaller.
 stamps=("$environment/.vctool-setup")
-wanted=("$(pins "$root/requirements.txt")")
+wanted=("$(pins "${basic[@]}")")
 if [ "$eval" = true ]; then
     stamps+=("$environment/.vctool-setup-eval")
-    wanted+=("$(pins "$root/requirements.txt" "$judges")")
+    wanted+=("$(pins "${basic[@]}" "$judges")")
 fi
 if [ "$dev" = true ]; then
     stamps+=("$environment/.vctool-setup-dev")

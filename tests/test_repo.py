@@ -2,7 +2,10 @@
 
 import ast
 import subprocess
+import sys
 from collections import Counter
+from collections.abc import Mapping
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -73,6 +76,35 @@ def test_every_direct_requirement_is_pinned_once() -> None:
                 assert entry.count("==") == 1, entry
                 pinned.append(entry.split("==")[0].lower().replace("_", "-"))
     assert len(pinned) == len(set(pinned))
+
+
+def imported(folder: Path, known: Mapping[str, list[str]]) -> set[str]:
+    """Name the distributions that the modules of a folder import from, besides Python's own."""
+    names: set[str] = set()
+    paths = sorted(folder.rglob("*.py"))
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names.add(node.module or "")
+    roots = {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"vctool", "tests"}
+    roots -= {path.stem for path in paths} - known.keys()
+    return {known.get(root, [root])[0].lower().replace("_", "-") for root in roots}
+
+
+def asked_for(*extents: str) -> set[str]:
+    """Name the distributions of requirements files."""
+    paths = [ROOT / f"requirements{extent}.txt" for extent in extents]
+    lines = [line.split("#")[0].strip() for path in paths for line in path.read_text().splitlines()]
+    return {line.split("==")[0].lower().replace("_", "-") for line in lines if line}
+
+
+def test_what_is_imported_is_asked_for() -> None:
+    here = asked_for("", "-corpora", "-cluster", "-eval")
+    known = packages_distributions()
+    assert imported(ROOT / "vctool", known) <= here
+    assert imported(ROOT / "tests", known) <= here | asked_for("-dev")
 
 
 def test_no_family_imports_another() -> None:

@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from vctool import extras
 from vctool.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -58,8 +59,7 @@ class Cluster:
             from distributed import Client
         except ImportError as error:
             raise ClusterError(
-                f"--scheduler {address}: {error.name} is not installed; "
-                "pip install -r requirements-cluster.txt -c constraints.txt"
+                f"--scheduler {address}: {error.name} is not installed; {extras.remedy('cluster')}"
             ) from None
         self.address = address
         reason = ""

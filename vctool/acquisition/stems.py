@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vctool import audio, workers
+from vctool import audio, extras, workers
 from vctool.acquisition.report import Rejected
 from vctool.acquisition.room import room_for
 from vctool.data.atomic import write_text
@@ -68,11 +68,12 @@ def song(file: Path) -> str:
 
 
 def require_ffmpeg() -> None:
-    """See that ffmpeg and ffprobe, which comes with it, are installed.
+    """See that stempeg, ffmpeg, and ffprobe, which comes with it, are installed.
 
     Raises:
         DataError: one is not.
     """
+    extras.require("stempeg", "corpora", f"{SUFFIX} files are decoded with it")
     for program in ("ffmpeg", "ffprobe"):
         if shutil.which(program) is None:
             raise DataError(

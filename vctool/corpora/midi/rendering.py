@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vctool import audio
+from vctool import audio, extras
 from vctool.acquisition.room import room_for
 from vctool.corpora.midi import score
 from vctool.corpora.midi.score import Track
@@ -66,11 +66,12 @@ class Rendering:
 
 
 def program() -> str:
-    """Return the path of FluidSynth.
+    """Return the path of FluidSynth, which is given what `pretty_midi` read.
 
     Raises:
-        DataError: it is not installed.
+        DataError: one of the two is not installed.
     """
+    extras.require("pretty_midi", "corpora", "MIDI is read with it")
     path = shutil.which(PROGRAM)
     if path is None:
         raise DataError(
