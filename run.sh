@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # One recipe, stage by stage; `./run.sh --help` is the manual. Data, features and experiments go to
-# data/, dump/ and exp/ in the folder that this is started from.
+# data/, dump/ and exp/ in the folder that this is started from, which may be any.
 set -euo pipefail
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd) # also through a link
 . "$root/local/parse_options.sh"
+
+names=(setup download features train infer synthesize evaluate)
+last=$((${#names[@]} - 1))
 
 usage() {
     cat <<END
@@ -22,7 +25,7 @@ Stages, by number or name; finished work is skipped, half-done work continues:
 Options (dashes or underscores):
   --recipe NAME         a recipe in recipes/, or a YAML file (default: mini)
   --stage N             first stage (default: 0)
-  --stop-stage N        last stage (default: 6)
+  --stop-stage N        last stage (default: $last)
   --nj N                number of processes (default: the number of cores)
   --scheduler ADDRESS   of a Dask cluster that does the work of stages 1, 2, 4 and 5
   --downloads DIR       existing copies of the corpora; nothing is fetched. Stage 1 reads it, and
@@ -35,11 +38,9 @@ Options (dashes or underscores):
 END
 }
 
-recipe=mini stage=0 stop_stage=6 nj='' scheduler='' downloads='' device=auto fresh=false dry_run=false
+recipe=mini stage=0 stop_stage=$last nj='' scheduler='' downloads='' device=auto fresh=false dry_run=false
 set=()
 parse_options "recipe stage stop_stage nj scheduler downloads device set fresh dry_run" "$@"
-
-names=(setup download features train infer synthesize evaluate)
 
 # number OPTION VALUE: print the number of a stage that is given by number or name.
 number() {
@@ -50,7 +51,7 @@ number() {
             return
         fi
     done
-    fail "$1 $2: no such stage; there are 0 to 6: ${names[*]}"
+    fail "$1 $2: no such stage; there are 0 to $last: ${names[*]}"
 }
 
 stop_given=$stop_stage
@@ -68,7 +69,7 @@ again=("$0" "${common[@]}")
 [ -z "$scheduler" ] || again+=(--scheduler "$scheduler")
 [ -z "$downloads" ] || again+=(--downloads "$downloads")
 [ "$device" = auto ] || again+=(--device "$device")
-[ "$stop_given" = 6 ] || again+=(--stop-stage "$stop_given")
+[ "$stop_given" = "$last" ] || again+=(--stop-stage "$stop_given")
 
 jobs=() there=() from=() flags=()
 [ -z "$nj" ] || jobs=(--nj "$nj")
@@ -78,9 +79,11 @@ jobs=() there=() from=() flags=()
 [ "$dry_run" = false ] || common+=(--dry-run)
 
 # An environment that is active is used; the code is always the one beside this file.
+given_path=$PATH given_modules=${PYTHONPATH:+:$PYTHONPATH}
 activate() {
     local environment=${VIRTUAL_ENV:-${CONDA_PREFIX:-$root/.venv}}
-    export PATH=$environment/bin:$PATH PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
+    export PATH=$environment/bin:$given_path PYTHONPATH=$root$given_modules
+    export PYTHONSAFEPATH=1 # modules in the folder that this is started from are not ours
     [ -f "$environment/.vctool-setup" ]
 }
 

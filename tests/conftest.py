@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -37,6 +38,26 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real corpora: {folder} is not there (set VCTOOL_SHARED_DATA)")
     return folder
+
+
+class Needs:
+    """What a test needs of the machine: it is skipped by name without it, and fails in CI."""
+
+    def __call__(self, program: str) -> str:
+        """Return the path of a program of `local/debian.txt`."""
+        return shutil.which(program) or self.lacks(f"no {program} on the path, local/debian.txt")
+
+    def lacks(self, reason: str) -> NoReturn:
+        """Skip, or fail where `CI` is set: its script installs everything."""
+        if os.environ.get("CI"):
+            pytest.fail(f"{reason}; .ci/run is to install it")
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def needs() -> Needs:
+    """Names what is missing on this machine: `needs("fluidsynth")`."""
+    return Needs()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What holds for the whole tree: every YAML builds, every module is documented and short."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -76,6 +77,14 @@ def test_every_direct_requirement_is_pinned_once() -> None:
                 assert entry.count("==") == 1, entry
                 pinned.append(entry.split("==")[0].lower().replace("_", "-"))
     assert len(pinned) == len(set(pinned))
+
+
+def test_every_debian_package_stands_once_with_its_reason() -> None:
+    lines = (ROOT / "local" / "debian.txt").read_text().splitlines()
+    entries = [line for line in lines if not line.startswith("#")]
+    found = [re.fullmatch(r"([a-z0-9][a-z0-9.+-]+) +# \w.+", line) for line in entries]
+    names = [one[1] for one in found if one is not None]
+    assert None not in found and len(names) == len(set(names)) > 5
 
 
 def imported(folder: Path, known: Mapping[str, list[str]]) -> set[str]:

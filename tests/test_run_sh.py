@@ -16,6 +16,7 @@ case "$*" in
     "-m vctool show exp"*) echo exp/toy ;;
     "-m vctool"*)
         echo "$*" >>"$CALLS"
+        echo "$PWD $PYTHONSAFEPATH $PYTHONPATH" >"$CALLS.where"
         if [ "$3" = "${FAIL-}" ]; then echo "rerun: $VCTOOL_RERUN" >&2; exit 2; fi ;;
     "-m pip --version") ;;
     "-m pip"*"--no-deps --requirement"*) echo "pip judges" >>"$CALLS" ;;
@@ -31,13 +32,13 @@ esac
 class Project:
     """A copy of the scripts with an environment in which Python is the stand-in."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: str = "environment") -> None:
         self.folder = folder
         shutil.copytree(ROOT / "local", folder / "local")
         shutil.copy(ROOT / "run.sh", folder)
         for path in (*ROOT.glob("requirements*.txt"), ROOT / "constraints.txt"):
             shutil.copy(path, folder)
-        self.environment = folder / "environment"
+        self.environment = folder / environment
         python = self.environment / "bin" / "python"
         python.parent.mkdir(parents=True)
         python.write_text(STUB)
@@ -45,7 +46,7 @@ class Project:
         site = folder / "site"
         (site / "torch").mkdir(parents=True)
         (site / "pyworld").mkdir()
-        self.calls_file = folder / "calls"
+        self.calls_file = folder.parent / f"{folder.name}.calls"
         self.variables = os.environ | {
             "VIRTUAL_ENV": str(self.environment),
             "CALLS": str(self.calls_file),
@@ -198,6 +199,36 @@ def test_a_wrong_command_line_is_refused_by_name(
     assert said.stderr.startswith(f"./run.sh: {message}")
     assert said.stderr.count("\n") == 1
     assert project.calls == []
+
+
+def test_it_may_be_called_from_anywhere_and_through_a_link(tmp_path: Path) -> None:
+    project = Project(tmp_path / "the project", environment=".venv")
+    work, link = tmp_path / "my work", tmp_path / "go there"
+    work.mkdir()
+    link.symlink_to(project.folder / "run.sh")
+    before = sorted(project.folder.rglob("*"))
+    variables = project.variables | {"PYTHONPATH": "/mine", "FAIL": "infer"}
+    for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        variables.pop(name, None)
+    said = subprocess.run(
+        [link, "--recipe", "x"],
+        cwd=work,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 2
+    assert verbs(project.calls) == ALL[:4]
+    where = Path(f"{project.calls_file}.where").read_text().rstrip()
+    assert where == f"{work} 1 {project.folder}:/mine"
+    quoted = str(link).replace(" ", r"\ ")
+    assert f"rerun: {quoted} --recipe x --stage 4\n" in said.stderr
+    assert [path.relative_to(work) for path in work.rglob("*.log")] == [
+        Path("exp/toy/log/setup.log")
+    ]
+    written = set(project.folder.rglob("*")) - set(before)
+    assert {path.relative_to(project.folder).parts[0] for path in written} == {".venv"}
 
 
 def test_help_prints_every_stage_without_an_environment(project: Project) -> None:

@@ -1,7 +1,7 @@
 """MUSDB18's compressed edition: one real stem file, and what can be wrong with such files."""
 
 import os
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,9 @@ from vctool.errors import DataError
 
 
 @pytest.fixture(scope="module")
-def ffmpeg() -> None:
+def ffmpeg(needs: Callable[[str], str]) -> None:
     for program in ("ffmpeg", "ffprobe"):
-        if shutil.which(program) is None:
-            pytest.skip(f"no {program} on the path: apt-get install ffmpeg")
+        needs(program)
 
 
 @pytest.fixture(scope="module")

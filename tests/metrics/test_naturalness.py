@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +15,11 @@ Voice = Callable[..., np.ndarray]
 
 
 @pytest.fixture(scope="module")
-def predictor() -> naturalness.OpinionPredictor:
+def predictor(needs: Any) -> naturalness.OpinionPredictor:
     try:
         return naturalness.OpinionPredictor()
     except MetricUnavailable as missing:
-        pytest.skip(str(missing))
+        needs.lacks(str(missing))
 
 
 def test_it_is_what_the_package_predicts(

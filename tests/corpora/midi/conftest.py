@@ -1,7 +1,8 @@
 """What tests of rendering need, and skip by name where it is not installed."""
 
-import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,19 +10,20 @@ from vctool.corpora.midi import melodies, soundfonts
 
 
 @pytest.fixture(scope="session")
-def fluidsynth() -> str:
-    path = shutil.which("fluidsynth")
-    if path is None:
-        pytest.skip("no fluidsynth on the path: apt-get install fluidsynth")
-    return path
+def fluidsynth(needs: Callable[[str], str]) -> str:
+    return needs("fluidsynth")
 
 
 @pytest.fixture(scope="session")
-def small_font() -> Path:
-    path = soundfonts.find(soundfonts.TIMGM)
-    if path is None:
-        pytest.skip(f"no sound font TimGM6mb: {soundfonts.TIMGM.remedy}")
-    return path
+def small_font(needs: Any) -> Path:
+    return soundfonts.find(soundfonts.TIMGM) or needs.lacks("no TimGM6mb, local/debian.txt")
+
+
+@pytest.fixture(scope="session")
+def large_font(needs: Any) -> Path:
+    return soundfonts.find(melodies.FONT) or needs.lacks(
+        f"no {melodies.FONT.title}, local/debian.txt"
+    )
 
 
 @pytest.fixture

@@ -176,10 +176,14 @@ def test_pop909_tells_the_melody_by_its_name(small_melodies: None, tmp_path: Pat
     ("name", "pattern", "count"), [("nottingham", "*/jigs*.mid", 5), ("pop909", "*/*/0*.mid", 4)]
 )
 def test_real_files_become_sound_data_dirs(
-    name: str, pattern: str, count: int, fluidsynth: str, shared_data: Path, tmp_path: Path
+    name: str,
+    pattern: str,
+    count: int,
+    fluidsynth: str,
+    large_font: Path,
+    shared_data: Path,
+    tmp_path: Path,
 ) -> None:
-    if soundfonts.find(melodies.FONT) is None:
-        pytest.skip(f"no sound font {melodies.FONT.title}: {melodies.FONT.remedy}")
     module = corpora.get(name)
     source = module.find(shared_data)
     files = sorted(source.glob(pattern), key=lambda file: (file.stat().st_size, file))[:count]
