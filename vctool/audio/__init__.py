@@ -1,5 +1,6 @@
 """Sound in and out: files of any format, waves of any length, and how loud they are."""
 
+from vctool.audio.decoding import LARGEST, RATES
 from vctool.audio.files import (
     END_SLACK,
     SUFFIXES,
@@ -17,6 +18,8 @@ from vctool.audio.wav_writer import AudioWriter, write
 
 __all__ = [
     "END_SLACK",
+    "LARGEST",
+    "RATES",
     "SILENCE_DB",
     "SUFFIXES",
     "UNREAD",

@@ -38,6 +38,7 @@ from vctool.inference.request import (
     Request,
     require_offset,
     require_range,
+    require_rate,
     resolve_device,
     to_mono,
 )
@@ -168,10 +169,11 @@ class Converter:
             ConfigError: no such role or option, or a value out of range.
         """
         request = self.request(to, stretch, transpose, options)
+        rate = require_rate(rate, "rate")
         voice = ArrayTrack(audio.resample(to_mono(wave, "wave", rate), rate, self.rate))
         background: Track | None = None
         if accomp is not None:
-            own = rate if accomp_rate is None else accomp_rate
+            own = rate if accomp_rate is None else require_rate(accomp_rate, "accomp_rate")
             heard = ArrayTrack(audio.resample(to_mono(accomp, "accomp", own), own, self.rate))
             offset = round(require_offset(accomp_offset) * self.rate)
             background = Looped(heard, request.samples(voice.samples), offset)

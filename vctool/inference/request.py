@@ -1,5 +1,6 @@
 """What a conversion is asked for and given, and what is refused before any work is done."""
 
+import logging
 import math
 from dataclasses import dataclass
 
@@ -7,8 +8,12 @@ import numpy as np
 import torch
 from pydantic import BaseModel
 
+from vctool import audio
+from vctool.audio.downmix import downmix_of, told
 from vctool.errors import AudioError, ConfigError
 from vctool.models.base import Reference
+
+logger = logging.getLogger(__name__)
 
 LEAST_SECONDS = 0.1
 """Shortest recording that is converted [s]."""
@@ -96,21 +101,62 @@ def require_length(samples: int, rate: int, where: str) -> None:
         )
 
 
+def require_rate(rate: float, name: str) -> int:
+    """Return a sampling rate [Hz] as a whole number, whatever kind of number it is.
+
+    Raises:
+        AudioError: it is no whole number, or none that a recording has.
+    """
+    low, high = audio.RATES
+    if isinstance(rate, bool | str) or not low <= rate <= high or rate != int(rate):
+        raise AudioError(f"{name}: a rate of {rate!r} Hz; wanted a whole number, {low} to {high}")
+    return int(rate)
+
+
 def to_mono(wave: np.ndarray, name: str, rate: int) -> np.ndarray:
-    """Check and mix down (T,) or (T, channels), float or integer PCM, to (T,) float32."""
+    """Check and mix down (T,) or (T, channels), float or integer PCM, to (T,) float32.
+
+    64-bit integers, which no format has, are taken for the least of 16, 24 and 32 bits that holds
+    them.
+    """
     wave = np.asarray(wave)
     if wave.ndim not in (1, 2) or (wave.ndim == 2 and wave.shape[1] > wave.shape[0]):
         raise AudioError(f"{name}: shape {wave.shape}; expected (samples,) or (samples, channels)")
-    if wave.dtype == np.uint8:
-        wave = (wave.astype(np.float32) - 128) / 128
-    elif np.issubdtype(wave.dtype, np.integer):
-        wave = wave.astype(np.float32) / -float(np.iinfo(wave.dtype).min)
-    wave = wave.astype(np.float32)
-    mono: np.ndarray = wave.mean(axis=1) if wave.ndim == 2 else wave
+    wave = _scaled(wave, name)
+    mono: np.ndarray = wave if wave.ndim == 1 else wave[:, 0]
+    if wave.ndim == 2 and wave.shape[1] > 1:
+        choice = downmix_of(wave, rate)
+        if choice.reason:
+            logger.info("%s: %s", name, told(choice, wave.shape[1]))
+        mono = choice.apply(wave)
     if not np.isfinite(mono).all():
         raise AudioError(f"{name}: holds NaN or infinity")
+    if len(mono) and np.abs(mono).max() > audio.LARGEST:
+        raise AudioError(f"{name}: holds a sample of {np.abs(mono).max():.2g}; full scale is 1")
     if name == "wave":
         require_length(len(mono), rate, name)
     elif not len(mono):
         raise AudioError(f"{name}: holds no samples")
     return mono
+
+
+def _scaled(wave: np.ndarray, name: str) -> np.ndarray:
+    """Bring samples of any kind to floats in -1..1.
+
+    Raises:
+        AudioError: they are no numbers, or integers of more than 32 bits.
+    """
+    if np.issubdtype(wave.dtype, np.floating):
+        return wave.astype(np.float32)
+    if not np.issubdtype(wave.dtype, np.integer):
+        raise AudioError(f"{name}: samples are {wave.dtype}; wanted floats in -1..1 or integer PCM")
+    if wave.dtype.itemsize < 8:
+        limits = np.iinfo(wave.dtype)
+        middle = (int(limits.max) + int(limits.min) + 1) // 2  # unsigned PCM has its zero there
+        return ((wave.astype(np.float64) - middle) / (int(limits.max) - middle + 1)).astype("f4")
+    largest = int(np.abs(wave).max(initial=0))
+    bits = next((bits for bits in (16, 24, 32) if largest <= 2 ** (bits - 1)), None)
+    if bits is None:
+        raise AudioError(f"{name}: holds a sample of {largest}, more than 32 bits; scale to -1..1")
+    logger.info("%s: 64-bit integers are taken for PCM of %d bits", name, bits)
+    return (wave / 2.0 ** (bits - 1)).astype(np.float32)
