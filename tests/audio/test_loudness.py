@@ -38,6 +38,7 @@ def test_matching_reaches_the_target_and_never_clips() -> None:
 
 def test_the_gain_between_two_levels_stops_short_of_clipping() -> None:
     assert loudness.matching_gain(-26.0, -20.0, 0.1) == pytest.approx(10 ** (6 / 20))
+    assert loudness.matching_gain(-26.0, -20.0) == pytest.approx(10 ** (6 / 20))
     assert loudness.matching_gain(-20.0, -26.0, 1.2) == pytest.approx(10 ** (-6 / 20))
     assert loudness.matching_gain(-26.0, -20.0, 0.9) == pytest.approx(loudness.PEAK / 0.9)
     assert loudness.matching_gain(-26.0, loudness.SILENCE_DB, 0.9) == 1.0

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vctool.audio.tracks import ArrayTrack, Looped, SpoolTrack, pieces, resampled
+from vctool.audio.tracks import ArrayTrack, Looped, SpoolTrack, pieces
 from vctool.errors import AudioError
 
 
@@ -51,12 +50,3 @@ def test_looping_is_counting_modulo_the_length(
         for at in range(start, start + count)
     ]
     np.testing.assert_array_equal(found, np.array(expected, np.float32))
-
-
-def test_streamed_resampling_is_that_of_the_whole() -> None:
-    wave = np.random.default_rng(0).normal(size=48000).astype(np.float32)
-    whole = soxr.resample(wave, 48000, 22050, quality="HQ")
-    streamed = np.concatenate(list(resampled(np.array_split(wave, 11), 48000, 22050)))
-    length = min(len(whole), len(streamed))
-    assert abs(len(whole) - len(streamed)) <= 1
-    np.testing.assert_allclose(streamed[:length], whole[:length], atol=1e-5)

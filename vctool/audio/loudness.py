@@ -61,13 +61,13 @@ def level_db(wave: np.ndarray, rate: int) -> float:
     return meter.level_db
 
 
-def matching_gain(own_db: float, target_db: float, peak: float) -> float:
+def matching_gain(own_db: float, target_db: float, peak: float = 0.0) -> float:
     """Return the gain that brings a wave to an active level, less where it would pass `PEAK`.
 
     Args:
         own_db: active level of the wave [dB of full scale].
         target_db: the level wanted [dB of full scale].
-        peak: largest magnitude of the wave.
+        peak: largest magnitude of the wave; left out where it may pass.
 
     Returns:
         The gain; 1 where the wave or the level wanted is silence.
@@ -75,7 +75,7 @@ def matching_gain(own_db: float, target_db: float, peak: float) -> float:
     if own_db <= SILENCE_DB or target_db <= SILENCE_DB:
         return 1.0
     gain: float = 10 ** ((target_db - own_db) / 20)
-    return min(gain, PEAK / peak)
+    return min(gain, PEAK / peak) if peak > 0 else gain
 
 
 def match_level(wave: np.ndarray, rate: int, target_db: float) -> np.ndarray:

@@ -5,7 +5,7 @@ file beside the output, so that memory does not grow with length and a kill leav
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -149,20 +149,3 @@ class Looped:
             result[at - start : at - start + count] = self.track.read(begin, begin + count)
             at += count
         return result
-
-
-def resampled(blocks: Iterable[np.ndarray], rate_in: int, rate_out: int) -> Iterator[np.ndarray]:
-    """Resample a stream of (T,) float32 blocks without seams, at soxr's high quality."""
-    import soxr
-
-    if rate_in == rate_out:
-        yield from blocks
-        return
-    stream = soxr.ResampleStream(rate_in, rate_out, 1, dtype="float32", quality="HQ")
-    for block in blocks:
-        out = stream.resample_chunk(block)
-        if len(out):
-            yield out
-    out = stream.resample_chunk(np.zeros(0, np.float32), last=True)
-    if len(out):
-        yield out

@@ -6,8 +6,6 @@ is searched in the voice's own range. A long recording is therefore gone through
 piece, before its blocks are analysed; what was found in one that is a single piece is used again.
 """
 
-import logging
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -27,11 +25,6 @@ an offset, as 8-bit files have, does not count."""
 
 F0_SECONDS = 120.0
 """Voiced time after which a voice's F0 range is known well enough [s]."""
-
-PEAK = 0.99
-"""Largest magnitude that is written; louder output is lowered as a whole, never clipped."""
-
-logger = logging.getLogger(__name__)
 
 
 class Scan(NamedTuple):
@@ -127,27 +120,6 @@ def voice_features(
         By kind (F, D) float32, F = 1 + T // hop_length.
     """
     return analyse(_excerpt(wave, config, known), kinds, known.known, known.f0_range)
-
-
-def level_gain(known: Scan, level_db: float, peak: float) -> float:
-    """Return the gain that makes an output as loud as its input, as far as its peak allows.
-
-    Args:
-        known: the scan of the input.
-        level_db: active level of the output [dB of full scale].
-        peak: largest magnitude of the output.
-    """
-    if known.silent or peak == 0:
-        return 1.0
-    if level_db <= SILENCE_DB:
-        logger.warning("the model's output is silent although its input is not")
-        return 1.0
-    gain: float = 10 ** ((known.level_db - level_db) / 20)
-    if gain * peak > PEAK:
-        lowered = 20 * math.log10(gain * peak / PEAK)
-        logger.info("the output is %.1f dB softer than the input, so as not to clip", lowered)
-        gain = PEAK / peak
-    return gain
 
 
 def voicing(wave: np.ndarray, features: Features, config: FeatureConfig, known: Scan) -> np.ndarray:

@@ -20,17 +20,12 @@ from vctool.engine import checkpoint
 from vctool.errors import AudioError, CheckpointError, ConfigError
 from vctool.experiment.recipe import ConvertConfig
 from vctool.features import world
-from vctool.features.analysis import (
-    Scan,
-    level_gain,
-    scan,
-    voice_features,
-    voicing,
-)
+from vctool.features.analysis import Scan, scan, voice_features, voicing
 from vctool.features.kinds import Features, accompaniment_kinds, voice_kinds
 from vctool.inference import options as own_options
 from vctool.inference import reference, target
 from vctool.inference.blocks import FADE_SECONDS, Block, Joiner, plan
+from vctool.inference.loudness import level_gain
 from vctool.inference.outputs import recordings
 from vctool.inference.request import (
     STRETCH_RANGE,

@@ -11,9 +11,12 @@ from typing import Literal
 import numpy as np
 
 from vctool import audio
-from vctool.audio.tracks import CHUNK_SECONDS, SpoolTrack, Track, pieces, resampled
-from vctool.features.analysis import PEAK, Scan, level_gain
+from vctool.audio.loudness import PEAK, matching_gain
+from vctool.audio.resampling import resample_stream
+from vctool.audio.tracks import CHUNK_SECONDS, SpoolTrack, Track, pieces
+from vctool.features.analysis import Scan
 from vctool.inference.converter import Converter
+from vctool.inference.loudness import level_gain
 from vctool.inference.outputs import Output
 from vctool.inference.request import Request
 
@@ -95,8 +98,7 @@ def _mixer(
     settings = converter.settings
     voice_gain = gain * 10 ** (settings.vocal_gain_db / 20)
     accomp_gain = 10 ** (settings.accomp_gain_db / 20)
-    if level > audio.SILENCE_DB and meter.level_db > audio.SILENCE_DB:
-        accomp_gain *= gain * 10 ** ((level - meter.level_db) / 20)
+    accomp_gain *= gain * matching_gain(meter.level_db, level)
 
     def mixed(master: float = 1.0) -> Iterator[np.ndarray]:
         for start in range(0, voice.samples, chunk):
@@ -114,7 +116,7 @@ def _write(
 ) -> None:
     """Write pieces at `rate_in` as `samples` samples at `rate_out`; resamplers may be one off."""
     with audio.AudioWriter(path, rate_out) as file:
-        for wave in resampled(waves, rate_in, rate_out):
+        for wave in resample_stream(waves, rate_in, rate_out):
             file.write(np.clip(wave[: samples - file.samples], -1.0, 1.0))
         if file.samples < samples:
             file.write(np.zeros(samples - file.samples, np.float32))
