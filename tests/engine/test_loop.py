@@ -147,6 +147,25 @@ def test_more_steps_go_on_from_the_last_checkpoint_with_a_notice(
     assert "changed settings: train.steps: 4 -> 6" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("train", "said"),
+    [
+        ({"seed": 5}, r"train\.seed: 0 -> 5"),
+        ({"learning_rate": 0.5}, r"train\.learning_rate"),
+        ({"batch_size": 2}, r"train\.batch_size"),
+        ({"steps": 3}, r"is trained to step 4 .*train\.steps: 4 -> 3"),
+    ],
+)
+def test_settings_that_nothing_would_be_trained_with_are_refused(
+    toy: ModuleType, tmp_path: Path, train: dict[str, Any], said: str
+) -> None:
+    toy.trainer(tmp_path, steps=4).run()
+    with pytest.raises(CheckpointError, match=said):
+        toy.trainer(tmp_path, **({"steps": 4} | train)).run()
+    toy.trainer(tmp_path, steps=4, log_every=1, keep=3).run()  # what is kept changes no weight
+    assert checkpoint.read_state(manifest.find(tmp_path))["train"]["seed"] == 0
+
+
 def test_settings_that_came_later_do_not_keep_an_older_run_from_going_on(
     toy: ModuleType, undisturbed: Path, tmp_path: Path
 ) -> None:

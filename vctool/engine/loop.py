@@ -3,7 +3,7 @@
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from vctool.engine.interrupt import Interrupt
 from vctool.engine.log import Averages, Journal, progress_line
 from vctool.engine.optim import GroupOptimizers
 from vctool.engine.prefetch import Prefetcher, to_device
-from vctool.engine.settings import TrainConfig
+from vctool.engine.settings import PACE_FIELDS, TrainConfig
 from vctool.engine.step import (
     SETUP,
     VALIDATION,
@@ -164,6 +164,7 @@ class Trainer:
                     "set them back, choose another name, or start over with --fresh"
                 )
         changes = checkpoint.changed_fields(state["train"], own["train"], "train.")
+        self._require_work(folder, int(state["step"]), changes)
         if changes:
             self._say(logging.WARNING, "going on with changed settings: %s", "; ".join(changes))
         step = self._restore(folder)
@@ -173,6 +174,21 @@ class Trainer:
         else:
             self._say(logging.INFO, "%s: already trained to step %d", folder, step)
         return step
+
+    def _require_work(self, folder: Path, step: int, changes: Sequence[str]) -> None:
+        """Refuse settings that no step will be trained with, and that reports would then name.
+
+        Raises:
+            CheckpointError: the model is trained to its end, or beyond, with other ones.
+        """
+        pace = tuple(f"train.{field}: " for field in PACE_FIELDS)
+        decisive = [change for change in changes if not change.startswith(pace)]
+        if step >= self.steps and decisive:
+            raise CheckpointError(
+                f"{folder}: is trained to step {step} with other settings "
+                f"({'; '.join(decisive[:4])}), and no step is left to train with these: set them "
+                "back, choose another name, or start over with --fresh"
+            )
 
     def _restore(self, folder: Path) -> int:
         checkpoint.load_weights(folder, self.system)

@@ -59,3 +59,7 @@ class TrainConfig(Config):
     """Newest checkpoints kept, besides the best."""
     retries: int = Field(3, ge=0)
     """Rollbacks with a halved step size before a non-finite loss ends the training."""
+
+
+PACE_FIELDS = ("log_every", "validate_every", "validate_batches", "save_every", "keep", "retries")
+"""Fields of `TrainConfig` that decide what is said and kept, and no weight."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from vctool import vocoders
 from vctool.config import build, suggest
 from vctool.engine.manifest import latest
+from vctool.engine.settings import PACE_FIELDS
 from vctool.errors import CheckpointError, ConfigError
 from vctool.experiment import hashes
 from vctool.experiment.recipe import Recipe
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 Inputs = dict[str, Any]
 """Everything that decides a stage's result: label -> JSON value, or `sha256:...` of a content."""
-
-PACE_FIELDS = ("log_every", "validate_every", "validate_batches", "save_every", "keep", "retries")
-"""Training settings that decide when something is written, not what the weights become."""
 
 
 @dataclass(frozen=True)
