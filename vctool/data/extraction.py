@@ -4,10 +4,10 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from functools import partial
 from typing import NamedTuple, Self
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from vctool.cluster import ClusterFuture, ClusterPool
 from vctool.data.utterance import Utterance
@@ -97,7 +97,7 @@ class Workers:
                 yield from map(attempt, tasks)
             return
         if self._pool is None:
-            self._pool = pool(self._nj, start=partial(torch.set_num_threads, 1))
+            self._pool = pool(self._nj, start=_count_alone)
         waiting: deque[Future[Result] | ClusterFuture] = deque()
         for task in tasks:
             if len(waiting) >= AHEAD * self._pool.processes:
@@ -114,12 +114,19 @@ class Workers:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
 
+def _count_alone() -> None:
+    """Let torch and numpy's BLAS use one thread: sums round alike with one number of them."""
+    torch.set_num_threads(1)
+    threadpool_limits(1, user_api="blas")
+
+
 @contextmanager
 def _single_thread() -> Iterator[None]:
-    """Compute on one thread, as the processes do: sums then round alike."""
+    """Compute on one thread here, as the processes do."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    with threadpool_limits(user_api="blas"):  # puts back what it is by then
+        _count_alone()
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
