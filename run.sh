@@ -32,7 +32,8 @@ Options (dashes or underscores):
                         is run (or found done) before stage 2 even with --stage 2
   --device D            auto, cpu or cuda (default: auto)
   --set FIELD=VALUE     any field of the recipe, such as train.steps=2000; repeatable
-  --fresh               start over from stage 3 on instead of continuing
+  --fresh               start over from stage 3 on instead of continuing; with --stage 2 also the
+                        features, which all recipes of a corpus share
   --dry-run             only say what would be done
   --help                this text
 END
@@ -58,6 +59,8 @@ stop_given=$stop_stage
 stage=$(number --stage "$stage")
 stop_stage=$(number --stop-stage "$stop_stage")
 [ "$stage" -le "$stop_stage" ] || fail "--stage $stage comes after --stop-stage $stop_stage"
+fresh_features=false
+[ "$stage" -ne 2 ] || fresh_features=$fresh
 [ -z "$downloads" ] || [ -d "$downloads" ] || fail "--downloads $downloads: no such folder"
 [ -z "$downloads" ] || [ "$stage" -ne 2 ] || stage=1
 
@@ -71,11 +74,12 @@ again=("$0" "${common[@]}")
 [ "$device" = auto ] || again+=(--device "$device")
 [ "$stop_given" = "$last" ] || again+=(--stop-stage "$stop_given")
 
-jobs=() there=() from=() flags=()
+jobs=() there=() from=() flags=() features=()
 [ -z "$nj" ] || jobs=(--nj "$nj")
 [ -z "$scheduler" ] || there=(--scheduler "$scheduler")
 [ -z "$downloads" ] || from=(--downloads "$downloads")
 [ "$fresh" = false ] || flags=(--fresh)
+[ "$fresh_features" = false ] || features=(--fresh)
 [ "$dry_run" = false ] || common+=(--dry-run)
 
 # An environment that is active is used; the code is always the one beside this file.
@@ -137,7 +141,7 @@ ready=true
 activate || ready=false
 
 run 1 "${jobs[@]}" "${there[@]}" "${from[@]}"
-run 2 "${jobs[@]}" "${there[@]}"
+run 2 "${jobs[@]}" "${there[@]}" "${features[@]}"
 run 3 --device "$device" "${flags[@]}"
 run 4 --device "$device" "${jobs[@]}" "${there[@]}" "${flags[@]}"
 run 5 "${jobs[@]}" "${there[@]}" "${flags[@]}"

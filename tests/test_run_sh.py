@@ -124,6 +124,18 @@ def test_the_judges_of_voices_are_installed_where_they_are_asked_for(project: Pr
     assert setup("--eval") == ["pip", "pip judges", "pip"]
 
 
+@pytest.mark.parametrize("also", [[], ["--downloads", "."]])
+def test_features_start_over_only_where_stage_2_is_the_first(
+    project: Project, also: list[str]
+) -> None:
+    project.run("--stop-stage", "0")
+    fresh = {}
+    for stage in ("1", "2", "features"):
+        project.run("--stage", stage, "--stop-stage", "2", "--fresh", *also)
+        fresh[stage] = "features --recipe mini --fresh" in project.calls
+    assert fresh == {"1": False, "2": True, "features": True}
+
+
 def test_an_old_python_is_refused(project: Project) -> None:
     said = project.run(OLD="1")
     assert said.returncode == 2

@@ -4,6 +4,7 @@ filelock takes the kernel's lock on a file. It ends with the process that holds 
 that process, so a file that is left behind keeps nobody out; what stands in it names the holder.
 """
 
+import logging
 import os
 import socket
 import time
@@ -14,6 +15,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout, lock_descriptor
 
 from vctool.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 PATIENCE = 1.0
 """Time [s] within which a lock must come free. Whoever asks `is_held` has it for some microseconds,
@@ -44,6 +47,33 @@ def hold(path: Path, busy: Callable[[str], str]) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise DataError(busy(_holder(path))) from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written or locked: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def wait(path: Path, waiting: str) -> Iterator[None]:
+    """Hold a lock while the body runs, however long another process keeps it.
+
+    Args:
+        path: the lock's file; made, with its folder, where it is not there.
+        waiting: what is logged while another process holds it; `{}` stands for that process.
+
+    Raises:
+        DataError: the file cannot be written or locked.
+    """
+    lock = FileLock(path, poll_interval=_POLL, fallback_to_soft=False, on_acquired=_sign)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=PATIENCE)
+        except Timeout:
+            logger.info(waiting.format(_holder(path)))
+            lock.acquire(poll_interval=PATIENCE)
     except OSError as error:
         raise DataError(f"{path}: cannot be written or locked: {error.strerror}") from None
     try:

@@ -19,6 +19,7 @@ import pytest
 from filelock import lock_descriptor
 
 from vctool import locks
+from vctool.data.store import StoreWriter
 from vctool.errors import DataError
 from vctool.experiment import hashes, plan, state
 from vctool.experiment.recipe import Recipe
@@ -76,7 +77,10 @@ def make(entry: str, **fields: object) -> Callable[[], None]:
             return
         for path in paths:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.suffix:
+            if path.name == "feats.scp":
+                with StoreWriter(path.parent, "mel", {}):
+                    pass
+            elif path.suffix:
                 path.write_text(entry)
             else:
                 path.mkdir(exist_ok=True)

@@ -22,6 +22,7 @@ from vctool.data.store import FeatureStore
 from vctool.data.utterance import Utterance
 from vctool.engine.settings import TrainConfig
 from vctool.errors import DataError
+from vctool.experiment import plan, state
 from vctool.experiment.features import open_set
 from vctool.experiment.recipe import CorpusConfig, Recipe
 from vctool.features import chroma, mel, world
@@ -84,11 +85,14 @@ def corpus(workdir: Path) -> Path:
 
 def compute(it: Recipe, kinds: tuple[str, ...] = KINDS, nj: int = 1) -> None:
     with extraction.Workers(nj) as workers:
-        features.extract(it, "tiny", dict.fromkeys(features.SPLITS, kinds), workers)
+        features.extract(it, "tiny", dict.fromkeys(plan.SPLITS, kinds), workers)
 
 
 def digests(folder: Path) -> dict[str, str]:
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    # locks are left out: they hold the number of the last process that had them
+    files = (
+        path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".lock"
+    )
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
@@ -164,9 +168,9 @@ def test_only_what_a_later_stage_reads_is_computed(workdir: Path) -> None:
     # a vocoder learns from sound and scores recordings; of the rest it reads nobody's F0
     features.run(it.model_copy(update={"family": "hifigan", "corpus": CorpusConfig(name="tiny")}))
     assert dumped("train") == dumped("dev") == {"f0", "mel", "wave"}
-    assert dumped("test") == {"f0", "mel"}
-    found = {split: len(FeatureStore(it.dump("tiny", split, "f0"))) for split in features.SPLITS}
-    assert found == {"train": 2, "dev": 0, "test": 0}
+    assert dumped("test") == {"mel"}
+    found = {split: len(FeatureStore(it.dump("tiny", split, "f0"))) for split in ("train", "dev")}
+    assert found == {"train": 2, "dev": 0}
 
 
 def test_the_bytes_are_the_same_for_any_number_of_processes(corpus: Path) -> None:
@@ -271,7 +275,7 @@ def test_killed_and_run_again_it_ends_with_the_same_bytes(corpus: Path) -> None:
         "def slow(task): time.sleep(0.1); return original(task)\n"
         "extraction.attempt = slow\n"
         "import sys; it = Recipe.model_validate_json(sys.argv[1])\n"
-        f"wanted = dict.fromkeys(features.SPLITS, {KINDS!r})\n"
+        f"wanted = dict.fromkeys(['train', 'test'], {KINDS!r})\n"
         "features.extract(it, 'tiny', wanted, extraction.Workers(1))\n"
     )
     shard = recipe().dump("tiny", "train", "world") / "feats-000.ark"
@@ -311,3 +315,80 @@ def test_a_cluster_gives_the_same_bytes_also_when_a_worker_is_killed_midway(
     killer.join()
     assert made.workers[0].poll() is not None and made.workers[1].poll() is None
     assert digests(corpus / "dump") == alone
+
+
+def test_two_recipes_that_begin_at_once_end_with_the_bytes_of_one(corpus: Path) -> None:
+    compute(recipe())
+    whole = digests(corpus / "dump")
+    os.rename("dump", "dump1")
+    code = (
+        "import sys, time; from vctool.stages import features\n"
+        "from vctool.data import extraction\nfrom vctool.experiment.recipe import *\n"
+        "original = extraction.attempt\n"
+        "def slow(task): time.sleep(0.05); return original(task)\n"
+        "extraction.attempt = slow\n"
+        "it = Recipe.model_validate_json(sys.argv[1])\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "wanted = dict.fromkeys(['train', 'test'], sys.argv[2].split())\n"
+        "features.extract(it, 'tiny', wanted, extraction.Workers(1))\n"
+    )
+    other = recipe().model_copy(update={"name": "other"})
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, one.model_dump_json(), " ".join(kinds)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for one, kinds in ((recipe(), KINDS), (other, reversed(KINDS)))
+    ]
+    for process in both:  # at the same moment
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in both:
+        process.communicate(timeout=120)
+    assert [process.returncode for process in both] == [0, 0]
+    assert digests(corpus / "dump") == whole
+
+
+def stage_2(it: Recipe, caplog: pytest.LogCaptureFixture, fresh: bool = False) -> str:
+    """Ask for stage 2 as the command does, and return what it said."""
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        state.run(it, "features", lambda: features.run(it, fresh=fresh), force=fresh)
+    return caplog.text
+
+
+def test_stage_2_names_what_is_damaged_and_computes_that_again(
+    corpus: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = recipe()
+    assert "features: compute" in stage_2(it, caplog)
+    assert "done already" in stage_2(it, caplog)
+    whole = digests(corpus / "dump")
+    folder = it.dump("tiny", "train", "world")
+    shard = folder / "feats-000.ark"
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    done: list[tuple[str, tuple[str, ...]]] = []
+    original = extraction.attempt
+
+    def counting(task: extraction.Task) -> extraction.Result:
+        done.append((task.utterance.id, task.kinds))
+        return original(task)
+
+    monkeypatch.setattr(extraction, "attempt", counting)
+    said = stage_2(it, caplog)
+    assert f"(half done: {folder}: 'bert-speech-train-2' is damaged)" in said
+    assert done == [("bert-speech-train-2", ("world",))]
+    assert digests(corpus / "dump") == whole
+    assert "done already" in stage_2(it, caplog)
+    done.clear()
+    assert "features: compute" in stage_2(it, caplog, fresh=True)
+    names = {name for name, _ in done}
+    assert names == {one.id for s in ("train", "test") for one in DataDir.read(it.data("tiny", s))}
+    assert digests(corpus / "dump") == whole

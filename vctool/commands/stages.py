@@ -119,6 +119,7 @@ def features(
     settings: Settings = None,
     nj: Jobs = CORES,
     scheduler: Scheduler = None,
+    fresh: Fresh = False,
     dry_run: DryRun = False,
 ) -> None:
     """Compute features and F0 statistics (stage 2)."""
@@ -126,9 +127,9 @@ def features(
     def work(loaded: "Recipe") -> None:
         from vctool.stages import features as stage
 
-        stage.run(loaded, nj=nj)
+        stage.run(loaded, nj=nj, fresh=fresh)
 
-    _stage("features", recipe, settings, work, dry_run=dry_run, scheduler=scheduler)
+    _stage("features", recipe, settings, work, force=fresh, dry_run=dry_run, scheduler=scheduler)
 
 
 @app.command(rich_help_panel=STAGES)

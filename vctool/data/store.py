@@ -4,67 +4,38 @@ A store is a folder:
 
     config.json       kind, settings and a digest of what the features were made from
     feats-000.ark     shards of `SHARD` utterances, binary float32 matrices, in bytewise order
-    feats.scp         written last, so a store without it is not finished; paths are relative
+    utt2crc32         digest of every utterance's bytes in its shard; grows with the shards
     utt2num_frames    frames of every utterance
+    feats.scp         written last, so a store without it is not finished; paths are relative
 
-A writer that was killed continues where it stopped: shards name and size their own entries, so
-whole ones are kept and a torn last one is cut off.
+and `<folder>.lock` beside it, which a writer holds. A writer that was killed continues where it
+stopped: shards name and size their own entries, so whole ones are kept and a torn last one is cut
+off. What is damaged of a finished store is written again in its place, and an index that does not
+name what the shards hold is made anew from them.
 """
 
 import json
-import shutil
-import struct
+import logging
+import os
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Self
+from typing import BinaryIO, Self, TextIO
 
-import kaldiio
 import numpy as np
 
+from vctool import locks
+from vctool.data.arks import REMEDY, Entry, digest, encode, entry_at, entry_in
 from vctool.data.atomic import write_text
+from vctool.data.stock import DIGESTS, INDEX, SHARDS, read_index, take_stock
 from vctool.errors import DataError
+
+__all__ = ["SHARD", "Entry", "FeatureStore", "StoreWriter", "clear", "problem"]
 
 SHARD = 256
 """Utterances in one ark shard."""
 
-_HEADER = struct.Struct("<2s3sBiBi")
-"""Kaldi's binary float matrix: zero byte and B, `FM `, then 4-byte rows and 4-byte columns."""
-
-
-class Entry(NamedTuple):
-    """Where the features of one utterance lie: enough to read them in any process."""
-
-    name: str
-    """The utterance."""
-    ark: Path
-    """The shard."""
-    offset: int
-    """Place of the matrix in the shard [bytes]."""
-    frames: int
-    """Rows of the matrix."""
-    columns: int
-    """Columns of the matrix."""
-
-    def read(self) -> np.ndarray:
-        """Return the features, (F, D) float32.
-
-        Raises:
-            DataError: the shard is gone, or ends before they do.
-        """
-        count = self.frames * self.columns
-        try:
-            with self.ark.open("rb") as ark:
-                ark.seek(self.offset + _HEADER.size)
-                data = np.fromfile(ark, dtype="<f4", count=count)
-        except FileNotFoundError:
-            raise DataError(f"{self.ark}: is gone; rerun stage 2 fresh") from None
-        if len(data) != count:
-            raise DataError(f"{self.ark}: ends inside '{self.name}'; rerun stage 2 fresh")
-        return data.reshape(self.frames, self.columns)
-
-    def absolute(self) -> "Entry":
-        """Return it for a process that works in another folder."""
-        return self._replace(ark=self.ark.absolute())
+logger = logging.getLogger(__name__)
 
 
 class FeatureStore(Mapping[str, np.ndarray]):
@@ -81,17 +52,17 @@ class FeatureStore(Mapping[str, np.ndarray]):
 
     def __init__(self, path: Path, settings: Mapping[str, object] | None = None) -> None:
         self.path = path
-        if not (path / "feats.scp").is_file():
+        if not (path / INDEX).is_file():
             state = "is not finished" if path.is_dir() else "does not exist"
             raise DataError(f"{path}: this feature dump {state}; run stage 2 (features)")
         self.config = _read_config(path)
         if settings is not None and self.config.get("settings") != dict(settings):
             raise DataError(f"{path}: was made with other settings; run stage 2 (features)")
-        self._entries = dict(_read_scp(path))
+        self._entries = {entry.name: entry for entry in _read_entries(path)}
 
     @property
     def kind(self) -> str:
-        """Kind of the features, such as `mel` or `accomp_mel` (`features.kinds`)."""
+        """Kind of the features: `mel`, `world`, `chroma`, `accomp_mel`, `accomp_chroma`."""
         return str(self.config["kind"])
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -119,8 +90,9 @@ class StoreWriter:
     """Write a store utterance by utterance; safe to kill at any moment.
 
     What an earlier writer with the same kind, settings and source left is kept and listed in
-    `done`; anything else in the folder is removed first. The bytes depend only on the order in
-    which utterances are written, so write them sorted.
+    `done`, as far as it is undamaged; anything else in the folder is removed first. The bytes
+    depend only on the order in which utterances are written, so write them sorted. A second
+    process that wants to write waits until the first has finished, and finds what it has done.
 
     Args:
         path: the store's folder.
@@ -128,26 +100,75 @@ class StoreWriter:
         settings: the settings that decide their content.
         source: a digest of what they are made from; another one starts the store over.
 
-    Use as a context manager: leaving it without an error finishes the store.
+    Use as a context manager: leaving it without an error finishes the store. Stores that are
+    written together must be entered in the order of their paths, lest two processes wait for each
+    other.
     """
 
     def __init__(
-        self, path: Path, kind: str, settings: Mapping[str, object], source: str = ""
+        self,
+        path: Path,
+        kind: str,
+        settings: Mapping[str, object],
+        source: str = "",
     ) -> None:
         self.path = path
-        config = {"kind": kind, "settings": dict(settings), "source": source}
-        text = json.dumps(config, indent=2, sort_keys=True) + "\n"
-        current = path / "config.json"
-        if not current.is_file() or current.read_text(encoding="utf-8") != text:
-            if path.exists():
-                _remove_store(path)
-            path.mkdir(parents=True, exist_ok=True)
-            write_text(current, text)
         self.done: dict[str, Entry] = {}
-        self._changed = not (path / "feats.scp").is_file()
+        config = {"kind": kind, "settings": dict(settings), "source": source}
+        self._config = json.dumps(config, indent=2, sort_keys=True) + "\n"
+        self._digests: dict[str, str] = {}
+        self._journal: TextIO | None = None
         self._ark: BinaryIO | None = None
-        for shard in sorted(path.glob("feats-*.ark")):
-            self.done.update(_recover(shard))
+        self._changed = False
+        self._count = 0  # utterances in the shards, those included whose place is kept
+        self._mending: dict[Path, list[str]] = {}  # shards to write again, with their utterances
+        self._damaged: dict[str, Path] = {}  # utterances whose place is in one of these
+        self._mended: dict[str, bytes] = {}  # their new entries, of one shard at a time
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(_alone(self.path))
+            current = self.path / "config.json"
+            if not current.is_file() or current.read_text(encoding="utf-8") != self._config:
+                if self.path.exists():
+                    _empty(self.path)
+                write_text(current, self._config)
+            self._take_over()
+            self._stack = stack.pop_all()
+        return self
+
+    def _take_over(self) -> None:
+        """Keep what is sound, and see what is to be written again."""
+        stock = take_stock(self.path)
+        self.done = {name: found.entry for name, found in stock.sound.items()}
+        self._digests = {name: found.digest for name, found in stock.sound.items()}
+        self._changed = not (stock.indexed and stock.protected)
+        if stock.untidy:
+            logger.warning("%s: %s; written again", self.path, stock.problem())
+            self._mending = {shard: stock.order[shard] for shard in stock.untidy}
+            self._damaged = {
+                name: shard
+                for shard, names in self._mending.items()
+                for name in names
+                if name not in self.done
+            }
+            self._changed = True
+        elif not stock.indexed:
+            (self.path / INDEX).unlink(missing_ok=True)
+            self._cut()
+        self._count = len(self.done) + len(self._damaged)
+
+    def _cut(self) -> None:
+        """Remove what is behind the last sound entry."""
+        ends: dict[Path, int] = {}
+        for entry in self.done.values():
+            ends[entry.ark] = max(ends.get(entry.ark, 0), entry.stop)
+        for shard in self.path.glob(SHARDS):
+            if shard not in ends:
+                shard.unlink()
+            elif ends[shard] < shard.stat().st_size:
+                os.truncate(shard, ends[shard])
+        self._write_table(DIGESTS, self._digests, sync=False)
 
     def write(self, name: str, features: np.ndarray) -> None:
         """Append one utterance's (F, D) features and hand them to the operating system.
@@ -159,121 +180,174 @@ class StoreWriter:
         assert name not in self.done and not any(c.isspace() for c in name), name
         if not np.isfinite(features).all():
             raise DataError(f"{name}: features hold NaN or infinity")
-        if not self._changed:
+        content = encode(name, features)
+        if name in self._damaged:
+            self._mend(name, content)
+            return
+        if self._journal is None:
             # An unfinished store must not be taken for a finished one.
-            (self.path / "feats.scp").unlink()
+            (self.path / INDEX).unlink(missing_ok=True)
             self._changed = True
-        shard = f"feats-{len(self.done) // SHARD:03d}.ark"
-        if self._ark is None or Path(self._ark.name).name != shard:
+            if not (self.path / DIGESTS).is_file():
+                self._write_table(DIGESTS, self._digests, sync=False)
+            self._journal = (self.path / DIGESTS).open("a", encoding="utf-8")
+        shard = self.path / f"feats-{self._count // SHARD:03d}.ark"
+        if self._ark is None or Path(self._ark.name) != shard:
             self._close()
-            self._ark = (self.path / shard).open("ab")
-        offset = self._ark.tell() + len(name.encode()) + 1
-        kaldiio.save_ark(self._ark, {name: np.ascontiguousarray(features, dtype=np.float32)})
+            self._ark = shard.open("ab")
+        self._keep(name, shard, self._ark.tell(), content)
+        self._ark.write(content)
         self._ark.flush()
-        self.done[name] = Entry(name, self.path / shard, offset, *features.shape)
+        self._journal.write(f"{name} {self._digests[name]}\n")
+        self._journal.flush()
+        self._count += 1
 
-    def finish(self) -> FeatureStore:
-        """Write the index, which makes the store readable, and open it."""
+    def _mend(self, name: str, content: bytes) -> None:
+        """Take the new entry of a damaged utterance; its shard is written when it is complete."""
+        shard = self._damaged[name]
+        for other in {self._damaged[one] for one in self._mended} - {shard}:
+            self._write_shard(other)  # so that no more than a shard is held in memory
+        self._mended[name] = content
+        if all(one in self.done or one in self._mended for one in self._mending[shard]):
+            self._write_shard(shard)
+
+    def _write_shard(self, shard: Path) -> None:
+        """Write a damaged shard again, as far as its entries are there."""
+        names = [one for one in self._mending[shard] if one in self.done or one in self._mended]
+        if not names:
+            shard.unlink(missing_ok=True)
+            return
+        beside = shard.with_name(f".{shard.name}.tmp")
+        with ExitStack() as stack:
+            new = stack.enter_context(beside.open("wb"))
+            old = stack.enter_context(shard.open("rb")) if shard.is_file() else None
+            for name in names:
+                content = self._mended.pop(name, b"")
+                if not content:
+                    assert old is not None, f"{shard}: '{name}' was sound and is gone"
+                    old.seek(self.done[name].start)
+                    content = old.read(self.done[name].stop - self.done[name].start)
+                self._keep(name, shard, new.tell(), content)
+                new.write(content)
+            new.flush()
+            os.fsync(new.fileno())
+        os.replace(beside, shard)
+        if len(names) == len(self._mending[shard]):
+            del self._mending[shard]
+
+    def _keep(self, name: str, shard: Path, place: int, content: bytes) -> None:
+        """Note an entry that begins at a place in a shard."""
+        entry = entry_in(content, name, shard, place)
+        self.done[name] = entry
+        self._digests[name] = digest(content)
+
+    def _finish(self) -> None:
+        """Write the index, which makes the store readable."""
+        for shard in sorted(self._mending):  # what could not be computed again is left out
+            self._write_shard(shard)
         self._close()
         if self._changed:
-            names = sorted(self.done, key=str.encode)
-            frames = "".join(f"{name} {self.done[name].frames}\n" for name in names)
-            write_text(self.path / "utt2num_frames", frames)
-            entries = ((name, self.done[name]) for name in names)
-            lines = "".join(f"{name} {entry.ark.name}:{entry.offset}\n" for name, entry in entries)
-            write_text(self.path / "feats.scp", lines)
-            self._changed = False
-        return FeatureStore(self.path)
+            frames = {name: str(entry.frames) for name, entry in self.done.items()}
+            places = {name: f"{one.ark.name}:{one.offset}" for name, one in self.done.items()}
+            self._write_table(DIGESTS, self._digests)
+            self._write_table("utt2num_frames", frames)
+            self._write_table(INDEX, places)
+
+    def _write_table(self, name: str, rows: Mapping[str, str], *, sync: bool = True) -> None:
+        lines = (f"{one} {rows[one]}\n" for one in sorted(rows, key=str.encode))
+        write_text(self.path / name, "".join(lines), sync=sync)
 
     def _close(self) -> None:
+        """Close the shard that is being written; it is on the disk then."""
         if self._ark is not None:
+            os.fsync(self._ark.fileno())
             self._ark.close()
             self._ark = None
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if kind is None:
-            self.finish()
-        else:
+        with self._stack:
+            if kind is None:
+                self._finish()
             self._close()
+            if self._journal is not None:
+                self._journal.close()
+
+
+def clear(path: Path) -> None:
+    """Remove what is in a store's folder, where there is one, so that it is made anew.
+
+    Raises:
+        DataError: it holds something else than a store.
+    """
+    if path.exists():
+        with _alone(path):
+            _empty(path)
+
+
+def problem(path: Path) -> str:
+    """Read a finished store through, and say in a few words what is wrong with it, if anything.
+
+    Args:
+        path: its folder; a store that is not finished is none that could be damaged.
+    """
+    if not (path / INDEX).is_file():
+        return ""
+    try:
+        _read_config(path)
+    except DataError as error:
+        return str(error)
+    return take_stock(path).problem()
+
+
+def _alone(path: Path) -> AbstractContextManager[None]:
+    """Keep other processes from writing a store."""
+    lock = path.with_name(f"{path.name}.lock")
+    return locks.wait(lock, f"{path}: waiting for {{}}, which is writing it")
 
 
 def _read_config(path: Path) -> dict[str, object]:
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(f"{path / 'config.json'}: not readable: {error}; rerun stage 2") from None
+        raise DataError(f"{path / 'config.json'}: not readable: {error}; {REMEDY}") from None
     if not isinstance(config, dict) or "kind" not in config:
-        raise DataError(f"{path / 'config.json'}: names no kind of features; rerun stage 2")
+        raise DataError(f"{path / 'config.json'}: names no kind of features; {REMEDY}")
     return config
 
 
-def _read_scp(path: Path) -> Iterator[tuple[str, Entry]]:
-    """Yield the entries of `feats.scp`, each checked against the header in its shard."""
-    scp = path / "feats.scp"
-    arks: dict[str, BinaryIO] = {}
-    try:
-        for number, line in enumerate(scp.read_text(encoding="utf-8").splitlines(), 1):
-            name, _, value = line.strip().partition(" ")
-            ark, _, offset = value.strip().rpartition(":")
-            if "|" in value:
-                raise DataError(f"{scp}:{number}: command pipes are refused: {value}")
-            if not ark or not offset.isdigit() or Path(ark).name != ark:
-                raise DataError(f"{scp}:{number}: expected `id shard.ark:offset`, found: {line}")
-            if ark not in arks:
-                if not (path / ark).is_file():
-                    raise DataError(f"{scp}:{number}: {ark} is missing; rerun stage 2 fresh")
-                arks[ark] = (path / ark).open("rb")
-            arks[ark].seek(int(offset))
-            shape = _shape(arks[ark].read(_HEADER.size))
-            if shape is None:
-                raise DataError(f"{scp}:{number}: no float matrix at {value}; rerun stage 2 fresh")
-            yield name, Entry(name, path / ark, int(offset), *shape)
-    finally:
-        for ark_file in arks.values():
-            ark_file.close()
+def _read_entries(path: Path) -> Iterator[Entry]:
+    """Yield the entries that the index names, each checked against the header in its shard."""
+    arks: dict[Path, BinaryIO] = {}
+    with ExitStack() as stack:
+        for place in read_index(path):
+            where = f"{path / INDEX}:{place.line}"
+            if place.ark not in arks:
+                if not place.ark.is_file():
+                    raise _damage(path, f"{where}: {place.ark.name} is missing")
+                arks[place.ark] = stack.enter_context(place.ark.open("rb"))
+            entry = entry_at(arks[place.ark], place.ark, place.name, place.offset)
+            if entry is None:
+                value = f"{place.ark.name}:{place.offset}"
+                raise _damage(path, f"{where}: no float matrix at {value}")
+            yield entry
 
 
-def _shape(header: bytes) -> tuple[int, int] | None:
-    """Return rows and columns that a matrix header states, or None where it is not one."""
-    if len(header) < _HEADER.size:
-        return None
-    zero, tag, row_size, rows, column_size, columns = _HEADER.unpack(header)
-    plain = (zero, tag, row_size, column_size) == (b"\0B", b"FM ", 4, 4)
-    return (rows, columns) if plain and rows > 0 and columns > 0 else None
+def _damage(path: Path, what: str) -> DataError:
+    """Say what was found, and all else that is damaged in a store."""
+    return DataError(f"{what} ({take_stock(path).problem()}); {REMEDY}")
 
 
-def _recover(shard: Path) -> dict[str, Entry]:
-    """List the whole entries of a shard and cut off a torn last one."""
-    found: dict[str, Entry] = {}
-    size, end = shard.stat().st_size, 0
-    with shard.open("r+b") as ark:
-        while end < size:
-            ark.seek(end)
-            # Ids are short: a name that does not end in this many bytes is torn.
-            name, space, _ = ark.read(4096).partition(b" ")
-            offset = end + len(name) + 1
-            ark.seek(offset)
-            shape = _shape(ark.read(_HEADER.size)) if space else None
-            if shape is None or offset + _HEADER.size + 4 * shape[0] * shape[1] > size:
-                ark.truncate(end)
-                break
-            found[name.decode()] = Entry(name.decode(), shard, offset, *shape)
-            end = offset + _HEADER.size + 4 * shape[0] * shape[1]
-    return found
-
-
-def _remove_store(path: Path) -> None:
-    """Remove an outdated store, after checking that the folder is one."""
-    foreign = [entry.name for entry in path.iterdir() if not _ours(entry.name)]
+def _empty(path: Path) -> None:
+    """Remove an outdated store's files, after checking that there are no others."""
+    entries = list(path.iterdir())
+    foreign = [entry.name for entry in entries if not _ours(entry.name)]
     if foreign:
         raise DataError(f"{path}: holds '{foreign[0]}', which no feature dump has; move it away")
-    shutil.rmtree(path)
+    for entry in entries:
+        entry.unlink()
 
 
 def _ours(name: str) -> bool:
-    plain = {"config.json", "feats.scp", "utt2num_frames", "stats.json"}
+    plain = {"config.json", INDEX, DIGESTS, "utt2num_frames", "stats.json"}
     torn = name.startswith(".") and name.endswith(".tmp")
     return torn or name in plain or (name.startswith("feats-") and name.endswith(".ark"))

@@ -5,7 +5,7 @@ Stage 0, the setup of the environment, belongs to the machine and not to a recip
 `vctool status` can tell what a run would do without doing it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 Inputs = dict[str, Any]
 """Everything that decides a stage's result: label -> JSON value, or `sha256:...` of a content."""
 
+SPLITS = ("train", "dev", "test")
+"""The splits of a corpus; some have no dev."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -42,6 +45,8 @@ class Stage:
     """What exists when it is done."""
     needs: tuple[str, ...] = ()
     """Names of the stages whose outputs it reads."""
+    damage: Callable[[Recipe], Iterable[str]] = lambda recipe: ()
+    """Reads its results through, and says what is damaged, in one line for each place."""
     own: tuple[str, ...] = ()
     """Patterns of folders in the experiment's that are its results alone: void with its inputs."""
 
@@ -138,6 +143,45 @@ def _download_outputs(recipe: Recipe) -> list[Path]:
     ]
 
 
+def asks_for_f0(split: str, kinds: Iterable[str]) -> bool:
+    """Tell whether stage 2 estimates how high the voices of a split are.
+
+    Args:
+        split: the split; training opens the statistics of `train` and `dev`.
+        kinds: the kinds that are computed of it.
+    """
+    return split in ("train", "dev") or any(map(registry.in_voice_range, kinds))
+
+
+def stores(recipe: Recipe) -> list[Path]:
+    """Return the folders of the features that stage 2 has computed for a recipe."""
+    wanted = {split: kinds(recipe, split) for split in SPLITS}
+    folders = [
+        recipe.dump(corpus, split, kind)
+        for corpus in recipe.corpus.names
+        for split, found in wanted.items()
+        for kind in ("f0",) * asks_for_f0(split, found) + found
+    ]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def _features_damage(recipe: Recipe) -> Iterator[str]:
+    return _damage(stores(recipe))
+
+
+def _infer_damage(recipe: Recipe) -> Iterator[str]:
+    return _damage(path.parent for path in sorted(recipe.exp.glob("infer/*/*/feats.scp")))
+
+
+def _damage(folders: Iterable[Path]) -> Iterator[str]:
+    from vctool.data.store import problem
+
+    for folder in folders:
+        told = problem(folder)
+        if told:
+            yield f"{folder}: {told}"
+
+
 def _features_inputs(recipe: Recipe) -> Inputs:
     inputs = _download_inputs(recipe) | {"features": sorted(kinds(recipe))}
     for corpus in recipe.corpus.names:
@@ -220,6 +264,7 @@ STAGES = (
         _features_inputs,
         _features_outputs,
         needs=("download",),
+        damage=_features_damage,
     ),
     Stage(
         3,
@@ -236,6 +281,7 @@ STAGES = (
         _infer_inputs,
         lambda recipe: [recipe.exp / "infer" / "pairs.tsv"],
         needs=("features", "train"),
+        damage=_infer_damage,
         own=("infer",),
     ),
     Stage(

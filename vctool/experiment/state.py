@@ -184,6 +184,8 @@ def run(
             work()
         return True
     verdict = judge(recipe, entry)
+    if verdict.state == "done" and not force:
+        verdict = _read_through(recipe, entry, verdict)
     title = f"stage {entry.number} {name}"
     if dry_run:
         run_it = force or verdict.state != "done"
@@ -204,6 +206,15 @@ def run(
         seconds = _recorded(recipe, entry, work)
         logger.info("%s: done in %.1f s", title, seconds)
     return True
+
+
+def _read_through(recipe: Recipe, entry: Stage, verdict: Verdict) -> Verdict:
+    """Look whether what a finished stage has written is still as it was."""
+    damage = list(entry.damage(recipe))
+    if not damage:
+        return verdict
+    more = f" (and {len(damage) - 1} more)" if len(damage) > 1 else ""
+    return Verdict("half done", f"{damage[0]}{more}")
 
 
 def _recorded(recipe: Recipe, entry: Stage, work: Callable[[], None]) -> float:

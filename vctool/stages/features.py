@@ -22,7 +22,7 @@ from vctool.data.atomic import write_text
 from vctool.data.datadir import DataDir
 from vctool.data.extraction import Result, Task, Workers
 from vctool.data.speaker_table import SpeakerTable, Voice
-from vctool.data.store import FeatureStore, StoreWriter
+from vctool.data.store import FeatureStore, StoreWriter, clear
 from vctool.data.utterance import Utterance
 from vctool.errors import DataError
 from vctool.experiment import plan, roles
@@ -30,10 +30,6 @@ from vctool.experiment.recipe import Recipe
 from vctool.features import kinds as registry
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats, estimate, f0_range, voiced
-
-SPLITS = ("train", "dev", "test")
-TRAINED = ("train", "dev")
-"""Splits of which training opens the F0 statistics."""
 
 MOST_LOST = 0.1
 """Share of a split's utterances that may fail before the stage does."""
@@ -48,7 +44,9 @@ Ranges = Mapping[Key, tuple[float, float]]
 """F0 search range [Hz] of voices; those that never sound are not in it."""
 
 
-def run(recipe: Recipe, nj: int = 1, splits: Sequence[str] = SPLITS) -> None:
+def run(
+    recipe: Recipe, nj: int = 1, splits: Sequence[str] = plan.SPLITS, fresh: bool = False
+) -> None:
     """Compute what later stages read (`plan.kinds`), for every corpus that the recipe names.
 
     Args:
@@ -56,6 +54,7 @@ def run(recipe: Recipe, nj: int = 1, splits: Sequence[str] = SPLITS) -> None:
         nj: number of processes; the bytes do not depend on it.
         splits: the splits; those that a corpus lacks, and of which nothing is read, are passed
             over, but for train.
+        fresh: compute everything again.
 
     Raises:
         ConfigError: the corpus lacks the speakers that the recipe names.
@@ -63,6 +62,9 @@ def run(recipe: Recipe, nj: int = 1, splits: Sequence[str] = SPLITS) -> None:
             failed.
     """
     roles.check(recipe)
+    if fresh:
+        for path in plan.stores(recipe):
+            clear(path)
     kinds = {split: plan.kinds(recipe, split) for split in ("train", *splits)}
     with Workers(nj) as workers:
         for corpus in recipe.corpus.names:
@@ -87,16 +89,18 @@ def extract(
             continue
         data = DataDir.read(recipe.data(corpus, split), check=False)
         lost: dict[str, str] = {}
-        stranger = [one for one in data.utterances if _key(one) not in ranges]
-        if split not in TRAINED and not any(map(_in_voice_range, kinds)):
-            stranger = []  # nobody asks how high they are
-        wide = _first_pass(recipe, corpus, split, stranger, workers, lost)
-        ranges |= _ranges(stranger, wide, recipe.features)
+        stranger, wide = [], {}
+        asked = plan.asks_for_f0(split, kinds)
+        if asked:
+            stranger = [one for one in data.utterances if _key(one) not in ranges]
+            wide = _first_pass(recipe, corpus, split, stranger, workers, lost)
+            ranges |= _ranges(stranger, wide, recipe.features)
         present = [one for one in data.utterances if one.id not in lost]
         stores = _compute(recipe, corpus, split, kinds, present, ranges, workers, lost)
         _judge(recipe, corpus, split, len(data.utterances), lost)
-        known = _table(stranger, _contours(stores, wide), ranges, known)
-        _restricted(known, data).write(recipe.stats(corpus, split))
+        if asked:
+            known = _table(stranger, _contours(stores, wide), ranges, known)
+            _restricted(known, data).write(recipe.stats(corpus, split))
 
 
 def _key(utterance: Utterance) -> Key:
@@ -133,7 +137,7 @@ def _contours(
     """Take F0 as it was found in each voice's own range, or else in the wide one."""
     for kind, store in stores.items():
         column = registry.get(kind).f0_column
-        if _in_voice_range(kind) and column is not None:
+        if registry.in_voice_range(kind) and column is not None:
             return {name: store[name][:, column] for name in wide if name in store}
     return wide
 
@@ -174,8 +178,9 @@ def _fill(
         for kind in kinds:
             folder = recipe.dump(corpus, split, kind)
             source = _source(kind, [task for task in tasks if kind in task.kinds], edges)
-            writer = StoreWriter(folder, kind, recipe.features.of_kind(kind), source)
-            writers[kind] = stack.enter_context(writer)
+            writers[kind] = StoreWriter(folder, kind, recipe.features.of_kind(kind), source)
+        for kind in sorted(writers):  # other recipes, with which some are shared, do likewise
+            stack.enter_context(writers[kind])
         left = [
             task._replace(kinds=missing)
             for task in sorted(tasks, key=lambda task: task.utterance.id.encode())
@@ -210,15 +215,10 @@ def _source(kind: str, tasks: Iterable[Task], edges: dict[Path, str]) -> str:
         parts: list[object] = [one.id, one.start, one.end, one.channel, _edges(one.wav, edges)]
         if registry.of_accompaniment(kind):
             parts += [one.accomp_channel, *(_edges(path, edges) for path in one.accomp)]
-        if _in_voice_range(kind):
+        if registry.in_voice_range(kind):
             parts += [task.f0_floor, task.f0_ceil]
         digest.update(json.dumps(parts).encode() + b"\n")
     return digest.hexdigest()[:16]
-
-
-def _in_voice_range(kind: str) -> bool:
-    """Tell whether the F0 range of each voice decides the content of a kind, its F0 among it."""
-    return not registry.of_accompaniment(kind) and registry.get(kind).in_voice_range
 
 
 def _edges(path: Path, known: dict[Path, str]) -> str:

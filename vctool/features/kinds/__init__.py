@@ -130,6 +130,11 @@ def of_accompaniment(kind: str) -> bool:
     return kind.startswith(ACCOMPANIMENT)
 
 
+def in_voice_range(kind: str) -> bool:
+    """Tell whether the F0 range of each voice decides the content of a kind, its F0 among it."""
+    return not of_accompaniment(kind) and get(kind).in_voice_range
+
+
 def voice_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
     """Keep the kinds that are of the voice."""
     return tuple(kind for kind in kinds if not of_accompaniment(kind))
