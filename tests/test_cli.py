@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from vctool import cli
 from vctool.errors import ConfigError
+from vctool.evaluation import inputs
 
 ROOT = Path(cli.__file__).parents[1]
 LIGHT = {"typer", "annotated_doc", "shellingham", "vctool"}
@@ -54,6 +55,10 @@ def test_help_imports_the_commands_and_nothing_heavy(terminal: bool) -> None:
         "vctool.cli",
         "vctool.openmp",
         "vctool.errors",
+        # what the scoring tasks take, which are options of `evaluate`
+        "vctool.evaluation",
+        "vctool.evaluation.inputs",
+        *(f"vctool.evaluation.{name}" for name in inputs.names()),
     }
 
 

@@ -14,7 +14,17 @@ import warnings
 
 import typer
 
-from vctool.commands import convert, corpora, data, prepare, recipes, scores, stages, vocoders
+from vctool.commands import (
+    convert,
+    corpora,
+    data,
+    evaluate,
+    prepare,
+    recipes,
+    scores,
+    stages,
+    vocoders,
+)
 from vctool.commands.options import RECORDINGS
 from vctool.commands.terminal import Commands, complain
 from vctool.errors import VctoolError
@@ -30,7 +40,7 @@ app = typer.Typer(
     # --stop_stage and --stop-stage are the same option, as Kaldi's users expect.
     context_settings={"token_normalize_func": lambda token: token.replace("_", "-")},
 )
-for group in (stages, recipes, corpora, convert, vocoders, scores):
+for group in (stages, evaluate, recipes, corpora, convert, vocoders, scores):
     app.add_typer(group.app)
 app.add_typer(prepare.app, name="prepare", rich_help_panel=RECORDINGS)
 app.add_typer(data.app, name="data", rich_help_panel=RECORDINGS)

@@ -12,9 +12,9 @@ import pytest
 import vctool.metrics
 from vctool import audio
 from vctool.evaluation.page import figures, utterances
-from vctool.evaluation.page.compare import compare, lines
+from vctool.evaluation.page.compare import compare, rows
 from vctool.evaluation.voices.board import VoiceBoard, VoiceTask
-from vctool.evaluation.voices.folders import run
+from vctool.evaluation.voices.folders import run_folder
 from vctool.metrics import base
 
 RATE = 16000
@@ -73,7 +73,9 @@ def test_a_toy_metric_stands_wherever_metrics_do(
             wave = (gain * say(number, who, 0.3)).astype(np.float32)
             audio.write(tmp_path / folder / f"s{number}.wav", wave, RATE)
     first, second = tmp_path / "first", tmp_path / "second"
-    table = run(tmp_path / "out", tmp_path / "target", tmp_path / "source", first)
+    table = run_folder(
+        tmp_path / "out", first, reference=tmp_path / "target", source=tmp_path / "source"
+    )
     heads = table.splitlines()[0].split(" | ")
     assert heads[1:3] == ["content kept", "toy level"]  # its place is 15, content's 10
 
@@ -89,14 +91,14 @@ def test_a_toy_metric_stands_wherever_metrics_do(
     values = utterances.read(first / utterances.NAME)
     values["toy"]["model"] = {name: value - 6 for name, value in values["toy"]["model"].items()}
     columns = {
-        measure: {system: np.array(list(own.values())) for system, own in rows.items()}
-        for measure, rows in {"toy": values["toy"]}.items()
+        measure: {system: np.array(list(own.values())) for system, own in systems.items()}
+        for measure, systems in {"toy": values["toy"]}.items()
     }
     utterances.write(second / utterances.NAME, list(values["toy"]["model"]), columns)
     found = compare(first, second)
     assert found.differences["toy"].value == pytest.approx(6)
-    (row,) = [line for line in lines(found, first, second) if "toy level [dB]" in line]
-    assert " | a | " in row  # the louder is the better
+    (row,) = [one for one in rows(found) if one[0] == "toy level [dB]"]
+    assert row[4] == "a"  # the louder is the better
 
 
 def test_what_a_toy_metric_needs_and_lacks_is_named(

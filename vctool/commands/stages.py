@@ -1,7 +1,6 @@
 """The stages that `run.sh` numbers, each a command."""
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +15,6 @@ from vctool.commands.options import (
     Fresh,
     Jobs,
     RecipeName,
-    RecipeOption,
     Scheduler,
     Settings,
 )
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-def _stage(
+def run_stage(
     name: str,
     recipe_name: str,
     settings: list[str] | None,
@@ -102,7 +100,7 @@ def download(
         return
     if subset is not None or limit_hours is not None:
         raise ConfigError("--subset, --limit-hours: name one corpus, as in vctool download CORPUS")
-    _stage(
+    run_stage(
         "download",
         recipe,
         settings,
@@ -129,7 +127,7 @@ def features(
 
         stage.run(loaded, nj=nj, fresh=fresh)
 
-    _stage("features", recipe, settings, work, force=fresh, dry_run=dry_run, scheduler=scheduler)
+    run_stage("features", recipe, settings, work, force=fresh, dry_run=dry_run, scheduler=scheduler)
 
 
 @app.command(rich_help_panel=STAGES)
@@ -159,7 +157,7 @@ def train(
         if "RANK" not in os.environ:  # of torchrun's processes each would
             download(recipe=recipe)
             features(recipe=recipe)
-    _stage("train", recipe, settings, work, force=fresh, dry_run=dry_run)
+    run_stage("train", recipe, settings, work, force=fresh, dry_run=dry_run)
 
 
 @app.command(rich_help_panel=STAGES)
@@ -179,7 +177,7 @@ def infer(
 
         stage.run(loaded, device=device, nj=nj)
 
-    _stage("infer", recipe, settings, work, force=fresh, dry_run=dry_run, scheduler=scheduler)
+    run_stage("infer", recipe, settings, work, force=fresh, dry_run=dry_run, scheduler=scheduler)
 
 
 @app.command(rich_help_panel=STAGES)
@@ -198,46 +196,6 @@ def synthesize(
 
         stage.run(loaded, nj=nj)
 
-    _stage("synthesize", recipe, settings, work, force=fresh, dry_run=dry_run, scheduler=scheduler)
-
-
-@app.command(rich_help_panel=STAGES)
-def evaluate(
-    folder: Annotated[
-        Path | None, typer.Argument(help="Recordings that any system converted; not a recipe's.")
-    ] = None,
-    reference: Annotated[
-        Path | None, typer.Option("--reference", help="Recordings of the target, for a folder.")
-    ] = None,
-    source: Annotated[
-        Path | None, typer.Option("--source", help="What was converted, for a folder.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Results of a folder; FOLDER/evaluation.")
-    ] = None,
-    unpaired: Annotated[
-        bool, typer.Option("--unpaired", help="The reference holds other sentences.")
-    ] = False,
-    recipe: Annotated[str | None, RecipeOption] = None,
-    settings: Settings = None,
-    nj: Jobs = CORES,
-    fresh: Fresh = False,
-    dry_run: DryRun = False,
-) -> None:
-    """Score beside the anchors, plot, write RESULTS.md (stage 6, or any folder)."""
-
-    def work(loaded: "Recipe") -> None:
-        from vctool.stages import evaluate as stage
-
-        stage.run(loaded, nj=nj)
-
-    if folder is None and not (reference or source or out or unpaired):
-        _stage("evaluate", recipe or "mini", settings, work, force=fresh, dry_run=dry_run)
-        return
-    from vctool.evaluation.voices import folders
-
-    if folder is None or reference is None or source is None:
-        raise folders.incomplete(folder, reference, source)
-    if recipe or settings or fresh or dry_run:
-        raise folders.mixed(folder)
-    print(folders.run(folder, reference, source, out, unpaired=unpaired, nj=nj))
+    run_stage(
+        "synthesize", recipe, settings, work, force=fresh, dry_run=dry_run, scheduler=scheduler
+    )

@@ -136,6 +136,11 @@ class Board(Generic[A]):
         """What was found of every system's waves."""
         return {name: row.outputs.analyses for name, row in self.rows.items()}
 
+    @property
+    def packages(self) -> list[str]:
+        """Packages whose versions decide the values of the metrics."""
+        return list(dict.fromkeys(one for metric in self.metrics for one in metric.packages))
+
     @cached_property
     def measures(self) -> dict[str, Measure]:
         """The columns, in order."""

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -12,8 +11,6 @@ from vctool import audio
 from vctool.data.datadir import DataDir
 from vctool.errors import DataError
 from vctool.experiment.recipe import Recipe
-
-T = TypeVar("T")
 
 
 def held_out(data: DataDir, role: str, recipe: Recipe, converted: int) -> DataDir:
@@ -31,17 +28,17 @@ def held_out(data: DataDir, role: str, recipe: Recipe, converted: int) -> DataDi
     return found
 
 
-def outputs(folder: Path, names: Sequence[str], rate: int) -> list[np.ndarray]:
+def read_outputs(folder: Path, names: Sequence[str], rate: int) -> list[np.ndarray]:
     """Read what stage 5 wrote for utterances, each (T,).
 
     Raises:
         DataError: a file is missing.
     """
-    require(folder, names)
+    require_outputs(folder, names)
     return [audio.read(folder / f"{name}.wav", rate)[0] for name in names]
 
 
-def require(folder: Path, names: Sequence[str]) -> None:
+def require_outputs(folder: Path, names: Sequence[str]) -> None:
     """See that stage 5 has written all utterances into a folder.
 
     Raises:
@@ -66,11 +63,3 @@ def digest(ids: object, waves: Iterable[np.ndarray]) -> str:
     for wave in waves:  # 16 bits of it: the last bits of a resampler differ between machines
         found.update(np.rint(wave * 32767.0).astype("<i4").tobytes())
     return found.hexdigest()[:16]
-
-
-def progress(systems: Iterable[T], total: int) -> Iterable[T]:
-    """Show how many systems are scored."""
-    from tqdm import tqdm
-
-    bar: Iterable[T] = tqdm(systems, total=total, desc="evaluate", unit="system", disable=None)
-    return bar

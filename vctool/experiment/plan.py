@@ -79,6 +79,11 @@ def system(recipe: Recipe) -> "type[System]":
         raise ConfigError(f"{recipe.origin.of('family')}: {error}") from None
 
 
+def task(recipe: Recipe) -> str:
+    """Name the task that stage 6 scores a recipe by: its own choice, or its family's."""
+    return recipe.evaluate.task or system(recipe).task
+
+
 def model_config(recipe: Recipe) -> Any:
     """Validate the recipe's hyper-parameters with its family's own `Config`."""
     return build(system(recipe).Config, recipe.model, recipe.origin.below("model"))
@@ -246,6 +251,8 @@ def _vocoder_weights(recipe: Recipe) -> Inputs:
 
 def _evaluate_inputs(recipe: Recipe) -> Inputs:
     evaluate = recipe.evaluate.model_dump(mode="json", exclude_none=True)
+    if evaluate.get("task") == system(recipe).task:
+        del evaluate["task"]  # whether a recipe says so or not
     return _synthesize_inputs(recipe) | flatten(evaluate, "evaluate")
 
 

@@ -105,6 +105,9 @@ class EvaluateConfig(Config):
     """Bootstrap resamples of every interval."""
     split: str = "test"
     """The split that is scored."""
+    task: str | None = None
+    """What is scored, and so the measures and baselines: a folder of `vctool/evaluation/`, such as
+    `voices`, `singing` or `vocoders`; what the family is scored as where None."""
     roles: tuple[str, ...] | None = None
     """Of many roles, those whose directions are scored, from them and to them; all where None."""
 

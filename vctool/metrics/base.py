@@ -6,13 +6,14 @@
     ANALYSIS = VoiceAnalysis                  what it reads of waves; None: the waves, or any
     NEEDS = ("targets",)                      fields of `Row` without which it cannot be taken
     SETTINGS = "order 24, alpha 0.42, ..."    how it is taken
+    PACKAGES = ("resemblyzer",)               optional packages whose versions decide the values
 
     def measure(row: Row[VoiceAnalysis]) -> dict[str, Pooled]: ...
 
 `measure` may leave columns out. It raises `MetricUnavailable` where an optional package is absent.
 Two functions are optional: `settings(row)` in place of `SETTINGS` where these depend on what is
-scored, and `derived(row)`, which returns the columns that follow from others. ANALYSIS and NEEDS
-may be left out.
+scored, and `derived(row)`, which returns the columns that follow from others. ANALYSIS, NEEDS and
+PACKAGES may be left out.
 
 The folder is the registry: a module here with `MEASURES` is a metric. Boards ask for those that
 stand on them, so that tables, settings, reports and comparisons need no other edit.
@@ -215,6 +216,7 @@ class Metric:
     measures: Mapping[str, Measure]
     analysis: type | None
     needs: tuple[str, ...]
+    packages: tuple[str, ...]
     measure: Callable[[Row[Any]], dict[str, Pooled]]
     settings: Callable[[Row[Any]], str]
     """Says how it is taken."""
@@ -273,6 +275,7 @@ def _metric(module: ModuleType, board: str) -> Metric:
         measures=module.MEASURES if stand.measures is None else stand.measures,
         analysis=getattr(module, "ANALYSIS", None),
         needs=needs,
+        packages=tuple(getattr(module, "PACKAGES", ())),
         measure=module.measure,
         settings=settings,
         derived=getattr(module, "derived", lambda row: ()),

@@ -31,6 +31,7 @@ MEASURES = {
     "dnsmos_p808": Measure("P.808", "MOS", "higher", "predicted opinion of listeners", gap=False),
 }
 BOARDS = {"voices": Stand(80), "vocoders": Stand(50)}
+PACKAGES = ("speechmos", "onnxruntime")
 
 COLUMNS = tuple(MEASURES)
 """What is predicted, in order."""

@@ -48,6 +48,7 @@ MEASURES = {
 }
 BOARDS = {"voices": Stand(30)}
 NEEDS = ("reference", "source_reference", "recordings")
+PACKAGES = ("resemblyzer",)
 
 
 def measure(row: Row) -> dict[str, Pooled]:

@@ -30,6 +30,7 @@ MEASURES = {
 }
 BOARDS = {"voices": Stand(20)}
 NEEDS = ("texts",)
+PACKAGES = ("pocketsphinx",)
 
 
 def measure(row: Row) -> dict[str, Pooled]:

@@ -28,6 +28,7 @@ MEASURES = {
 }
 BOARDS = {"singing": Stand(60)}
 NEEDS = ("grammar", "texts")
+PACKAGES = ("pocketsphinx",)
 
 
 def settings(row: Row) -> str:

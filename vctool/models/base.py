@@ -112,6 +112,8 @@ class System(nn.Module):
     discriminator_groups: ClassVar[tuple[str, ...]] = ()
     """Which of its groups discriminate. Their losses fall when the others get worse, so the
     held-out losses of all other groups rank checkpoints."""
+    task: ClassVar[str] = "voices"
+    """What a recipe is scored as that names no `evaluate.task`."""
     takes_reference: ClassVar[bool] = False
     """Whether a target may be recordings of it instead of a role; see `reference`."""
     takes_more_roles: ClassVar[bool] = False

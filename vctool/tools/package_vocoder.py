@@ -20,7 +20,7 @@ from vctool.data.datadir import DataDir
 from vctool.errors import ConfigError, DataError
 from vctool.evaluation.page.report import MODEL
 from vctool.evaluation.page.table import cell
-from vctool.evaluation.vocoders.run import BASELINE
+from vctool.evaluation.vocoders.report import BASELINE
 from vctool.experiment.recipe import CorpusConfig, FineTuneConfig
 from vctool.markdown import table
 from vctool.metrics.base import measures_on

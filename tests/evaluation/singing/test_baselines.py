@@ -56,6 +56,26 @@ def test_without_accompaniment_there_is_no_drone_and_snap_takes_semitones() -> N
     assert all(len(waves) == 2 for waves in made.values())
 
 
+def test_nothing_is_synthesised_that_has_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, real = [], baselines.put_together
+
+    def counted(voice: baselines.WorldVoice, f0: np.ndarray) -> np.ndarray:
+        made.append(voice)
+        return real(voice, f0)
+
+    monkeypatch.setattr(baselines, "put_together", counted)
+    wave = np.sin(2 * np.pi * np.cumsum(np.linspace(150, 180, 8000)) / 16000)
+    for music, own, rows in (
+        (wave, None, {"resynthesis", "F0 snap", "drone"}),
+        (wave, [wave], {"F0 snap", "drone"}),
+        (np.zeros(8000), [wave], {"F0 snap"}),
+    ):
+        made.clear()
+        found = baselines.build([wave], 16000, [music], [wave], resynthesis=own)
+        assert len(made) == len(rows)
+        assert rows | {"copy", "random singing", "resynthesis"} == set(found)
+
+
 @pytest.fixture(scope="module")
 def recordings(shared_data: Path) -> tuple[list[np.ndarray], ...]:
     """First seconds of speech, singing and its accompaniment."""

@@ -13,8 +13,7 @@ from vctool.data.utterance import Utterance
 from vctool.engine import checkpoint
 from vctool.errors import ConfigError, DataError
 from vctool.evaluation.page import utterances
-from vctool.evaluation.vocoders import copies
-from vctool.evaluation.vocoders import run as copy_synthesis
+from vctool.evaluation.vocoders import copies, copy_synthesis
 from vctool.experiment import recipe
 from vctool.features.mel import log_mel
 from vctool.features.settings import FeatureConfig

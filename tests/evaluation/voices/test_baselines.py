@@ -62,8 +62,8 @@ def test_silence_is_in_no_statistics() -> None:
     features = made_up(0)
     silent = made_up(1)
     silent[:, 0], silent[:, 1] = 0.0, -12.0  # 100 dB below
-    known = baselines.speaker([features], 60, 600)
-    longer = baselines.speaker([np.concatenate([features, silent])], 60, 600)
+    known = baselines.fit_features([features], 60, 600)
+    longer = baselines.fit_features([np.concatenate([features, silent])], 60, 600)
     np.testing.assert_array_equal(known.mean, longer.mean)
     np.testing.assert_array_equal(known.deviation, longer.deviation)
 
@@ -93,7 +93,7 @@ def test_a_voice_that_is_a_filter_and_a_pitch_away_is_reached(say: Say) -> None:
 def test_any_rate_gives_waves_as_long_and_as_loud_as_their_sources(say: Say) -> None:
     wave = audio.resample(say(0, "low"), RATE, 22050)
     formula = baselines.fit([wave], [audio.resample(say(1, "high"), RATE, 22050)], 22050)
-    made = baselines.formulas(wave, formula, 22050)
-    for one in made.values():
+    made = baselines.build([wave], None, 22050, formula)
+    for (one,) in made.values():
         assert len(one) == len(wave) and one.dtype == np.float32
         assert audio.level_db(one, 22050) == pytest.approx(audio.level_db(wave, 22050), abs=0.1)

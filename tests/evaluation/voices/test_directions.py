@@ -12,13 +12,7 @@ from vctool import audio
 from vctool.data.datadir import DataDir, Utterance
 from vctool.errors import ConfigError, DataError
 from vctool.evaluation.page import compare, figures, utterances
-from vctool.evaluation.voices import (
-    baselines,
-    scoreboard,
-)
-from vctool.evaluation.voices import (
-    directions as every_way,
-)
+from vctool.evaluation.voices import baselines, scoreboard, shared
 from vctool.experiment import directions, recipe
 from vctool.experiment.recipe import Recipe
 from vctool.metrics import naturalness, speaker, unavailable
@@ -53,6 +47,10 @@ class Scored(NamedTuple):
     """Waves that were analysed."""
     asked: int
     """Waves that the judge of voices was asked about."""
+    read: int
+    """Data dirs that were read."""
+    taken_apart: int
+    """Recordings that the baselines' WORLD analysed."""
     results: dict[str, Any]
     text: str
 
@@ -69,6 +67,18 @@ def stand_in(chosen: Recipe, ways: list[directions.Direction]) -> Recipe:
             wave = audio.read(Path("wavs") / f"{name if way.name == COPIED else other}.wav", RATE)
             audio.write(chosen.exp / way.sounds / f"{name}.wav", wave[0], RATE)
     return chosen
+
+
+def count_calls(patch: pytest.MonkeyPatch, owner: Any, name: str) -> list[None]:
+    """Let a function leave a mark whenever it is called."""
+    real, calls = getattr(owner, name), list[None]()
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        calls.append(None)
+        return real(*arguments, **named)
+
+    patch.setattr(owner, name, counted)
+    return calls
 
 
 @pytest.fixture(scope="module")
@@ -98,18 +108,20 @@ def scored(
         settings = ["corpus={source: null, target: null, speakers: [low, mid, high]}", *SETTINGS]
         chosen = recipe.load("vcc2016_cyclegan_vc", [*settings, "name=all"])
         stand_in(chosen, directions.of(chosen))
-        real, analysed = every_way.analyse, []
+        real, analysed = shared.analyse, []
 
         def counted(wave: np.ndarray, rate: int) -> object:
             analysed.append(1)
             return real(wave, rate)
 
-        patch.setattr(every_way, "analyse", counted)
+        patch.setattr(shared, "analyse", counted)
+        reads = count_calls(patch, DataDir, "read")
+        taken = count_calls(patch, baselines, "take_apart")
         Judge.asked = 0
         evaluate.run(chosen)
         text = (chosen.exp / "RESULTS.md").read_text()
         results = json.loads((chosen.exp / "results.json").read_text())
-        yield Scored(chosen, len(analysed), Judge.asked, results, text)
+        yield Scored(chosen, len(analysed), Judge.asked, len(reads), len(taken), results, text)
 
 
 def test_the_overview_is_the_mean_of_all_directions(scored: Scored) -> None:
@@ -211,6 +223,9 @@ def test_what_directions_share_is_measured_once(scored: Scored) -> None:
     # what the model made are recordings. Training recordings once each.
     assert scored.analysed == held + 3 * TRAINING + 4 * made + held
     assert scored.asked == scored.analysed
+    # test and train; to be fitted and to be resynthesised
+    assert scored.read == 2
+    assert scored.taken_apart == 3 * TRAINING + held
     everyone = utterances.read(scored.recipe.exp / "utterances.tsv")["mcd"]["model"]
     assert len(everyone) == made and everyone["low_to_mid/low-001"] == 0.0
 
@@ -221,7 +236,7 @@ def test_another_experiment_is_compared_and_what_is_known_is_not_asked_again(
     def never(*arguments: object) -> None:
         raise AssertionError("a speaker was fitted, or a recording judged, again")
 
-    monkeypatch.setattr(baselines, "fit_speaker", never)
+    monkeypatch.setattr(shared, "fit_speaker", never)
     monkeypatch.setattr(Judge, "embed_all", never)
     settings = ["corpus={source: null, target: null, speakers: [low, mid, high]}", *SETTINGS]
     other = recipe.load("vcc2016_cyclegan_vc", [*settings, "name=other"])

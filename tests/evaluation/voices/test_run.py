@@ -16,8 +16,13 @@ from vctool.data.speaker_table import SpeakerTable, Voice
 from vctool.data.store import StoreWriter
 from vctool.errors import DataError
 from vctool.evaluation.voices import baselines
-from vctool.evaluation.voices import run as voice
 from vctool.evaluation.voices.baselines import FEATURES
+from vctool.evaluation.voices.selection import (
+    HeldOutVoices,
+    load_task,
+    select,
+    stored_speaker,
+)
 from vctool.experiment import directions, recipe
 from vctool.experiment.recipe import Recipe
 from vctool.stages import evaluate
@@ -59,7 +64,13 @@ def spoken(workdir: Path, say: Say, no_judges: None) -> Recipe:
     return chosen
 
 
-def test_a_perfect_model_beside_every_anchor(spoken: Recipe) -> None:
+def chosen(recipe: Recipe) -> HeldOutVoices:
+    """What stage 6 selects in the recipe's one direction."""
+    ((way, rows),) = directions.read(recipe.exp, directions.of(recipe)).items()
+    return select(recipe, way, rows)
+
+
+def test_a_perfect_model_beside_every_baseline(spoken: Recipe) -> None:
     evaluate.run(spoken)
     result = json.loads((spoken.exp / "results.json").read_text())
     rows = set(baselines.SYSTEMS) | {"model"}
@@ -90,38 +101,37 @@ def test_a_perfect_model_beside_every_anchor(spoken: Recipe) -> None:
     assert "data:audio" in (spoken.exp / "report.html").read_text()
 
 
-def test_the_anchor_as_a_model_is_the_anchor(spoken: Recipe) -> None:
-    held = voice.select(spoken)
-    task = voice.load_task(held, RATE)
+def test_a_baseline_as_a_model_is_the_baseline(spoken: Recipe) -> None:
+    held = chosen(spoken)
+    task = load_task(held, RATE)
     formula = baselines.fit(task.source_training, task.target_training, RATE)
-    for one, wave in zip(held.sources, task.sources, strict=True):
-        made = baselines.formulas(wave, formula, RATE)[baselines.MEAN_VARIANCE]
-        audio.write(spoken.exp / "wav" / f"{one.id}.wav", made, RATE)
+    made = baselines.build(task.sources, None, RATE, formula)[baselines.MEAN_VARIANCE]
+    for one, wave in zip(held.sources, made, strict=True):
+        audio.write(spoken.exp / "wav" / f"{one.id}.wav", wave, RATE)
     evaluate.run(spoken)
     first = (spoken.exp / "results.json").read_bytes()
     measures = json.loads(first)["measures"]
     for measure in ("mcd", "gv_ratio", "modulation"):  # but for 16 bits
-        model, anchor = (measures[measure][row]["value"] for row in ("model", "mean-variance"))
-        assert model == pytest.approx(anchor, rel=0.02), measure
+        model, baseline = (measures[measure][row]["value"] for row in ("model", "mean-variance"))
+        assert model == pytest.approx(baseline, rel=0.02), measure
     evaluate.run(spoken)
     assert (spoken.exp / "results.json").read_bytes() == first
 
 
 def test_references_and_formulas_come_from_training_recordings(spoken: Recipe) -> None:
-    held = voice.select(spoken)
+    held = chosen(spoken)
     assert [one.id for one in held.target_training] == [f"high-{150 + k}" for k in range(TRAINING)]
     assert [one.id for one in held.source_training] == [f"low-{50 + k:03}" for k in range(TRAINING)]
     assert held.targets is not None
     assert [one.sentence for one in held.targets] == [one.sentence for one in held.sources]
-    task = voice.load_task(held, RATE)
+    task = load_task(held, RATE)
     assert len(task.target_training) == TRAINING and task.texts is None
 
 
 def test_stored_features_give_the_formulas_that_analysis_gives(spoken: Recipe) -> None:
-    (way,) = directions.of(spoken)
-    held = voice.select(spoken)
-    task = voice.load_task(held, RATE)
-    assert voice.stored_formula(spoken, way, held) is None  # stage 2 has not run
+    held = chosen(spoken)
+    task = load_task(held, RATE)
+    assert stored_speaker(spoken, "high", held.target_training) is None  # stage 2 has not run
     fitted = baselines.fit(task.source_training, task.target_training, RATE)
     voices = []
     folder = spoken.dump("vcc2016", "train", "world")
@@ -135,14 +145,16 @@ def test_stored_features_give_the_formulas_that_analysis_gives(spoken: Recipe) -
                 ends = known.f0.f0_floor, known.f0.f0_ceil
                 writer.write(one.id, baselines.take_apart(one.load(RATE), RATE, *ends))
     SpeakerTable(voices=tuple(voices)).write(spoken.stats("vcc2016", "train"))
-    stored = voice.stored_formula(spoken, way, held)
-    assert stored is not None
-    np.testing.assert_allclose(stored.target.mean, fitted.target.mean, atol=1e-5)
-    np.testing.assert_allclose(stored.source.deviation, fitted.source.deviation, atol=1e-5)
-    assert stored.target.f0.log_f0_mean == pytest.approx(fitted.target.f0.log_f0_mean)
+    target = stored_speaker(spoken, "high", held.target_training)
+    source = stored_speaker(spoken, "low", held.source_training)
+    assert target is not None and source is not None
+    np.testing.assert_allclose(target.mean, fitted.target.mean, atol=1e-5)
+    np.testing.assert_allclose(source.deviation, fitted.source.deviation, atol=1e-5)
+    assert target.f0.log_f0_mean == pytest.approx(fitted.target.f0.log_f0_mean)
     other = spoken.features.model_copy(update={"hop_length": 160})
     assert FEATURES.of_kind("world") == spoken.features.of_kind("world")
-    assert voice.stored_formula(spoken.model_copy(update={"features": other}), way, held) is None
+    changed = spoken.model_copy(update={"features": other})
+    assert stored_speaker(changed, "high", held.target_training) is None
 
 
 def test_without_common_sentences_the_rest_is_scored(spoken: Recipe) -> None:

@@ -23,8 +23,8 @@ from vctool.experiment.plan import flatten
 from vctool.experiment.recipe import Recipe
 from vctool.markdown import table
 
-PACKAGES = ("torch", "numpy", "scipy", "librosa", "pyworld", "soxr", "pocketsphinx")
-"""Packages whose versions decide the numbers."""
+PACKAGES = ("torch", "numpy", "scipy", "librosa", "pyworld", "soxr")
+"""Packages whose versions decide the numbers, besides those of the metrics."""
 MODEL = "model"
 """The row that is compared with the others."""
 
@@ -54,25 +54,25 @@ class Findings:
     """The columns, and the row of real recordings."""
     real_words: str
     """What that row is called in a sentence."""
-    pairing: str
-    """Which rows are not paired with the model's, in a sentence; empty where all are."""
-    systems: Mapping[str, str]
-    """What every row of the table is."""
-    against: Sequence[str]
-    """Systems that the model is compared with, pair by pair."""
     config_hash: str
     data_hash: str
     """Hash of the recordings: only scores with the same one can be compared."""
     seed: int
-    counts: Mapping[str, int]
-    """On how much the numbers rest."""
-    cautions: Sequence[str]
-    """Where that is too little."""
     settings: Mapping[str, str]
     """How every measure is taken."""
     not_run: Mapping[str, str]
-    """Measures that could not be taken, each with the reason."""
+    """Metrics that could not be taken, each with the reason."""
     plots: Sequence[Path]
+    systems: Mapping[str, str] = field(default_factory=dict)
+    """What every row of the table is."""
+    against: Sequence[str] = ()
+    """Systems that the model is compared with, pair by pair."""
+    pairing: str = ""
+    """Which rows are not paired with the model's, in a sentence; empty where all are."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """On how much the numbers rest."""
+    cautions: Sequence[str] = ()
+    """Where that is too little."""
     losses: Losses = Losses()
     notes: Sequence[str] = ()
     """What else a reader must know."""
@@ -125,7 +125,7 @@ def write(found: Findings) -> str:
     return text
 
 
-def settings(recipe: Recipe) -> dict[str, object]:
+def recipe_settings(recipe: Recipe) -> dict[str, object]:
     """Name every setting of a recipe, such as `train.steps`."""
     tree = recipe.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"name"})
     return {name: leaf for key, value in tree.items() for name, leaf in flatten(value, key).items()}

@@ -1,17 +1,28 @@
-"""What is said of a singing recipe's scores: its rows, settings, counts and losses."""
+"""What is said of singing's scores: its rows, settings, counts and losses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
+from vctool.evaluation.board import Board
 from vctool.evaluation.page.journal import read_journal
-from vctool.evaluation.page.report import Findings, Losses, config_hash
-from vctool.evaluation.page.table import Scores
-from vctool.evaluation.singing.board import REAL, SingingBoard
-from vctool.evaluation.singing.figures import histograms
+from vctool.evaluation.page.report import MODEL, Findings, Losses
+from vctool.evaluation.page.table import COPY, Scores
+from vctool.evaluation.scoring import FEW_RECORDINGS, Outputs, Scoring
+from vctool.evaluation.singing.baselines import DRONE, RANDOM, RESYNTHESIS, SNAP, build
+from vctool.evaluation.singing.board import REAL, SingingBoard, SingingTask
+from vctool.evaluation.singing.figures import draw_histograms, histograms
+from vctool.evaluation.vocoders.copies import copy_waves
 from vctool.experiment import plan
 from vctool.experiment.recipe import Recipe
+from vctool.features.settings import FeatureConfig
 from vctool.metrics import distribution, notes, pitch
+from vctool.metrics.base import Each
 
+SHUFFLED = "model, shuffled"
+"""The row of the model under other utterances' accompaniments."""
 PUBLISHED = {
     "cycle_singing": 1.17,
     "cycle_speech": 1.32,
@@ -19,87 +30,147 @@ PUBLISHED = {
     "identity_speech": 2.72,
 }
 """Training-set losses that VocalCycleGAN's authors logged [dB], at 44.1 kHz and 128 mel bins."""
-AGAINST = ("copy", "resynthesis", "F0 snap", "drone", "random singing", "model, shuffled", REAL)
+AGAINST = (COPY, RESYNTHESIS, SNAP, DRONE, RANDOM, SHUFFLED, REAL)
 """Systems that the model is compared with, pair by pair."""
 SYSTEMS = {
-    "copy": "the speech as it is",
-    "resynthesis": "the speech through the recipe's features and vocoder, unconverted",
-    "F0 snap": "the speech with its F0 held on the nearest of the accompaniment's three strongest "
+    COPY: "the speech as it is",
+    RESYNTHESIS: "the speech through the recipe's features and vocoder, unconverted",
+    SNAP: "the speech with its F0 held on the nearest of the accompaniment's three strongest "
     "pitch classes (of all semitones without one), WORLD: the formula to beat",
-    "drone": "the speech with its F0 on the accompaniment's strongest pitch class throughout: "
+    DRONE: "the speech with its F0 on the accompaniment's strongest pitch class throughout: "
     "games the chroma",
-    "random singing": "a real recording of other words for each source: games the distributions",
-    "model": "the system of this experiment",
-    "model, shuffled": "the same, but made under other utterances' accompaniments",
+    RANDOM: "a real recording of other words for each source: games the distributions",
+    SHUFFLED: "the same, but made under other utterances' accompaniments",
     REAL: "held-out recordings of singing, as they are",
 }
-"""What every row of the table is."""
+"""What every row of the table but the model's is."""
 LOSSES = (
     "Mean distance of the spectral bands in dB of power, both sides floored at the clip's maximum "
     "less the features' top_db; at the last validation. Never ranked: an unconverted copy has 0."
 )
 """What the held-out losses are."""
-FEW_RECORDINGS = 8
-"""With fewer recordings of real singing in either half, its intervals mean little."""
 
 
-def findings(
-    recipe: Recipe,
-    board: SingingBoard,
-    scores: Scores,
-    not_run: Mapping[str, str],
-    plots: Sequence[Path],
-    data_digest: str,
-) -> Findings:
-    """Gather everything that the report of a singing recipe says."""
-    losses = held_out_losses(recipe)
-    return Findings(
-        folder=recipe.exp,
-        name=recipe.name,
-        scores=scores,
-        layout=board.layout,
-        real_words=REAL,
-        pairing="Real singing is not paired.",
-        systems={name: SYSTEMS[name] for name in board.analyses},
-        against=AGAINST,
-        config_hash=config_hash(recipe),
-        data_hash=data_digest,
-        seed=recipe.train.seed,
-        counts=counts(board),
-        cautions=cautions(board),
-        settings=settings(recipe, board),
-        losses=Losses(losses, "dB", LOSSES),
-        not_run=not_run,
-        plots=plots,
-        details={
-            "histograms": {name: histograms(board, name) for name in board.analyses},
-            "histogram_edges": {
-                "lengths_s": notes.LENGTH_EDGES[:-1].tolist(),
-                "intervals_st": notes.INTERVAL_EDGES.tolist(),
+@dataclass(frozen=True, kw_only=True)
+class SingingScoring(Scoring):
+    """Speech that was turned into singing."""
+
+    task: SingingTask
+    outputs: Sequence[np.ndarray]
+    """(N,) waves (T,) of the system."""
+    model: str
+    """What the system is, in a few words."""
+    shuffled: Sequence[np.ndarray] | None = None
+    """(N,) the same under other utterances' accompaniments."""
+    time_maps: Sequence[np.ndarray] | None = None
+    """(N,) each (K, 2), moments of speech and of the outputs [s], where these were lengthened."""
+    vocoder: tuple[str, FeatureConfig] | None = None
+    """The system's own vocoder, for the row of resynthesis; WORLD where not given."""
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """Rows that there are not, each with the reason."""
+
+    real_words = REAL
+    drawn = {COPY: "input", MODEL: "output", RESYNTHESIS: "reconstruction"}
+
+    @property
+    def real(self) -> Sequence[np.ndarray] | None:
+        """The sentences truly sung."""
+        return self.task.truths
+
+    @property
+    def count(self) -> None:
+        """Not known before: whether there is a drone depends on the accompaniments' sound."""
+
+    def board(self, each: Each) -> SingingBoard:
+        """Open the board, with real singing measured."""
+        return SingingBoard(self.task, each)
+
+    def systems(self, each: Each) -> Iterator[Outputs]:
+        """Make the baselines; F0 snap and drone are lengthened as the outputs are."""
+        task = self.task
+        resynthesis = None
+        if self.vocoder is not None:
+            name, features = self.vocoder
+            copies = copy_waves(task.sources, name, features, each)
+            resynthesis = [one.wave for one in copies]
+        made = build(
+            task.sources,
+            task.rate,
+            task.accomps,
+            task.real_b,
+            time_maps=self.time_maps,
+            resynthesis=resynthesis,
+            seed=task.seed,
+            each=each,
+        )
+        made[MODEL] = list(self.outputs)
+        if self.shuffled is not None:
+            made[SHUFFLED] = list(self.shuffled)
+        lengthened = (SNAP, DRONE, MODEL, SHUFFLED)
+        for name, waves in made.items():
+            maps = self.time_maps if name in lengthened else None
+            yield Outputs(name, waves, time_maps=maps)
+
+    def figures(self, board: Board) -> list[Path]:
+        """Draw the histograms of notes and intervals."""
+        path = self.folder / "plots" / "notes.png"
+        draw_histograms(path, board)
+        return [path]
+
+    def remarks(self, board: Board) -> dict[str, str]:
+        """Say what all measures have in common, and what the plots show."""
+        return {
+            "F0": f"DIO and StoneMask, {pitch.F0_FLOOR:g}-{pitch.F0_CEIL:g} Hz, every 10 ms at "
+            "16 kHz, the same for every system",
+            "real singing": "every second held-out recording (half B) against the others (half A)",
+            "formulas": "F0 snap and drone are lengthened as the model's outputs are",
+            "note lengths, intervals": "histograms in plots/notes.png and results.json: voiced "
+            "frames by the length of their segment (50 ms bins), steps between successive notes of "
+            f"{notes.MIN_SECONDS * 1000:.0f} ms or more (1 semitone bins)",
+        }
+
+    def findings(self, board: Board, scores: Scores, plots: Sequence[Path]) -> Findings:
+        """Gather what the report says."""
+        known = SYSTEMS | {MODEL: self.model}
+        if self.vocoder is None:
+            known[RESYNTHESIS] = "the speech through WORLD, unconverted"
+        return replace(
+            super().findings(board, scores, plots),
+            pairing="Real singing is not paired.",
+            systems={name: known[name] for name in board.rows},
+            against=AGAINST,
+            counts=counts(self.task, board),
+            cautions=[*self.cautions, *cautions(self.task, board)],
+            not_run=board.not_run | dict(self.absent),
+            details={
+                "histograms": {name: histograms(board, name) for name in board.rows},
+                "histogram_edges": {
+                    "lengths_s": notes.LENGTH_EDGES[:-1].tolist(),
+                    "intervals_st": notes.INTERVAL_EDGES.tolist(),
+                },
             },
-        },
-    )
+        )
 
 
-def counts(board: SingingBoard) -> dict[str, int]:
+def counts(task: SingingTask, board: Board) -> dict[str, int]:
     """Say on how much the numbers rest."""
     windows = {
         f"windows of {name}": sum(len(distribution.windows(one)) for one in analyses)
         for name, analyses in board.analyses.items()
     }
     return {
-        "sources": len(board.task.sources),
-        "real singing, half A (reference)": len(board.task.real_a),
-        "real singing, half B": len(board.task.real_b),
+        "sources": len(task.sources),
+        "real singing, half A (reference)": len(task.real_a),
+        "real singing, half B": len(task.real_b),
         "windows of the reference": distribution.reference_of(board.row).count,
         **windows,
     }
 
 
-def cautions(board: SingingBoard) -> list[str]:
+def cautions(task: SingingTask, board: Board) -> list[str]:
     """Say where there is too little held out for the numbers to be more than a smoke test."""
     found = []
-    fewest = min(len(board.task.real_a), len(board.task.real_b))
+    fewest = min(len(task.real_a), len(task.real_b))
     if fewest < FEW_RECORDINGS:
         found.append(
             f"the smaller half of the held-out singing has {fewest} recording(s): the intervals of "
@@ -114,22 +185,7 @@ def cautions(board: SingingBoard) -> list[str]:
     return found
 
 
-def settings(recipe: Recipe, board: SingingBoard) -> dict[str, str]:
-    """Spell out how every measure is taken, and the baselines and intervals."""
-    return board.settings() | {
-        "F0": f"DIO and StoneMask, {pitch.F0_FLOOR:g}-{pitch.F0_CEIL:g} Hz, every 10 ms at 16 kHz, "
-        "the same for every system",
-        "real singing": "every second held-out recording (half B) against the others (half A)",
-        "formulas": "F0 snap and drone are lengthened as the model's outputs are",
-        "note lengths, intervals": "histograms in plots/notes.png and results.json: voiced frames "
-        "by the length of their segment (50 ms bins), steps between successive notes of "
-        f"{notes.MIN_SECONDS * 1000:.0f} ms or more (1 semitone bins)",
-        "95 % intervals": f"percentile bootstrap over utterances, {recipe.evaluate.bootstrap} "
-        "resamples, centred on the value; systems share their draws, real singing is drawn apart",
-    }
-
-
-def held_out_losses(recipe: Recipe) -> dict[str, dict[str, float]]:
+def held_out_losses(recipe: Recipe) -> Losses:
     """Return the cycle and identity losses of the last validation [dB], and the published ones.
 
     Published values stand beside ours only where the features are the published ones: log-mel of
@@ -138,7 +194,7 @@ def held_out_losses(recipe: Recipe) -> dict[str, dict[str, float]]:
     journal = read_journal(recipe.exp / "log" / "metrics.jsonl")
     held = [line for line in journal if line["split"] == "dev"]
     if not held:
-        return {}
+        return Losses()
     last = held[-1]
     kinds = plan.system(recipe).learns(plan.model_config(recipe))
     sizes = (recipe.features.rate, recipe.features.n_mels)
@@ -150,4 +206,4 @@ def held_out_losses(recipe: Recipe) -> dict[str, dict[str, float]]:
             losses[name] = {"value": float(value), "step": float(last["step"])}
             if comparable:
                 losses[name]["published (training set)"] = PUBLISHED[name]
-    return losses
+    return Losses(losses, "dB", LOSSES)

@@ -1,7 +1,9 @@
-"""Scores of a recipe whose roles are domains: speech that was turned into singing."""
+"""Scores of speech that was turned into singing, on held-out recordings.
 
-import logging
-from collections.abc import Iterable, Sequence
+exp/<name>/RESULTS.md  results.json  utterances.tsv  report.html  plots/
+"""
+
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -10,27 +12,20 @@ import numpy as np
 
 from vctool.data.datadir import DataDir, Utterance
 from vctool.errors import DataError
-from vctool.evaluation import outputs as converted
-from vctool.evaluation.page import html, report, utterances
+from vctool.evaluation.outputs import digest, held_out, read_outputs
+from vctool.evaluation.page.report import config_hash
 from vctool.evaluation.parallel import workers
-from vctool.evaluation.singing import (
-    baselines,
-    figures,
-)
-from vctool.evaluation.singing import (
-    report as singing_report,
-)
-from vctool.evaluation.singing.board import REAL, SingingBoard, SingingTask
-from vctool.evaluation.vocoders import copies
+from vctool.evaluation.scoring import score
+from vctool.evaluation.singing.baselines import DRONE
+from vctool.evaluation.singing.board import SingingTask
+from vctool.evaluation.singing.folders import run_folder
+from vctool.evaluation.singing.report import SHUFFLED, SingingScoring, held_out_losses
 from vctool.experiment import directions
 from vctool.experiment.recipe import Recipe
-from vctool.metrics.base import Each
 from vctool.metrics.words import read_grammar
 
-logger = logging.getLogger(__name__)
+__all__ = ["run", "run_folder"]
 
-MODEL, SHUFFLED = report.MODEL, "model, shuffled"
-"""Rows of the model: with its own accompaniments, and converted under others'."""
 LACKING = {
     "accompaniments": "the recipe's singing has no accompaniment",
     "targets": "the corpora hold no sentence both spoken and sung",
@@ -61,30 +56,60 @@ def run(recipe: Recipe, nj: int = 1) -> None:
 
     Args:
         recipe: the experiment, converted and synthesised.
-        nj: number of processes; the scores do not depend on it.
+        nj: processes; the scores do not depend on it.
 
     Raises:
         DataError: stage 4 or 5 has not finished, or too little is held out.
     """
     held = select(recipe)
-    rate, not_run = recipe.features.rate, dict[str, str]()
-    sources = [one.load(rate) for one in held.sources]
+    rate, absent = recipe.features.rate, dict[str, str]()
     names = [one.id for one in held.sources]
-    outputs = converted.outputs(recipe.exp / "wav", names, rate)
-    half_b = held.singing[1::2]
-    accomps = _accompaniments(held.targets, rate)
-    if accomps is None:
-        not_run[baselines.DRONE] = LACKING["accompaniments"]
-    b_accomps = _accompaniments(half_b, rate)
+    outputs = read_outputs(recipe.exp / "wav", names, rate)
+    task = load_task(recipe, held)
+    if task.accomps is None:
+        absent[DRONE] = LACKING["accompaniments"]
+    shuffled = None
+    if (recipe.exp / "wav_shuffled").is_dir():
+        shuffled = read_outputs(recipe.exp / "wav_shuffled", names, rate)
+    else:
+        absent[SHUFFLED] = f"the family takes no accompaniment ({recipe.exp}/wav_shuffled)"
+    others = [other.id if other else "" for other in held.targets]
+    rows = [list(row) for row in zip(names, others, strict=True)]
+    heard = chain(task.sources, task.real_a, task.real_b, task.accomps or ())
+    job = SingingScoring(
+        folder=recipe.exp,
+        name=recipe.name,
+        utterances=names,
+        config_hash=config_hash(recipe),
+        data_hash=digest([rows, [one.id for one in held.singing]], heard),
+        seed=recipe.train.seed,
+        resamples=recipe.evaluate.bootstrap,
+        losses=held_out_losses(recipe),
+        task=task,
+        outputs=outputs,
+        model="the system of this experiment",
+        shuffled=shuffled,
+        time_maps=held.time_maps,
+        vocoder=(recipe.vocoder, recipe.features),
+        absent=absent,
+    )
+    with workers(nj) as each:
+        score(job, each)
+
+
+def load_task(recipe: Recipe, held: HeldOutSinging) -> SingingTask:
+    """Read all recordings, and the grammar of their sentences where there is one."""
+    rate = recipe.features.rate
     corpus = recipe.data(next(iter(recipe.roles.values())), recipe.evaluate.split)
     has_grammar = held.truths is not None and (corpus / "grammar.json").is_file()
-    task = SingingTask(
+    half_b = held.singing[1::2]
+    return SingingTask(
         rate,
-        sources,
+        [one.load(rate) for one in held.sources],
         [one.load(rate) for one in held.singing[::2]],
         [one.load(rate) for one in half_b],
-        accomps,
-        b_accomps,
+        _accompaniments(held.targets, rate),
+        _accompaniments(half_b, rate),
         None if held.truths is None else [one.load(rate) for one in held.truths],
         held.truth_maps,
         [one.text or "" for one in held.sources],
@@ -92,56 +117,6 @@ def run(recipe: Recipe, nj: int = 1) -> None:
         recipe.train.seed,
         LACKING,
     )
-    with workers(nj) as each:
-        _score(recipe, held, task, outputs, not_run, each, nj)
-
-
-def _score(
-    recipe: Recipe,
-    held: HeldOutSinging,
-    task: SingingTask,
-    outputs: list[np.ndarray],
-    not_run: dict[str, str],
-    each: Each,
-    nj: int,
-) -> None:
-    rate = task.rate
-    sources, accomps = task.sources, task.accomps
-    names = [one.id for one in held.sources]
-    board = SingingBoard(task, each)
-    systems = baselines.build(
-        sources,
-        rate,
-        accomps,
-        task.real_b,
-        time_maps=held.time_maps,
-        resynthesis=[
-            one.wave for one in copies.copy_waves(sources, recipe.vocoder, recipe.features, nj)
-        ],
-        seed=recipe.train.seed,
-        each=each,
-    )
-    lengthened = {"F0 snap", "drone"}
-    systems[MODEL] = outputs
-    if (recipe.exp / "wav_shuffled").is_dir():
-        systems[SHUFFLED] = converted.outputs(recipe.exp / "wav_shuffled", names, rate)
-    else:
-        not_run[SHUFFLED] = f"the family takes no accompaniment ({recipe.exp}/wav_shuffled)"
-    for name, waves in converted.progress(systems.items(), len(systems)):
-        follows = name in lengthened or name in (MODEL, SHUFFLED)
-        board.add(name, waves, time_maps=held.time_maps if follows else None)
-    scores = board.scores(recipe.evaluate.bootstrap, recipe.train.seed)
-    plots = figures.draw_all(recipe, board, systems, names)
-    utterances.write(recipe.exp / utterances.NAME, names, board.per_utterance())
-    heard = chain(sources, task.real_a, task.real_b, accomps or ())
-    digest = data_digest(held, heard)
-    not_run = board.not_run | not_run
-    found = singing_report.findings(recipe, board, scores, not_run, plots, digest)
-    text = report.write(found)
-    heard_by_row = systems if task.truths is None else systems | {REAL: list(task.truths)}
-    shown = html.exhibits(names, heard_by_row, plots)
-    html.write(recipe.exp, text, shown, rate, found.systems)
-    logger.info("%s and %s written", recipe.exp / "RESULTS.md", html.NAME)
 
 
 def select(recipe: Recipe) -> HeldOutSinging:
@@ -156,7 +131,7 @@ def select(recipe: Recipe) -> HeldOutSinging:
     first, last = way.source, way.target
     speech = DataDir.read(recipe.data(recipe.roles[first], recipe.evaluate.split))
     sung = DataDir.read(recipe.data(recipe.roles[last], recipe.evaluate.split))
-    singing = converted.held_out(sung, last, recipe, len(rows))
+    singing = held_out(sung, last, recipe, len(rows))
     limit = 2 * recipe.evaluate.max_utterances
     rng = np.random.default_rng([recipe.train.seed, 6])
     drawn = sorted(rng.permutation(len(singing))[:limit].tolist())
@@ -188,12 +163,3 @@ def _accompaniments(owners: Sequence[Utterance | None], rate: int) -> list[np.nd
     if not named or len(named) < len(owners):
         return None
     return [one.load_accomp(rate) for one in named]
-
-
-def data_digest(held: HeldOutSinging, waves: Iterable[np.ndarray]) -> str:
-    """Hash the recordings that were scored, under which accompaniments, and their sound."""
-    rows = [
-        [one.id, other.id if other else ""]
-        for one, other in zip(held.sources, held.targets, strict=True)
-    ]
-    return converted.digest([rows, [one.id for one in held.singing]], waves)

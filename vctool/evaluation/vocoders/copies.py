@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from vctool.data.utterance import Utterance
 from vctool.errors import DataError
 from vctool.features.analysis import scan, voice_features
 from vctool.features.settings import FeatureConfig
-from vctool.workers import WorkerPool
+from vctool.metrics.base import Each, serially
 
 WARM_SECONDS = 0.5
 """Sound that a process makes before its time counts [s]: the first is spent on preparations."""
@@ -52,29 +52,24 @@ def copy_wave(wave: np.ndarray, vocoder: str, config: FeatureConfig) -> Copy:
 
 
 def copy_waves(
-    waves: Sequence[np.ndarray], vocoder: str, config: FeatureConfig, nj: int = 1
+    waves: Sequence[np.ndarray], vocoder: str, config: FeatureConfig, each: Each = serially
 ) -> list[Copy]:
-    """Send waves through a vocoder, in order, on `nj` processes of one thread each.
+    """Send waves through a vocoder, in order, each on one thread.
 
     Args:
         waves: each (T,) at the config's rate.
         vocoder: a name or a path.
         config: the features that it reads.
-        nj: processes; the sound does not depend on it.
+        each: applies a function to every wave, on processes where it has any; the sound does not
+            depend on them.
     """
-    one = partial(copy_wave, vocoder=vocoder, config=config)
-    start = partial(_warm, vocoder, config)
-    if nj == 1:
-        import torch
+    import torch
 
-        threads = torch.get_num_threads()
-        try:
-            start()
-            return [one(wave) for wave in waves]
-        finally:
-            torch.set_num_threads(threads)
-    with WorkerPool(min(nj, len(waves)), start=start) as pool:
-        return list(pool.map(one, waves, chunksize=2))
+    threads = torch.get_num_threads()
+    try:
+        return each(partial(_timed, vocoder=vocoder, config=config), waves)
+    finally:
+        torch.set_num_threads(threads)  # where it was done in this process
 
 
 def load(utterances: Sequence[Utterance], rate: int) -> list[np.ndarray]:
@@ -93,10 +88,17 @@ def load(utterances: Sequence[Utterance], rate: int) -> list[np.ndarray]:
     return waves
 
 
-def _warm(vocoder: str, config: FeatureConfig) -> None:
-    """Set a process to one thread, and let it do what is done once."""
+def _timed(wave: np.ndarray, vocoder: str, config: FeatureConfig) -> Copy:
+    """Send a wave through a vocoder on one thread, once this process is ready for it."""
     import torch
 
     torch.set_num_threads(1)
+    _warm(vocoder, config)
+    return copy_wave(wave, vocoder, config)
+
+
+@cache
+def _warm(vocoder: str, config: FeatureConfig) -> None:
+    """Let this process do what is done once."""
     noise = np.random.default_rng(0).standard_normal(round(WARM_SECONDS * config.rate))
     copy_wave((0.1 * noise).astype(np.float32), vocoder, config)

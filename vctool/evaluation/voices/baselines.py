@@ -20,6 +20,7 @@ from functools import partial
 import numpy as np
 
 from vctool import audio
+from vctool.cache import key_of
 from vctool.evaluation.page.table import COPY
 from vctool.features import stats, world
 from vctool.features.settings import FeatureConfig
@@ -105,10 +106,10 @@ def fit_speaker(waves: Sequence[np.ndarray], rate: int, each: Each = serially) -
     """
     floor, ceil = stats.f0_range(each(partial(_wide_f0, rate=rate), waves), FEATURES)
     features = each(partial(take_apart, rate=rate, floor=floor, ceil=ceil), waves)
-    return speaker(features, floor, ceil)
+    return fit_features(features, floor, ceil)
 
 
-def speaker(features: Sequence[np.ndarray], floor: float, ceil: float) -> Speaker:
+def fit_features(features: Sequence[np.ndarray], floor: float, ceil: float) -> Speaker:
     """Estimate a speaker from features (F, D) as `features.world` with `FEATURES` gives them.
 
     Args:
@@ -167,22 +168,62 @@ def transform(features: np.ndarray, formula: Formula, name: str) -> np.ndarray:
     return world.join(pitch, np.concatenate([envelope[:, :1], changed], axis=1), noise)
 
 
-def formulas(wave: np.ndarray, formula: Formula, rate: int) -> dict[str, np.ndarray]:
-    """Make the waves (T,) of every formula, and the resynthesis, for one source (T,)."""
+def formulas(
+    item: tuple[np.ndarray, np.ndarray], formula: Formula, rate: int
+) -> dict[str, np.ndarray]:
+    """Make the waves (T,) of every formula for one source: its wave (T,) and features (F, D)."""
+    wave, features = item
     level = audio.level_db(wave, rate)
-    own = formula.source.f0
-    features = take_apart(wave, rate, own.f0_floor, own.f0_ceil)
-    made = {
+    return {
         name: put_together(transform(features, formula, name), len(wave), rate, level)
         for name in (PITCH, MEAN_VARIANCE, MEAN, HALF)
     }
-    return made | {SOURCE_RESYNTHESIS: put_together(features, len(wave), rate, level)}
 
 
-def resynthesise(wave: np.ndarray, who: Speaker, rate: int) -> np.ndarray:
-    """Send a wave (T,) through the formulas' analysis and synthesis and nothing else."""
-    features = take_apart(wave, rate, who.f0.f0_floor, who.f0.f0_ceil)
+def resynthesise(item: tuple[np.ndarray, np.ndarray], rate: int) -> np.ndarray:
+    """Synthesise the features (F, D) of a wave (T,) as they are."""
+    wave, features = item
     return put_together(features, len(wave), rate, audio.level_db(wave, rate))
+
+
+class Resyntheses:
+    """Recordings through the formulas' analysis and synthesis, each once for a speaker.
+
+    Args:
+        rate: of all recordings [Hz].
+        each: applies a function to every wave, on processes where it has any.
+    """
+
+    def __init__(self, rate: int, each: Each = serially) -> None:
+        self.rate = rate
+        self.each = each
+        self._features: dict[tuple[str, float, float], np.ndarray] = {}
+        self._waves: dict[tuple[str, float, float], np.ndarray] = {}
+
+    def features(self, waves: Sequence[np.ndarray], who: Speaker) -> list[np.ndarray]:
+        """Analyse recordings (T,) of a speaker: (F, D) each, as `FEATURES` say."""
+        ends = who.f0.f0_floor, who.f0.f0_ceil
+        keys = [(key_of(wave, self.rate), *ends) for wave in waves]
+        new = {
+            key: wave for key, wave in zip(keys, waves, strict=True) if key not in self._features
+        }
+        one = partial(take_apart, rate=self.rate, floor=ends[0], ceil=ends[1])
+        self._features |= zip(new, self.each(one, list(new.values())), strict=True)
+        return [self._features[key] for key in keys]
+
+    def waves(self, waves: Sequence[np.ndarray], who: Speaker) -> list[np.ndarray]:
+        """Analyse and synthesise recordings (T,) of a speaker, and nothing else."""
+        ends = who.f0.f0_floor, who.f0.f0_ceil
+        keys = [(key_of(wave, self.rate), *ends) for wave in waves]
+        features = self.features(waves, who)
+        new = {
+            key: pair
+            for key, *pair in zip(keys, waves, features, strict=True)
+            if key not in self._waves
+        }
+        made = self.each(partial(resynthesise, rate=self.rate), [(a, b) for a, b in new.values()])
+        self._waves |= zip(new, made, strict=True)
+        return [self._waves[key] for key in keys]
 
 
 def build(
@@ -191,6 +232,7 @@ def build(
     rate: int,
     formula: Formula,
     each: Each = serially,
+    known: Resyntheses | None = None,
 ) -> dict[str, list[np.ndarray]]:
     """Make the waves of every baseline, one per source.
 
@@ -200,15 +242,19 @@ def build(
         rate: of all waves [Hz].
         formula: as `fit` gives.
         each: applies a function to every wave, on processes where it has any.
+        known: remembers what pairs of speakers have in common.
 
     Returns:
         Waves by the names in `SYSTEMS`, but for the target itself.
     """
-    made = each(partial(formulas, formula=formula, rate=rate), sources)
+    known = known or Resyntheses(rate, each)
+    features = known.features(sources, formula.source)
+    one = partial(formulas, formula=formula, rate=rate)
+    made = each(one, list(zip(sources, features, strict=True)))
     waves = {COPY: list(sources)}
     for name in made[0]:
-        waves[name] = [one[name] for one in made]
+        waves[name] = [those[name] for those in made]
+    waves[SOURCE_RESYNTHESIS] = known.waves(sources, formula.source)
     if targets is not None:
-        again = partial(resynthesise, who=formula.target, rate=rate)
-        waves[TARGET_RESYNTHESIS] = each(again, targets)
+        waves[TARGET_RESYNTHESIS] = known.waves(targets, formula.target)
     return waves

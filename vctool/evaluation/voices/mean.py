@@ -1,31 +1,34 @@
 """All directions of an experiment in one report: their mean, and each beside its baselines."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from vctool.evaluation import outputs
-from vctool.evaluation.page import figures, html, journal, report, utterances
+from vctool.evaluation.outputs import digest
+from vctool.evaluation.page.figures import draw_journal
 from vctool.evaluation.page.html import Exhibit
-from vctool.evaluation.page.report import MODEL, Findings, with_interval
+from vctool.evaluation.page.journal import held_out_losses
+from vctool.evaluation.page.report import (
+    MODEL,
+    Findings,
+    config_hash,
+    plain,
+    recipe_settings,
+    with_interval,
+)
 from vctool.evaluation.page.table import COPY, Layout, Score, Scores, cell, tabulate_mean
-from vctool.evaluation.voices import baselines
-from vctool.evaluation.voices.baselines import REAL
-from vctool.evaluation.voices.board import VoiceBoard
-from vctool.evaluation.voices.report import JUDGES, Scored, VoiceJob, settings
+from vctool.evaluation.scoring import Scored, publish
+from vctool.evaluation.voices.baselines import HALF, MEAN, MEAN_VARIANCE, PITCH, REAL
+from vctool.evaluation.voices.report import VoiceScoring
 from vctool.experiment.directions import Direction
 from vctool.experiment.recipe import Recipe
 from vctool.markdown import table
-from vctool.metrics.base import measures_on
 from vctool.metrics.bootstrap import Pooled
 
-logger = logging.getLogger(__name__)
-
-FORMULAS = (baselines.PITCH, baselines.MEAN_VARIANCE, baselines.MEAN, baselines.HALF)
-"""Anchors of which the best stands beside the model in the tables of directions."""
+FORMULAS = (PITCH, MEAN_VARIANCE, MEAN, HALF)
+"""Baselines of which the best stands beside the model in the tables of directions."""
 HEARD = (COPY, MODEL, REAL)
 """Rows that can be listened to in the overview."""
 
@@ -51,6 +54,7 @@ class Outcome(NamedTuple):
     settings: Mapping[str, str]
     not_run: Mapping[str, str]
     cautions: Sequence[str]
+    packages: Sequence[str]
     exhibit: Exhibit
     """The first utterance."""
 
@@ -67,34 +71,34 @@ class Line:
         return self.scores.get(measure, {}).get(system)
 
 
-def outcome(way: Direction, job: VoiceJob, scored: Scored) -> Outcome:
+def outcome(way: Direction, job: VoiceScoring, scored: Scored) -> Outcome:
     """Keep what the overview needs; the analyses, which are large, can go."""
-    board, task = scored.board, job.task
+    board, found = scored.board, scored.findings
     first = {row: scored.heard[row][0] for row in HEARD if row in scored.heard}
-    drawn = {plot.stem: plot for plot in scored.plots}
-    known = baselines.SYSTEMS | {MODEL: job.model}
+    drawn = {plot.stem: plot for plot in found.plots}
     return Outcome(
         way,
-        scored.scores,
+        found.scores,
         dict(board.pooled),
-        board.layout,
+        found.layout,
         job.utterances,
         board.per_utterance(),
         job.data_hash,
         {
-            "sources": len(task.sources),
-            "recordings of targets, held out": len(task.target_recordings),
+            "sources": len(job.task.sources),
+            "recordings of targets, held out": len(job.task.target_recordings),
         },
-        task.rate,
-        {name: known[name] for name in board.analyses},
-        settings(board, job.resamples),
-        dict(board.not_run),
-        scored.cautions,
+        job.task.rate,
+        found.systems,
+        found.settings,
+        dict(found.not_run),
+        found.cautions,
+        found.packages,
         Exhibit(f"{way.title}: {job.utterances[0]}", first, drawn.get(job.utterances[0])),
     )
 
 
-def write(recipe: Recipe, found: Sequence[Outcome]) -> Findings:
+def write_mean(recipe: Recipe, found: Sequence[Outcome]) -> Findings:
     """Write the overview's RESULTS.md, results.json, utterances.tsv and report.html."""
     layout = _layout(found)
     scores = tabulate_mean(
@@ -107,31 +111,28 @@ def write(recipe: Recipe, found: Sequence[Outcome]) -> Findings:
         name=recipe.name,
         scores=scores,
         layout=layout,
-        real_words="the target",
+        real_words=VoiceScoring.real_words,
         pairing="" if parallel else "The target's recordings are of other sentences: not paired.",
         systems=systems,
         against=[name for name in systems if name != MODEL],
-        config_hash=report.config_hash(recipe),
-        data_hash=outputs.digest([one.data_hash for one in found], ()),
+        config_hash=config_hash(recipe),
+        data_hash=digest([one.data_hash for one in found], ()),
         seed=recipe.train.seed,
         counts={"directions": len(found)} | _summed(found),
         cautions=list(dict.fromkeys(text for one in found for text in one.cautions)),
         notes=_notes(found, scores),
-        packages=JUDGES,
-        config=report.settings(recipe),
+        packages=found[0].packages,
+        config=recipe_settings(recipe),
         details={"directions": {one.way.name: _plain(one) for one in found}},
         settings=_settings(found),
-        losses=journal.held_out_losses(recipe.exp),
+        losses=held_out_losses(recipe.exp),
         not_run={name: why for one in found for name, why in one.not_run.items()},
-        plots=figures.draw_journal(recipe.exp),
+        plots=draw_journal(recipe.exp),
         sections=sections(found, scores),
         intervals=True,
     )
     names = [f"{one.way.name}/{name}" for one in found for name in one.names]
-    utterances.write(recipe.exp / utterances.NAME, names, _joined(found))
-    text = report.write(facts)
-    html.write(recipe.exp, text, [one.exhibit for one in found], found[0].rate, systems)
-    logger.info("%s and %s written", recipe.exp / "RESULTS.md", html.NAME)
+    publish(facts, [one.exhibit for one in found], found[0].rate, names, _joined(found))
     return facts
 
 
@@ -139,7 +140,7 @@ def sections(found: Sequence[Outcome], mean: Scores) -> dict[str, list[str]]:
     """Lay out the tables with a line for every direction."""
     lines = [Line(one.way.title, one.scores) for one in found] + [Line("mean", mean)]
     best = _best(mean)
-    columns = measures_on(VoiceBoard.name)
+    columns = found[0].layout.measures
     shown = [measure for measure in mean if columns[measure].overview]
     tables = {}
     if "speaker_margin" in mean:
@@ -213,7 +214,7 @@ def _best(mean: Scores) -> str:
     """Name the formula of the lowest MCD; the plain one where sentences are not shared."""
     row = mean.get("mcd", {})
     known = [name for name in FORMULAS if name in row]
-    return min(known, key=lambda name: row[name].value, default=baselines.MEAN_VARIANCE)
+    return min(known, key=lambda name: row[name].value, default=MEAN_VARIANCE)
 
 
 def _notes(found: Sequence[Outcome], mean: Scores) -> list[str]:
@@ -249,7 +250,7 @@ def _summed(found: Sequence[Outcome]) -> dict[str, int]:
 def _settings(found: Sequence[Outcome]) -> dict[str, str]:
     """Return what all directions agree on; what they do not stands in their own reports."""
     first, *others = (one.settings for one in found)
-    return {name: text for name, text in first.items() if all(o[name] == text for o in others)}
+    return {name: text for name, text in first.items() if all(o.get(name) == text for o in others)}
 
 
 def _joined(found: Sequence[Outcome]) -> dict[str, dict[str, np.ndarray]]:
@@ -275,7 +276,7 @@ def _plain(one: Outcome) -> dict[str, Any]:
     return {
         "data_hash": one.data_hash,
         "measures": {
-            measure: {name: report.plain(score, versus=False) for name, score in row.items()}
+            measure: {name: plain(score, versus=False) for name, score in row.items()}
             for measure, row in one.scores.items()
         },
     }

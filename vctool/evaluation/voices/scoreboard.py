@@ -7,22 +7,20 @@ those utterances are scored that all of them converted, each once, beside the an
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from vctool import checkpoints
 from vctool.errors import ConfigError, DataError
-from vctool.evaluation import outputs as converted
-from vctool.evaluation.board import JUDGED, markdown
+from vctool.evaluation.board import markdown
+from vctool.evaluation.outputs import digest, read_outputs
 from vctool.evaluation.page.report import MODEL, config_hash
-from vctool.evaluation.voices import (
-    baselines,
-    report,
-)
-from vctool.evaluation.voices import (
-    run as voice,
-)
-from vctool.evaluation.voices.directions import shared
+from vctool.evaluation.scoring import score
+from vctool.evaluation.voices.baselines import SYSTEMS
+from vctool.evaluation.voices.report import of_direction
+from vctool.evaluation.voices.selection import select
+from vctool.evaluation.voices.shared import shared
 from vctool.experiment import directions
 from vctool.experiment.directions import Direction, Rows
 from vctool.experiment.recipe import Recipe, resolve
@@ -73,7 +71,7 @@ def run(
             "different names"
         )
     for path in experiments[1:]:
-        if path.name in (*baselines.SYSTEMS, MODEL):
+        if path.name in (*SYSTEMS, MODEL):
             raise ConfigError(
                 f"vctool scoreboard: {path} would have the row '{path.name}', which is another's; "
                 "name it first, or rename its folder"
@@ -86,32 +84,28 @@ def run(
     entries = [Entry(path, recipe, _way(path, recipe, pair)) for path, recipe in recipes.items()]
     rows = _common(entries)
     first, *others = entries
-    rate = first.recipe.features.rate
+    names = [name for name, _ in rows]
     with shared(first.recipe, nj) as common:
-        held = voice.select(first.recipe, first.way, rows)
-        task = voice.load_task(held, rate, common.load)
-        names = [name for name, _ in rows]
-        outputs = [converted.outputs(one.folder / one.way.sounds, names, rate) for one in entries]
-        ids = [[one.id for one in group] for group in held if group is not None]
-        job = report.VoiceJob(
+        held = select(first.recipe, first.way, rows, common.read)
+        job = of_direction(first.recipe, first.way, held, common)
+        rate = job.task.rate
+        job = replace(
+            job,
             folder=out,
             name=f"{' to '.join(pair)} by {', '.join(path.name for path in experiments)}",
-            utterances=names,
-            task=task,
-            outputs=outputs[0],
+            outputs=read_outputs(first.folder / first.way.sounds, names, rate),
             model=f"{first.folder}, {first.recipe.family}",
-            config_hash=converted.digest([config_hash(one.recipe) for one in entries], ()),
-            data_hash=converted.digest(ids, [*task.sources, *task.target_recordings]),
-            seed=first.recipe.train.seed,
-            resamples=first.recipe.evaluate.bootstrap,
-            formula=common.formula(first.way, held, task),
-            others={one.folder.name: made for one, made in zip(others, outputs[1:], strict=True)},
+            config_hash=digest([config_hash(one.recipe) for one in entries], ()),
+            data_hash=digest(held.ids, [*job.task.sources, *job.task.target_recordings]),
+            others={
+                one.folder.name: read_outputs(one.folder / one.way.sounds, names, rate)
+                for one in others
+            },
             told={one.folder.name: f"{one.folder}, {one.recipe.family}" for one in others},
             notes=[f"Scored are the {len(rows)} utterances that all of these converted"],
-            cache=Path("dump") / first.recipe.roles[pair[0]] / JUDGED,
         )
-        scored = report.score(job, nj, common.analyse, common.each)
-    return markdown(scored.scores)
+        scored = score(job, common.each)
+    return markdown(scored.findings.scores)
 
 
 def _pair(recipes: dict[Path, Recipe], source: str | None, target: str | None) -> tuple[str, str]:

@@ -30,6 +30,7 @@ class System(base.System):
 
     Config = HifiganTrainingConfig
     discriminator_groups = ("discriminator",)
+    task = "vocoders"
     config: HifiganTrainingConfig
 
     def __init__(self, config: HifiganTrainingConfig, context: Context) -> None:

@@ -30,6 +30,7 @@ class System(base.System):
 
     Config = IstftTrainingConfig
     discriminator_groups = ("discriminator",)
+    task = "vocoders"
     config: IstftTrainingConfig
 
     def __init__(self, config: IstftTrainingConfig, context: Context) -> None:

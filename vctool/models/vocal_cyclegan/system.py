@@ -46,6 +46,7 @@ class System(base.System):
 
     Config = VocalCycleGanConfig
     discriminator_groups = ("discriminator",)
+    task = "singing"
     config: VocalCycleGanConfig
 
     def __init__(self, config: VocalCycleGanConfig, context: Context) -> None:

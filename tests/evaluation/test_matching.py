@@ -3,7 +3,7 @@
 import pytest
 
 from vctool.errors import DataError
-from vctool.evaluation.voices.matching import match
+from vctool.evaluation.matching import match
 
 SOURCES = ["200001", "200002", "200003"]
 

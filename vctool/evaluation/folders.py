@@ -1,0 +1,107 @@
+"""Folders of recordings that any system made, for `vctool evaluate FOLDER`."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vctool import audio
+from vctool.errors import DataError
+from vctool.evaluation.matching import match
+from vctool.metrics.pitch import RATE
+
+LEAST = 2
+"""Fewest recordings that are scored."""
+NAMED = 5
+"""Recordings that are named where more have no partner."""
+SEED, RESAMPLES = 0, 1000
+"""Of the intervals, and of what is drawn."""
+
+
+def recordings(folder: Path, what: str, others: Sequence[Path]) -> dict[str, Path]:
+    """Find the audio files below a folder by their paths without endings, but for other folders.
+
+    Args:
+        folder: the folder.
+        what: what it should hold, for errors, such as `sources`.
+        others: folders that are passed over where they lie below this one.
+
+    Raises:
+        DataError: no such folder, no audio in it, or two files that differ by their ending alone.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; it should hold the {what}")
+    own = folder.resolve()
+    inside = [one.resolve() for one in others if own in one.resolve().parents]
+    found: dict[str, Path] = {}
+    for path in audio.list_audio(folder):
+        if any(one in path.resolve().parents for one in inside):
+            continue
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in found:
+            raise DataError(f"{path}: differs from {found[name]} by its ending alone; keep one")
+        found[name] = path
+    if not found:
+        raise DataError(f"{folder}: holds no audio; it should hold the {what}")
+    return found
+
+
+def owners(
+    converted: Path,
+    outputs: Sequence[str],
+    place: Path,
+    sources: Sequence[str],
+    what: str,
+    notes: list[str],
+) -> dict[str, str]:
+    """Find what every recording of a system was made from.
+
+    Args:
+        converted: folder of the system's recordings.
+        outputs: their names.
+        place: folder of what they were made from.
+        sources: the names of these.
+        what: what they are, such as `source`.
+        notes: gets a line where recordings are left out.
+
+    Returns:
+        Names of sources by names of outputs.
+
+    Raises:
+        DataError: fewer than `LEAST` outputs have a source, or a name may belong to several.
+    """
+    found = match(outputs, sources, what)
+    if lost := [name for name in outputs if name not in found]:
+        notes.append(f"{len(lost)} conversion(s) without a {what} are left out: {few(lost)}")
+    if len(found) < LEAST:
+        raise DataError(
+            f"{converted}: {len(found)} of {len(outputs)} recordings have a {what} in {place} "
+            f"(such as '{outputs[0]}' and '{sources[0]}'); at least {LEAST} are needed, so give "
+            f"them their {what}s' names"
+        )
+    return found
+
+
+def plain_names(sources: Sequence[str]) -> list[str]:
+    """Make names that tables and file names can hold.
+
+    Raises:
+        DataError: two would be the same.
+    """
+    names = {re.sub(r"[\s/]+", "_", source): source for source in sources}
+    if len(names) < len(sources):
+        (first, *_) = sorted(set(sources) - set(names.values()))
+        raise DataError(f"'{first}': another source has the same name but for '/' and '_'")
+    return list(names)
+
+
+def few(names: Sequence[str]) -> str:
+    """Name the first of some recordings, and count the others."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def read(paths: Sequence[Path], rate: int = RATE) -> list[np.ndarray]:
+    """Read recordings, each (T,) at a rate [Hz]."""
+    return [audio.read(path, rate)[0] for path in paths]
