@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from vctool import audio
 from vctool.acquisition import activity
@@ -71,3 +72,31 @@ def test_silence_and_blips_give_nothing(tmp_path: Path, parts: list[tuple[float,
 
 def test_a_recording_shorter_than_a_segment_gives_itself(tmp_path: Path) -> None:
     assert activity.segments(record(tmp_path / "x.wav", [(1.5, 0.3)])) == [(0.0, 1.5)]
+
+
+def speech(level: float, offset: float = 0.0, noise: float = -95.0) -> np.ndarray:
+    """Six phrases of four seconds, each before four seconds of pause."""
+    rng = np.random.default_rng(0)
+    phrase = np.concatenate([rng.standard_normal(4 * RATE), np.zeros(4 * RATE)])
+    background = 10 ** (noise / 20) * rng.standard_normal(6 * len(phrase))
+    return 10 ** (level / 20) * np.tile(phrase, 6) + background + offset
+
+
+@pytest.mark.parametrize("level", [-20.0, -40.0, -60.0])
+@pytest.mark.parametrize("offset", [0.0, 0.01, -0.1])
+def test_pauses_are_found_whatever_the_level_and_the_offset(
+    tmp_path: Path, level: float, offset: float
+) -> None:
+    path = tmp_path / "x.wav"
+    soundfile.write(path, speech(level, offset), RATE, subtype="FLOAT")
+    found = activity.segments(path)
+    assert len(found) == 6
+    assert all(3.9 < end - start < 4.6 for start, end in found)
+
+
+def test_hours_without_a_pause_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    level = np.random.default_rng(0).uniform(-21, -19, round(6 * 3600 / activity.FRAME))
+    monkeypatch.setattr(activity, "levels", lambda path, channel: (level, 6 * 3600.0))
+    found = activity.segments(Path("music.wav"))
+    assert found[0][0] == 0.0 and found[-1][1] == 6 * 3600.0
+    assert max(end - start for start, end in found) <= activity.LONGEST + activity.FRAME

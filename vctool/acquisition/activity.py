@@ -1,9 +1,10 @@
 """Where a long recording of a voice sounds: an energy detector, and segments of trainable length.
 
-Frames of 20 ms count as active from 30 dB below the recording's loud frames (their 95th
-percentile) or from -55 dB of full scale, whichever is higher. Stem recordings are silent between
-phrases, so energy is all that is needed; noisy recordings come out as one long activity, which is
-then cut by length only.
+Frames of 20 ms count as active from 30 dB below the recording's loud frames on, or from -55 dB of
+full scale where that is higher; from 20 dB below them where they are soft themselves. Loud is the
+95th percentile, or 20 dB below the loudest frame in recordings that sound rarely. What lies below
+50 Hz does not count. Stem recordings are silent between phrases, so energy is all that is needed;
+noisy recordings come out as one long activity, which is then cut by length only.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from vctool import audio
+from vctool.audio.loudness import HighPass
 from vctool.cache import over
 from vctool.errors import AudioError
 
@@ -27,6 +29,10 @@ LONGEST = 12.0
 
 _BELOW_LOUD_DB = 30.0
 _LEAST_DB = -55.0
+_BELOW_SOFT_DB = 20.0
+_RARE_DB = 20.0
+_SILENT_DB = -90.0  # the last bit of 16
+_FAINTEST = 1e-12  # power that silence counts as (-120 dB), below 16 bits
 _PAUSE = 0.6  # pauses up to this length belong to a phrase [s]
 _JOIN = 2.0  # phrases too short to stand alone are joined over pauses up to this length [s]
 _BLIP = 0.3  # activity up to this length is no phrase [s]
@@ -75,7 +81,7 @@ def segments(
     """
     assert longest >= 2 * shortest, (shortest, longest)
     level, total = levels(path, channel=channel)
-    active = level > max(_LEAST_DB, float(np.percentile(level, 95)) - _BELOW_LOUD_DB)
+    active = level > _threshold(level)
     found = []
     for first, last in phrases(active):
         start, end = max(0.0, first * FRAME - _MARGIN), min(total, last * FRAME + _MARGIN)
@@ -96,6 +102,14 @@ def segments(
     return [(_milliseconds(start), _milliseconds(end)) for start, end in grown]
 
 
+def _threshold(level: np.ndarray) -> float:
+    """Return the level [dB] above which frames, (F,) [dB], are active."""
+    if level.max() < _SILENT_DB:
+        return np.inf
+    loud = max(float(np.percentile(level, 95)), float(level.max()) - _RARE_DB)
+    return max(min(_LEAST_DB, loud - _BELOW_SOFT_DB), loud - _BELOW_LOUD_DB)
+
+
 def _milliseconds(time: float) -> float:
     """Round down, so that no segment ends after its recording; 7.23 * 1000 is below 7230."""
     return int(1000 * time + 1e-6) / 1000
@@ -109,12 +123,12 @@ def levels(path: Path, *, channel: int | None = None) -> tuple[np.ndarray, float
     """
     rate = audio.info(path).rate
     size = round(FRAME * rate)
-    parts, samples = [], 0
+    parts, samples, high_pass = [], 0, HighPass(rate)
     for block in audio.read_blocks(path, samples=size * 4096, channel=channel):
         samples += len(block)
-        frames = np.pad(block, (0, -len(block) % size)).reshape(-1, size)
+        frames = np.pad(high_pass(block), (0, -len(block) % size)).reshape(-1, size)
         parts.append(np.mean(np.square(frames, dtype=np.float64), axis=1))
-    return 10 * np.log10(np.maximum(np.concatenate(parts), 1e-10)), samples / rate
+    return 10 * np.log10(np.maximum(np.concatenate(parts), _FAINTEST)), samples / rate
 
 
 def phrases(active: np.ndarray) -> list[tuple[int, int]]:
@@ -137,15 +151,17 @@ def _divide(
     level: np.ndarray, start: float, end: float, shortest: float, longest: float
 ) -> list[tuple[float, float]]:
     """Cut at the quietest frame that leaves both parts long enough, until all are short enough."""
-    if end - start <= longest:
-        return [(start, end)]
-    low = round((start + shortest) / FRAME)
-    high = max(low + 1, round(min(start + longest, end - shortest) / FRAME))
-    # a smoothed level, so that the cut falls into a pause and not into a zero crossing
-    smooth = np.convolve(level[low:high], np.ones(5) / 5, mode="same")
-    smooth[:2] = smooth[-2:] = np.inf  # the smoothing has no neighbours there
-    cut = (low + int(np.argmin(smooth))) * FRAME
-    return [(start, cut), *_divide(level, cut, end, shortest, longest)]
+    parts: list[tuple[float, float]] = []
+    while end - start > longest:
+        low = round((start + shortest) / FRAME)
+        high = max(low + 1, round(min(start + longest, end - shortest) / FRAME))
+        # a smoothed level, so that the cut falls into a pause and not into a zero crossing
+        smooth = np.convolve(level[low:high], np.ones(5) / 5, mode="same")
+        smooth[:2] = smooth[-2:] = np.inf  # the smoothing has no neighbours there
+        cut = (low + int(np.argmin(smooth))) * FRAME
+        parts.append((start, cut))
+        start = cut
+    return [*parts, (start, end)]
 
 
 def _widen(

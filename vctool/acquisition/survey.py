@@ -9,6 +9,7 @@ from typing import Any
 
 from vctool import audio
 from vctool.acquisition.report import Rejected
+from vctool.audio.loudness import SILENT_SWING
 from vctool.cache import over
 from vctool.errors import AudioError, DataError
 
@@ -17,9 +18,6 @@ SHORTEST = 0.3
 
 LONGEST = 300.0
 """Recordings above this are no utterance, and take gigabytes to analyse as one [s]."""
-
-SILENT_PEAK = 1e-3
-"""Recordings whose peak is below this (-60 dB of full scale) count as silent."""
 
 CLIPPED_SHARE = 0.01
 """Share of the samples that may stand at full scale, next to another that does."""
@@ -48,7 +46,7 @@ def survey(
         What was measured for each usable file, and the files that are unusable: unreadable,
         NaN, too short, too long, silent, clipped, or at a wrong rate.
     """
-    purpose = "measure" if channel is None else f"measure channel {channel}"
+    purpose = "measure, with swing" + ("" if channel is None else f", channel {channel}")
     usable: dict[Path, audio.AudioInfo] = {}
     rejected: list[Rejected] = []
     for file, found in zip(
@@ -76,8 +74,8 @@ def _unusable(info: audio.AudioInfo, longest: float | None, rate: int | None) ->
         return f"too short: {info.seconds:.2f} s, wanted {SHORTEST} s or more"
     if longest is not None and info.seconds > longest:
         return f"too long: {info.seconds:.0f} s, wanted {longest:g} s or less"
-    if info.peak < SILENT_PEAK:
-        return f"silent: its peak is {info.peak:.1g} of full scale"
+    if info.swing < SILENT_SWING:
+        return f"silent: its samples lie within {info.swing:.1g} of full scale"
     if info.clipped > CLIPPED_SHARE:
         return f"clipped: {info.clipped:.1%} of its samples stand at full scale"
     if rate is not None and info.rate < rate:

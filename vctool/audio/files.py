@@ -50,6 +50,8 @@ class AudioInfo:
     """Encoding, as libsndfile names it, such as `PCM_16`."""
     peak: float = math.nan
     """Largest magnitude of the mono signal; NaN where only the header was read."""
+    swing: float = math.nan
+    """Distance from the lowest to the highest sample, which no offset changes; NaN as above."""
     level: float = math.nan
     """Active level of the mono signal [dB of full scale]; NaN where only the header was read."""
     clipped: float = math.nan
@@ -82,20 +84,21 @@ def measure(path: Path, *, channel: int | None = None) -> AudioInfo:
         AudioError: as `read`.
     """
     with open_checked(path) as file:
-        meter, peak, samples, clipped = LevelMeter(file.samplerate), 0.0, 0, 0
+        meter, samples, clipped = LevelMeter(file.samplerate), 0, 0
+        lowest, highest = math.inf, -math.inf
         flat_top = _equal_beside if file.subtype in ("FLOAT", "DOUBLE") else _beside
         for block in decode(file, path, channel, 0, None):
             meter.add(block)
-            size = np.abs(block)
-            peak = max(peak, float(np.max(size)))
+            lowest, highest = min(lowest, float(block.min())), max(highest, float(block.max()))
             samples += len(block)
-            clipped += flat_top(size)
+            clipped += flat_top(np.abs(block))
         return AudioInfo(
             file.samplerate,
             file.channels,
             samples,
             file.subtype,
-            peak,
+            max(-lowest, highest),
+            highest - lowest,
             meter.level_db,
             clipped / max(1, samples),
         )

@@ -12,16 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vctool.audio import SILENCE_DB, LevelMeter
+from vctool.audio.loudness import SILENT_SWING
 from vctool.audio.tracks import Track, pieces
 from vctool.features import kinds as registry
 from vctool.features.excerpt import Excerpt
 from vctool.features.kinds import F0Range, Features
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import f0_range, voiced
-
-SILENT_SWING = 2e-4
-"""Distance from the lowest to the highest sample below which a recording is silent (-80 dB peak);
-an offset, as 8-bit files have, does not count."""
 
 F0_SECONDS = 120.0
 """Voiced time after which a voice's F0 range is known well enough [s]."""
