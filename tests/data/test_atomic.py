@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from vctool.data import atomic
+from vctool import durable
 from vctool.data.atomic import commit_text, write_text
 from vctool.errors import DataError
 
@@ -51,14 +51,14 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     replace = os.replace
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(os, "replace", replaced)
-    monkeypatch.setattr(atomic, "_libc", SimpleNamespace(syncfs=syncfs))
+    monkeypatch.setattr(durable, "_libc", SimpleNamespace(syncfs=syncfs))
     return seen
 
 
 def test_a_file_is_on_the_disk_before_its_name_and_its_name_before_it_returns(
     tmp_path: Path, calls: list[str]
 ) -> None:
-    write_text(tmp_path / "x", "12345", sync=True)
+    write_text(tmp_path / "x", "12345", durable=True)
     assert calls == ["file of 5 bytes", "rename", "folder"]
     calls.clear()
     write_text(tmp_path / "x", "in a loop")
@@ -77,7 +77,7 @@ def test_a_disk_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ctypes.set_errno(errno.EIO)
         return -1
 
-    monkeypatch.setattr(atomic, "_libc", SimpleNamespace(syncfs=fails))
-    with pytest.raises(DataError, match="cannot be written to the disk: Input/output error"):
+    monkeypatch.setattr(durable, "_libc", SimpleNamespace(syncfs=fails))
+    with pytest.raises(DataError, match="cannot be written: Input/output error"):
         commit_text(tmp_path / "done", "123")
     assert not (tmp_path / "done").exists()

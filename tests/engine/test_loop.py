@@ -195,6 +195,49 @@ def test_a_changed_model_config_is_refused_by_field_until_fresh(
     assert [line["step"] for line in lines(tmp_path)] == [2, 2]
 
 
+def test_fresh_deletes_checkpoints_alone_and_keeps_a_link_to_another_disk(
+    toy: ModuleType, tmp_path: Path
+) -> None:
+    disk, checkpoints = tmp_path / "disk", tmp_path / "exp" / "checkpoints"
+    for folder in (disk, checkpoints.parent):
+        folder.mkdir()
+    checkpoints.symlink_to(disk)
+    toy.trainer(checkpoints.parent, steps=4).run()
+    (disk / "notes.md").write_text("the best so far")
+    (disk / "step-00000009").mkdir()  # half deleted
+    toy.trainer(checkpoints.parent, steps=2, model={"width": 4}).run(fresh=True)
+    assert checkpoints.is_symlink()
+    assert {path.name for path in disk.iterdir()} == {
+        *("manifest.json", "notes.md", "step-00000000", "step-00000002"),
+    }
+    assert checkpoint.read_state(checkpoints / "step-00000002")["config"]["width"] == 4
+
+
+def test_a_checkpoint_is_on_the_disk_before_the_manifest_names_it(
+    toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(file: int) -> None:
+        calls.append(Path(os.readlink(f"/proc/self/fd/{file}")).name)
+        fsync(file)
+
+    def renamed(source: Path, target: Path) -> None:
+        calls.append(f"to {Path(target).name}")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", renamed)
+    checkpoint.save(tmp_path / "checkpoints", toy.build(), family="toy", step=7)
+    files, there = calls[:3], calls[4:]
+    assert files == ["model.safetensors", "optimizer.safetensors", "state.json"]
+    assert calls[3].startswith(".tmp-step-00000007")
+    beside = there[2]
+    assert there == ["to step-00000007", "checkpoints", beside, "to manifest.json", "checkpoints"]
+    assert beside.endswith(".tmp")
+
+
 def test_a_changed_feature_setting_is_refused(toy: ModuleType, tmp_path: Path) -> None:
     toy.trainer(tmp_path, steps=2).run()
     changed = toy.trainer(tmp_path, steps=2)

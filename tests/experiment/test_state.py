@@ -11,17 +11,18 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from filelock import lock_descriptor
 
-from vctool import locks
+from vctool import durable, locks
+from vctool.data import atomic
 from vctool.data.store import StoreWriter
 from vctool.errors import DataError
-from vctool.experiment import hashes, plan, state
+from vctool.experiment import hashes, plan, state, written
 from vctool.experiment.recipe import Recipe
 
 TREE = {
@@ -178,8 +179,11 @@ def test_a_deleted_output_is_half_done() -> None:
 
 def test_results_of_other_inputs_are_thrown_away_and_half_done_work_is_kept() -> None:
     run_all()
-    leftover = Path("exp/toy/infer/half.ark")
-    leftover.write_text("half")
+    exp = recipe().exp
+    leftover, own = exp / "infer" / "half.tsv", exp / "infer" / "notes.md"
+    written.note(exp, "infer", [leftover])
+    for file in (leftover, own):
+        file.write_text("half")
     path = state.record_path(recipe(), plan.stage("infer"))
     path.write_text(json.dumps(json.loads(path.read_text()) | {"status": "begun"}))
     assert states()["infer"] == "half done"
@@ -187,7 +191,36 @@ def test_results_of_other_inputs_are_thrown_away_and_half_done_work_is_kept() ->
     assert leftover.exists()
     changed = {"convert": {"stretch": 2.0}}
     state.run(recipe(**changed), "infer", make("infer", **changed))
-    assert not leftover.exists()
+    assert not leftover.exists() and own.exists()
+    written.note(exp, "infer", [leftover])
+    leftover.write_text("whole")
+    state.run(recipe(**changed), "infer", make("infer", **changed), force=True)
+    assert not leftover.exists() and own.exists()
+
+
+def test_a_stage_is_done_when_all_that_it_wrote_is_on_the_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[str] = []
+    settle, replace = durable.settle, os.replace
+
+    def settled(folders: Iterable[Path]) -> None:
+        known = list(folders)
+        seen.append("settled")
+        assert {Path("data"), Path("exp/toy/infer"), Path("exp/toy/stages")} <= set(known)
+        settle(known)
+
+    def renamed(source: Path, target: Path) -> None:
+        if Path(target).name == "infer.json":
+            seen.append(json.loads(Path(source).read_text())["status"])
+        replace(source, target)
+
+    for name in ("download", "features", "train"):
+        state.run(recipe(), name, make(name))
+    monkeypatch.setattr(atomic, "settle", settled)
+    monkeypatch.setattr(os, "replace", renamed)
+    state.run(recipe(), "infer", make("infer"))
+    assert seen == ["begun", "settled", "done"]
 
 
 def test_a_recording_of_another_size_makes_features_stale() -> None:

@@ -13,6 +13,7 @@ from tests.toy import NOTES
 from vctool.data.datadir import DataDir
 from vctool.data.store import FeatureStore
 from vctool.errors import CheckpointError, DataError
+from vctool.experiment import written
 from vctool.experiment.recipe import ConvertConfig, Recipe
 from vctool.features import world
 from vctool.features.settings import FeatureConfig
@@ -169,6 +170,29 @@ def test_no_more_is_prepared_ahead_of_the_model_than_is_in_flight(
     monkeypatch.setattr(infer, "convert", converted)
     infer.run(sung_pairs, "cpu")
     assert max(most) <= 2 + 1 < len(NOTES)
+
+
+def test_both_stages_note_all_that_they_write_and_write_behind_links(sung_pairs: Recipe) -> None:
+    exp = sung_pairs.exp
+    for name in ("infer", "wav"):
+        (exp.parent / "disk" / name).mkdir(parents=True)
+        (exp / name).symlink_to((exp.parent / "disk" / name).absolute())
+    own = exp / "wav_before" / "notes.md"
+    own.parent.mkdir()
+    own.write_text("years of work")
+    infer.run(sung_pairs, "cpu")
+    synthesize.run(sung_pairs)
+    whole = wavs(sung_pairs)
+    for stage in ("infer", "synthesize"):
+        written.remove(exp, stage)
+    left = sorted(path for path in exp.rglob("*") if "checkpoints" not in path.parts)
+    assert left == [exp / "infer", exp / "stages", exp / "wav", own.parent, own]
+    assert list((exp.parent / "disk").rglob("*.*")) == []
+    stranger = exp / "wav" / "s-speech0.wav"
+    stranger.write_bytes(bytes(100_000))
+    infer.run(sung_pairs, "cpu")
+    synthesize.run(sung_pairs)
+    assert wavs(sung_pairs) == whole
 
 
 def test_the_sound_does_not_depend_on_the_number_of_processes(sung_pairs: Recipe) -> None:

@@ -15,7 +15,7 @@ from vctool.acquisition.fetch import RESERVE, Patience, fetch
 from vctool.acquisition.info import CorpusInfo, cannot_fetch
 from vctool.acquisition.unpack import STAMPS, unpack
 from vctool.config import suggest
-from vctool.data.atomic import write_text
+from vctool.data.atomic import commit_text, write_text
 from vctool.errors import ConfigError, DataError
 
 ARCHIVES = ".archives"
@@ -216,7 +216,7 @@ def _record(info: CorpusInfo, archive: Archive, size: int, folder: Path) -> None
         "fetched": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
     stamp = _stamp(archive, folder)
-    write_text(stamp, json.dumps(note, indent=1) + "\n")
+    commit_text(stamp, json.dumps(note, indent=1) + "\n")
     notes = [json.loads(path.read_text("utf-8")) for path in sorted(stamp.parent.glob("*.json"))]
     lines = [f"{info.title}, from {info.homepage}", ""]
     for one in notes:

@@ -16,7 +16,7 @@ import numpy as np
 from vctool import audio, extras, workers
 from vctool.acquisition.report import Rejected
 from vctool.acquisition.room import room_for
-from vctool.data.atomic import write_text
+from vctool.data.atomic import commit_text
 from vctool.errors import DataError
 
 STREAMS = {"drums": 1, "bass": 2, "other": 3, "vocals": 4}
@@ -104,7 +104,7 @@ def _decode(file: Path, folder: Path) -> str:
         if len(wave) < (stated - SLACK) * rate:
             return f"damaged: {len(wave) / rate:.1f} s of {stated:.1f} s of {stem} can be decoded"
         audio.write(folder / f"{stem}.wav", wave.mean(axis=1), rate)
-    write_text(folder / _STAMP, json.dumps(_state(file)))  # last, so all of it is there
+    commit_text(folder / _STAMP, json.dumps(_state(file)))  # last, so all of it is there
     return ""
 
 

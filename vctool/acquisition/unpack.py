@@ -25,7 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Literal, Protocol
 
 from vctool.acquisition.archive import human
-from vctool.data.atomic import write_text
+from vctool.data.atomic import commit_text
 from vctool.errors import DataError
 
 STAMPS = ".complete"
@@ -91,7 +91,7 @@ def unpack(path: Path, folder: Path, bound_bytes: int) -> Path:
         written, count = _write(path, staging, bound_bytes)
         _merge(staging, folder)
         note = {"archive": path.name, "files": count, "unpacked_bytes": written}
-        write_text(stamp, json.dumps(note, indent=1) + "\n")
+        commit_text(stamp, json.dumps(note, indent=1) + "\n")
     except _Hostile as error:
         raise DataError(f"{path}: refused, {error}; nothing was unpacked") from None
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError) as error:

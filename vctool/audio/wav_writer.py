@@ -9,6 +9,7 @@ from types import TracebackType
 import numpy as np
 import soundfile
 
+from vctool.durable import sync
 from vctool.errors import AudioError
 from vctool.temporary import beside
 
@@ -22,10 +23,16 @@ class AudioWriter:
 
     Used as a context manager. Until then, and after an error, nothing stands at `path` but what
     was there before. Samples outside [-1, 1] are clipped, never wrapped, and counted in a warning.
+
+    Args:
+        path: the file.
+        rate: its sampling rate [Hz].
+        durable: wait, in the end, until it is on the disk; takes milliseconds.
     """
 
-    def __init__(self, path: Path, rate: int) -> None:
+    def __init__(self, path: Path, rate: int, *, durable: bool = False) -> None:
         self.path = path
+        self._durable = durable
         self.rate = rate
         self.samples = 0
         self.clipped = 0
@@ -77,7 +84,11 @@ class AudioWriter:
                 expected = 2 * self.samples
                 if self._beside.stat().st_size < expected:
                     raise AudioError(f"{self.path}: cannot be written: the disk is full")
+                if self._durable:
+                    sync(self._beside)
                 os.replace(self._beside, self.path)
+                if self._durable:
+                    sync(self.path.parent)
         except (OSError, soundfile.SoundFileError) as failure:
             reason = _reason(failure, self.path.parent)
             raise AudioError(f"{self.path}: cannot be written: {reason}") from None

@@ -1,24 +1,22 @@
 """Files that are there complete or not at all: written beside their place, then renamed."""
 
 import contextlib
-import ctypes
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from vctool import temporary
+from vctool.durable import settle, sync
 from vctool.errors import DataError
 
-_libc = ctypes.CDLL(None, use_errno=True)
 
-
-def write_text(path: Path, text: str, *, sync: bool = False) -> None:
+def write_text(path: Path, text: str, *, durable: bool = False) -> None:
     """Write a UTF-8 text file atomically, with its folder.
 
     Args:
         path: the file.
         text: its content.
-        sync: as for `write_bytes`.
+        durable: as for `write_bytes`.
 
     Raises:
         DataError: the folder cannot be written to, or the text cannot be encoded.
@@ -28,16 +26,16 @@ def write_text(path: Path, text: str, *, sync: bool = False) -> None:
     except UnicodeEncodeError as error:
         bad = error.object[error.start : error.end]
         raise DataError(f"{path}: {bad!r} cannot be written as UTF-8; rename the file") from None
-    write_bytes(path, content, sync=sync)
+    write_bytes(path, content, durable=durable)
 
 
-def write_bytes(path: Path, content: bytes, *, sync: bool = False) -> None:
+def write_bytes(path: Path, content: bytes, *, durable: bool = False) -> None:
     """Write a file atomically, with its folder.
 
     Args:
         path: the file.
         content: its content.
-        sync: return when it is on the disk and outlives a power cut; for what says that work is
+        durable: return when it is on the disk and outlives a power cut; for what says that work is
             done, since it takes milliseconds.
 
     Raises:
@@ -48,12 +46,12 @@ def write_bytes(path: Path, content: bytes, *, sync: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("wb") as file:
             file.write(content)
-            if sync:
+            if durable:
                 file.flush()
                 os.fsync(file.fileno())
         os.replace(beside, path)
-        if sync:
-            sync_folder(path.parent)
+        if durable:
+            sync(path.parent)
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror}") from None
     finally:
@@ -73,34 +71,9 @@ def commit_text(path: Path, text: str, *, beside: Iterable[Path] = ()) -> None:
     Raises:
         DataError: a folder cannot be written to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    settle((path.parent, *beside))
-    write_text(path, text, sync=True)
-
-
-def settle(folders: Iterable[Path]) -> None:
-    """Wait until all that was written to the file systems of some folders is on the disk.
-
-    It takes as long for one file as for thousands, which are therefore not waited for one by one.
-
-    Raises:
-        DataError: the system could not write it.
-    """
-    devices = {folder.stat().st_dev: folder for folder in folders if folder.exists()}
-    for folder in devices.values():
-        file = os.open(folder, os.O_RDONLY)
-        try:
-            if _libc.syncfs(file):
-                reason = os.strerror(ctypes.get_errno())
-                raise DataError(f"{folder}: cannot be written to the disk: {reason}")
-        finally:
-            os.close(file)
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until a folder's list of files is on the disk, after a file in it was renamed."""
-    file = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        settle((path.parent, *beside))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror}") from None
+    write_text(path, text, durable=True)

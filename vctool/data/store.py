@@ -168,7 +168,7 @@ class StoreWriter:
                 shard.unlink()
             elif ends[shard] < shard.stat().st_size:
                 os.truncate(shard, ends[shard])
-        self._write_table(DIGESTS, self._digests, sync=False)
+        self._write_table(DIGESTS, self._digests, durable=False)
 
     def write(self, name: str, features: np.ndarray) -> None:
         """Append one utterance's (F, D) features and hand them to the operating system.
@@ -189,7 +189,7 @@ class StoreWriter:
             (self.path / INDEX).unlink(missing_ok=True)
             self._changed = True
             if not (self.path / DIGESTS).is_file():
-                self._write_table(DIGESTS, self._digests, sync=False)
+                self._write_table(DIGESTS, self._digests, durable=False)
             self._journal = (self.path / DIGESTS).open("a", encoding="utf-8")
         shard = self.path / f"feats-{self._count // SHARD:03d}.ark"
         if self._ark is None or Path(self._ark.name) != shard:
@@ -253,9 +253,9 @@ class StoreWriter:
             self._write_table("utt2num_frames", frames)
             self._write_table(INDEX, places)
 
-    def _write_table(self, name: str, rows: Mapping[str, str], *, sync: bool = True) -> None:
+    def _write_table(self, name: str, rows: Mapping[str, str], *, durable: bool = True) -> None:
         lines = (f"{one} {rows[one]}\n" for one in sorted(rows, key=str.encode))
-        write_text(self.path / name, "".join(lines), sync=sync)
+        write_text(self.path / name, "".join(lines), durable=durable)
 
     def _close(self) -> None:
         """Close the shard that is being written; it is on the disk then."""

@@ -5,8 +5,9 @@
                               optimizer.safetensors   Adam's moments, `group/parameter/moment`
                               state.json              family, config, context, step, recipe, train
 
-A folder is written beside and renamed, then the manifest is replaced, so that a process killed at
-any moment leaves a checkpoint that loads. `state.json` rebuilds the model without the recipe.
+A folder is written beside and renamed, then the manifest is replaced, each when what is before it
+is on the disk, so that a process killed at any moment, or a power cut, leaves a checkpoint that
+loads. `state.json` rebuilds the model without the recipe.
 """
 
 import json
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from vctool.checkpoints import FORMAT, MODEL, STATE, State, find, read_state, read_tensors
 from vctool.config import Config, build
+from vctool.durable import sync
 from vctool.engine import manifest
 from vctool.errors import CheckpointError, ConfigError
 from vctool.models import base
@@ -122,7 +124,10 @@ def save(
             save_file(part, beside / name)
         state["files"] = {name: (beside / name).stat().st_size for name in tensors}
         (beside / STATE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+        for path in (*(beside / name for name in tensors), beside / STATE, beside):
+            sync(path)
         _replace_folder(beside, folder)
+        sync(checkpoints)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"{folder}: cannot be written: {error}; free some space or choose another folder"

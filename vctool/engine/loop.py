@@ -1,7 +1,6 @@
 """The training loop, once for every family: step, validate, save, resume, recover."""
 
 import logging
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -127,7 +126,7 @@ class Trainer:
         """Take up the latest checkpoint, or set up and save step 0; return the steps done."""
         if self.processes.writes:
             if fresh:
-                shutil.rmtree(self.checkpoints, ignore_errors=True)
+                manifest.clear(self.checkpoints)
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             manifest.sweep(self.checkpoints)
         self._meet()

@@ -10,10 +10,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vctool.checkpoints import MANIFEST, STATE, find, latest, read_manifest, step_folders
+from vctool.checkpoints import (
+    MANIFEST,
+    STATE,
+    STEP_NAME,
+    find,
+    latest,
+    read_manifest,
+    step_folders,
+)
+from vctool.data.atomic import write_text
 
 __all__ = [
     "STATE",
+    "clear",
     "find",
     "latest",
     "note",
@@ -27,10 +37,8 @@ __all__ = [
 
 
 def write_manifest(checkpoints: Path, manifest: Mapping[str, Any]) -> None:
-    """Replace the manifest in one move."""
-    beside = checkpoints / f".{MANIFEST}-{os.getpid()}"
-    beside.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    os.replace(beside, checkpoints / MANIFEST)
+    """Replace the manifest in one move; it is on the disk then."""
+    write_text(checkpoints / MANIFEST, json.dumps(manifest, indent=1) + "\n", durable=True)
 
 
 def note(checkpoints: Path, name: str, score: float | None) -> None:
@@ -71,5 +79,15 @@ def sweep(checkpoints: Path) -> None:
     for pattern in (".tmp-step-*", ".old-step-*"):
         for left in checkpoints.glob(pattern):
             shutil.rmtree(left)
-    for left in checkpoints.glob(f".{MANIFEST}-*"):
-        left.unlink()
+
+
+def clear(checkpoints: Path) -> None:
+    """Delete all checkpoints and the manifest, and nothing else that is in the folder.
+
+    The folder stays: it may be a link to another disk.
+    """
+    (checkpoints / MANIFEST).unlink(missing_ok=True)
+    sweep(checkpoints)
+    for folder in checkpoints.glob("step-*"):
+        if STEP_NAME.fullmatch(folder.name):
+            remove(folder)

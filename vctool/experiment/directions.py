@@ -87,6 +87,20 @@ def of(recipe: Recipe) -> list[Direction]:
     return found
 
 
+def sets(recipe: Recipe) -> dict[Path, Path]:
+    """Return every folder of converted features that there may be, with that of its sounds.
+
+    Besides the directions these are, where there is only one, the same utterances under other
+    accompaniments, and some that go the other way.
+    """
+    found = {one.features: one.sounds for one in of(recipe)}
+    for one in of(recipe):
+        if not one.name:
+            for name in ("shuffled", f"to_{one.source}"):
+                found[Path("infer") / name] = Path(f"wav_{name}")
+    return found
+
+
 def table(exp: Path) -> Path:
     """Return an experiment's table of converted utterances: stage 4 is complete where it is."""
     return exp / "infer" / "pairs.tsv"

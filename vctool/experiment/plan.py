@@ -47,8 +47,6 @@ class Stage:
     """Names of the stages whose outputs it reads."""
     damage: Callable[[Recipe], Iterable[str]] = lambda recipe: ()
     """Reads its results through, and says what is damaged, in one line for each place."""
-    own: tuple[str, ...] = ()
-    """Patterns of folders in the experiment's that are its results alone: void with its inputs."""
 
 
 def flatten(tree: Any, prefix: str) -> Inputs:
@@ -289,7 +287,6 @@ STAGES = (
         lambda recipe: [recipe.exp / "infer" / "pairs.tsv"],
         needs=("features", "train"),
         damage=_infer_damage,
-        own=("infer",),
     ),
     Stage(
         5,
@@ -298,7 +295,6 @@ STAGES = (
         _synthesize_inputs,
         lambda recipe: [recipe.exp / "wav"],
         needs=("infer",),
-        own=("wav", "wav_*"),
     ),
     Stage(
         6,

@@ -2,6 +2,7 @@
 
     exp/<name>/stages/<stage>.json   status, inputs, command, seconds, cause of a failure
                       <stage>.lock   held while the stage runs; a killed process lets go of it
+                      <stage>.files  what the stage has written (`experiment.written`)
                log/<stage>.log       everything that the stage said
 
 A stage is skipped while its inputs are those of its record and its outputs exist. It continues
@@ -13,7 +14,6 @@ import json
 import logging
 import os
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vctool import locks
-from vctool.data.atomic import write_text
+from vctool.data.atomic import commit_text, write_text
 from vctool.errors import DataError, VctoolError
-from vctool.experiment import hashes, plan
+from vctool.experiment import hashes, plan, written
 from vctool.experiment.hashes import HASH_PREFIX
 from vctool.experiment.plan import STAGES, Inputs, Stage, stage, upstream
 from vctool.experiment.recipe import Recipe
@@ -200,9 +200,7 @@ def run(
         reason = f": {verdict.reason}" if verdict.reason else ""
         logger.info("%s: %s (%s%s)", title, entry.does, verdict.state, reason)
         if verdict.changed or force:
-            for pattern in entry.own:
-                for folder in recipe.exp.glob(pattern):
-                    shutil.rmtree(folder)
+            written.remove(recipe.exp, name)
         seconds = _recorded(recipe, entry, work)
         logger.info("%s: done in %.1f s", title, seconds)
     return True
@@ -229,7 +227,12 @@ def _recorded(recipe: Recipe, entry: Stage, work: Callable[[], None]) -> float:
 
     def keep(**ending: object) -> None:
         record.update(ending, seconds=round(time.monotonic() - begin, 2))
-        write_text(record_path(recipe, entry), json.dumps(record, indent=1) + "\n")
+        text = json.dumps(record, indent=1) + "\n"
+        if record["status"] == "done":  # and so it is, even if power fails now
+            places = (path.parent for path in entry.outputs(recipe))
+            commit_text(record_path(recipe, entry), text, beside=(Path("data"), *places))
+        else:
+            write_text(record_path(recipe, entry), text)
 
     keep()
     try:

@@ -115,7 +115,7 @@ def _write(
     path: Path, waves: Iterable[np.ndarray], rate_in: int, rate_out: int, samples: int
 ) -> None:
     """Write pieces at `rate_in` as `samples` samples at `rate_out`; resamplers may be one off."""
-    with audio.AudioWriter(path, rate_out) as file:
+    with audio.AudioWriter(path, rate_out, durable=True) as file:
         for wave in resample_stream(waves, rate_in, rate_out):
             file.write(np.clip(wave[: samples - file.samples], -1.0, 1.0))
         if file.samples < samples:

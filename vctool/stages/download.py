@@ -13,7 +13,7 @@ from vctool import cache, corpora
 from vctool.acquisition.obtain import fetched
 from vctool.acquisition.report import STAMP
 from vctool.config import suggest
-from vctool.data.atomic import write_text
+from vctool.data.atomic import commit_text
 from vctool.errors import ConfigError, DataError
 from vctool.experiment import roles
 from vctool.experiment.recipe import Recipe
@@ -141,6 +141,6 @@ def read_stamp(folder: Path) -> Prepared | None:
 def write_stamp(folder: Path, source: Path, summary: str, parts: str = "") -> Prepared:
     """Record that the data dirs below a folder are complete."""
     prepared = Prepared(folder.name, str(source.resolve()), SEED, summary, parts)
-    write_text(stamp_path(folder), json.dumps(asdict(prepared), indent=1) + "\n")
+    commit_text(stamp_path(folder), json.dumps(asdict(prepared), indent=1) + "\n")
     logger.info("%s: %s", folder, summary)
     return prepared

@@ -32,7 +32,7 @@ from vctool import cluster
 from vctool.data.atomic import write_text
 from vctool.data.store import StoreWriter
 from vctool.errors import CheckpointError
-from vctool.experiment import directions, hashes
+from vctool.experiment import directions, hashes, written
 from vctool.experiment.directions import Direction
 from vctool.experiment.recipe import Recipe
 from vctool.inference.converter import Converter
@@ -62,6 +62,8 @@ def run(recipe: Recipe, device: str = "auto", nj: int = 1) -> None:
             f"{recipe.exp}: was trained with other feature settings; train again with --fresh"
         )
     given = Given(recipe, converter, HeldOut(recipe), hashes.of_checkpoint(recipe.exp), nj)
+    table = directions.table(recipe.exp)
+    written.note(recipe.exp, "infer", [table])
     matched = {}
     for way in directions.of(recipe):
         needed = converter.needs_accompaniment(way.target)
@@ -74,7 +76,7 @@ def run(recipe: Recipe, device: str = "auto", nj: int = 1) -> None:
         if not way.name:
             _beside(given, way, one)
         matched[way] = pairs
-    _write_pairs(directions.table(recipe.exp), matched)  # last: it marks the stage as complete
+    _write_pairs(table, matched)  # last: it marks the stage as complete
 
 
 class Given(NamedTuple):
@@ -116,7 +118,9 @@ def _beside(given: Given, way: Direction, one: Set) -> None:
     if converter.needs_accompaniment(way.target):
         shuffled = shuffle(one.pairs)
         _convert_set(given, one._replace(folder=infer / "shuffled", pairs=shuffled))
-        _write_pairs(infer / "pairs_shuffled.tsv", {way: shuffled})
+        table = infer / "pairs_shuffled.tsv"
+        written.note(given.recipe.exp, "infer", [table])
+        _write_pairs(table, {way: shuffled})
     if way.source != way.target:
         needed = converter.needs_accompaniment(way.source)
         reverse = opposite(given.recipe, given.held, way.target, needed)
@@ -128,7 +132,11 @@ def _beside(given: Given, way: Direction, one: Set) -> None:
 def _convert_set(given: Given, job: Set) -> None:
     """Convert one set of utterances into one store per kind, leaving out what is there."""
     features, converter = given.recipe.features, given.converter
-    outputs = Outputs(job.folder / "outputs.tsv")
+    table = job.folder / "outputs.tsv"
+    stores = [job.folder / kind for kind in converter.writes]
+    maps = [job.times / f"{pair.source.id}.tsv" for pair in job.pairs]
+    written.note(given.recipe.exp, "infer", [table, *stores, *maps])
+    outputs = Outputs(table)
     with ExitStack() as stack:
         writers = {
             kind: stack.enter_context(

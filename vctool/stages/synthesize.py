@@ -10,14 +10,14 @@ once, here; processes are told where the features of their utterances lie.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from vctool import audio, vocoders
 from vctool.data.store import Entry, FeatureStore
 from vctool.errors import DataError
-from vctool.experiment import directions
+from vctool.experiment import directions, written
 from vctool.experiment.recipe import Recipe
 from vctool.features.settings import FeatureConfig
 from vctool.workers import AHEAD, in_order, pool, together
@@ -52,15 +52,12 @@ def run(recipe: Recipe, nj: int = 1) -> None:
         DataError: stage 4 has not finished.
         ConfigError: the vocoder does not accept the features.
     """
-    infer = recipe.exp.absolute() / "infer"  # workers elsewhere have another current folder
-    if not (infer / "pairs.tsv").is_file():
-        raise DataError(f"{infer}: nothing converted yet; run stage 4 (infer)")
-    ways = {one.features.name: one.sounds for one in directions.of(recipe)}
-    tasks = [
-        task
-        for table in sorted(infer.glob("*/outputs.tsv"))
-        for task in _tasks(recipe, table, ways)
-    ]
+    exp = recipe.exp.absolute()  # workers elsewhere have another current folder
+    if not directions.table(exp).is_file():
+        raise DataError(f"{exp / 'infer'}: nothing converted yet; run stage 4 (infer)")
+    sounds = list(_sounds(recipe, exp))
+    written.note(exp, "synthesize", (one.target for one in sounds))
+    tasks = list(_tasks(recipe, sounds))
     if tasks:
         chosen = vocoders.get(recipe.vocoder, recipe.features)
         chosen.accepts(recipe.features, sorted(tasks[0].features))
@@ -71,18 +68,43 @@ def run(recipe: Recipe, nj: int = 1) -> None:
     logger.info("%s: %d sounds written", recipe.exp / "wav", total)
 
 
-def _tasks(recipe: Recipe, table: Path, ways: Mapping[str, Path]) -> Iterator[Task]:
-    """Say what is missing of one set's sound; `ways` are the places of the sets that are scored."""
-    folder = table.parent
-    sounds = folder.parent.parent / ways.get(folder.name, Path(f"wav_{folder.name}"))
-    rows = [line.split("\t") for line in table.read_text("utf-8").splitlines()[1:]]
-    missing = [row for row in rows if not (sounds / f"{row[0]}.wav").is_file()]
+class Sound(NamedTuple):
+    """What stage 4 says of a sound."""
+
+    folder: Path
+    """Folder with a store per kind."""
+    name: str
+    target: Path
+    samples: int
+    level_db: float
+
+    def is_there(self) -> bool:
+        """Tell whether it was written; one that lost its content in a power cut was not."""
+        return self.target.is_file() and self.target.stat().st_size > 2 * self.samples
+
+
+def _sounds(recipe: Recipe, exp: Path) -> Iterator[Sound]:
+    """Read the tables of outputs of all sets."""
+    for features, sounds in sorted(directions.sets(recipe).items()):
+        table = exp / features / "outputs.tsv"
+        lines = table.read_text("utf-8").splitlines()[1:] if table.is_file() else []
+        for name, samples, level in (line.split("\t") for line in lines):
+            target = exp / sounds / f"{name}.wav"
+            yield Sound(table.parent, name, target, int(samples), float(level))
+
+
+def _tasks(recipe: Recipe, sounds: Iterable[Sound]) -> Iterator[Task]:
+    """Say where the features of those sounds lie that are not there yet."""
     vocoder = vocoders.absolute(recipe.vocoder)
-    stores = [FeatureStore(path.parent) for path in folder.glob("*/feats.scp")] if missing else []
-    for name, samples, level in missing:
-        features = {store.kind: store.entry(name) for store in stores}
-        target = sounds / f"{name}.wav"
-        yield Task(features, target, int(samples), float(level), vocoder, recipe.features)
+    opened: dict[Path, list[FeatureStore]] = {}
+    for one in sounds:
+        if one.is_there():
+            continue
+        if one.folder not in opened:
+            found = sorted(one.folder.glob("*/feats.scp"))
+            opened[one.folder] = [FeatureStore(path.parent) for path in found]
+        features = {store.kind: store.entry(one.name) for store in opened[one.folder]}
+        yield Task(features, one.target, one.samples, one.level_db, vocoder, recipe.features)
 
 
 def synthesise(task: Task) -> None:
