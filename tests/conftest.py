@@ -23,6 +23,10 @@ def pytest_configure() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     wait_asleep()  # as every command does
     os.environ.setdefault("MPLBACKEND", "Agg")
+    # Where bytecode is not kept, as in many containers, each of the many processes that tests start
+    # compiles torch and the rest once more, which takes longer than to import them.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 @pytest.fixture(scope="session")
