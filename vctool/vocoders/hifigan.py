@@ -153,6 +153,7 @@ class Vocoder(NeuralVocoder):
     name = "hifigan"
     settings = HifiganConfig
     build_network = HifiganNetwork
+    from_elsewhere = True
 
     def _sound(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
         return synthesise(self.network, torch.tensor(features[self.kind], dtype=torch.float32).T)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from vctool.config import Config, build
@@ -26,6 +27,9 @@ class NeuralVocoder:
     """Settings of the network."""
     build_network: ClassVar[Any]
     """The network's class: `(settings, features)`."""
+    from_elsewhere: ClassVar[bool] = False
+    """Whether others publish such networks, so that settings and weights may not belong together.
+    They are compared before the network takes any memory; it must not compute while it is built."""
 
     kind = "mel"
     """The kind of features that it turns into sound."""
@@ -40,7 +44,11 @@ class NeuralVocoder:
     ) -> Self:
         """Build the network; see `vocoders.Restorable`."""
         own = {name: config[name] for name in config if name in cls.settings.model_fields}
-        network = cls.build_network(build(cls.settings, own, cls.name), features)
+        settings = build(cls.settings, own, cls.name)
+        if cls.from_elsewhere:
+            with torch.device("meta"):  # settings of another network may ask for any memory
+                restoring.require_fit(cls.build_network(settings, features), weights)
+        network = cls.build_network(settings, features)
         restoring.fill(network, weights)
         return cls(network)
 

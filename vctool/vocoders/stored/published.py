@@ -66,19 +66,13 @@ def load(path: Path) -> Vocoder:
     Raises:
         CheckpointError: it is no such file, holds more than tensors, or does not fit its config.
     """
-    from vctool.vocoders.hifigan import HifiganConfig, HifiganNetwork  # which imports this package
-
     settings = _settings(path)
     given = {ours: settings[theirs] for ours, theirs in MEL.items()}
     network = {name: settings[name] for name in NETWORK}
     network["resblock"] = str(network["resblock"])  # the V3 of some releases writes a number
     try:
         features = build(FeatureConfig, given | MAGNITUDES, f"{path.parent / CONFIG}")
-        weights = fold(_generator(path))
-        own = build(HifiganConfig, network, f"{path.parent / CONFIG}")
-        with torch.device("meta"):  # a config of another network may ask for any amount of memory
-            restoring.require_fit(HifiganNetwork(own, features), weights)
-        return restoring.restore("hifigan", network, features, weights)
+        return restoring.restore("hifigan", network, features, fold(_generator(path)))
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}; is {CONFIG} beside it its own?") from None
 
