@@ -15,9 +15,10 @@ def test_what_stage_2_computes_is_what_is_learnt_from_and_what_is_read(
     toy = base.family("toy")
     monkeypatch.setattr(toy, "learns", classmethod(lambda *_: ("wave", "mel")))
     monkeypatch.setattr(toy, "reads", classmethod(lambda *_: ("mel", "accomp_chroma")))
-    assert plan.kinds(toy_recipe()) == ("wave", "mel", "accomp_chroma")
+    assert plan.kinds(toy_recipe()) == ("wave", "mel", "accomp_chroma", "world")
     assert plan.kinds(toy_recipe(), "train") == ("wave", "mel")
-    assert plan.kinds(toy_recipe(), "dev") == ("wave", "mel", "accomp_chroma")
+    # samples are heard beside their sources, which the vocoder makes sound of too
+    assert plan.kinds(toy_recipe(), "dev") == ("wave", "mel", "accomp_chroma", "world")
     # stage 4 analyses accompaniments itself, and no sound of what it converts is read
     assert plan.kinds(toy_recipe(), "test") == ("mel",)
     tuned = toy_recipe(evaluate={"split": "dev"})

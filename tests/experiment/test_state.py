@@ -53,6 +53,7 @@ def _toy_family(monkeypatch: pytest.MonkeyPatch, workdir: Path) -> None:
     monkeypatch.setattr(plan, "kinds", lambda recipe, split=None: ("mel", "accomp_mel"))
     monkeypatch.setattr(plan, "model_config", lambda recipe: ToyModel())
     monkeypatch.setattr(plan, "check", lambda recipe: None)
+    monkeypatch.setattr(plan, "borrowed", lambda recipe: ())
 
 
 class ToyModel:
@@ -322,6 +323,7 @@ def test_a_killed_stage_is_half_done_and_a_living_one_is_running(tmp_path: Path)
         "plan.kinds = lambda recipe, split=None: ('mel', 'accomp_mel')\n"
         "plan.model_config = lambda recipe: Model()\n"
         "plan.check = lambda recipe: None\n"
+        "plan.borrowed = lambda recipe: ()\n"
     )
     script = patches + CHILD.replace("{tree!r}", repr(TREE))
     root = Path(plan.__file__).parents[2]

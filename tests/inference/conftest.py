@@ -1,16 +1,18 @@
 """Fixtures of this folder."""
 
 from tests.toy import features, files, note, save_toy, speech, sung_pairs, toy_family
-from tests.toys.fixtures import mimic, save_mimic
+from tests.toys.fixtures import mimic, save_echo, save_mimic, toys
 
 __all__ = [
     "features",
     "files",
     "mimic",
     "note",
+    "save_echo",
     "save_mimic",
     "save_toy",
     "speech",
     "sung_pairs",
     "toy_family",
+    "toys",
 ]

@@ -100,7 +100,7 @@ def test_vocoders_without_f0_are_transposed_in_their_sound(
     wave = speech(2.0)
 
     class Played:
-        kind = "mel"
+        reads = ("mel",)
 
         def synthesise(self, *_: object) -> np.ndarray:
             return wave

@@ -1,6 +1,16 @@
 """Fixtures of this folder."""
 
 from tests.toy import features, files, note, save_toy, speech, sung_pairs, toy_family
-from tests.toys.fixtures import mimic
+from tests.toys.fixtures import mimic, toys
 
-__all__ = ["features", "files", "mimic", "note", "save_toy", "speech", "sung_pairs", "toy_family"]
+__all__ = [
+    "features",
+    "files",
+    "mimic",
+    "note",
+    "save_toy",
+    "speech",
+    "sung_pairs",
+    "toy_family",
+    "toys",
+]

@@ -166,7 +166,8 @@ def test_only_what_a_later_stage_reads_is_computed(workdir: Path) -> None:
     os.rename("dump", "dump1")
 
     # a vocoder learns from sound and scores recordings; of the rest it reads nobody's F0
-    features.run(it.model_copy(update={"family": "hifigan", "corpus": CorpusConfig(name="tiny")}))
+    changes = {"family": "hifigan", "vocoder": "wave", "corpus": CorpusConfig(name="tiny")}
+    features.run(it.model_copy(update=changes))
     assert dumped("train") == dumped("dev") == {"f0", "mel", "wave"}
     assert dumped("test") == {"mel"}
     found = {split: len(FeatureStore(it.dump("tiny", split, "f0"))) for split in ("train", "dev")}

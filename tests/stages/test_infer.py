@@ -20,7 +20,7 @@ from vctool.features.settings import FeatureConfig
 from vctool.inference.converter import Converter
 from vctool.inference.pairs import Pair
 from vctool.inference.request import Request
-from vctool.inference.utterance import Converted, Prepared
+from vctool.inference.utterance import Outcome, Prepared
 from vctool.stages import infer, synthesize
 
 Make = Callable[..., np.ndarray]
@@ -157,17 +157,17 @@ def test_no_more_is_prepared_ahead_of_the_model_than_is_in_flight(
         waiting.append(pair.source.id)
         return prepare(converter, features, pair, request)
 
-    def converted(converter: Converter, one: Prepared, request: Request, wanted: bool) -> Converted:
+    def finished(converter: Converter, one: Prepared, request: Request, wanted: bool) -> Outcome:
         if not most:  # a slow network: what is prepared ahead of it piles up
             time.sleep(0.5)
         most.append(len(waiting))
         waiting.remove(one.name)
-        return convert(converter, one, request, wanted)
+        return finish(converter, one, request, wanted)
 
-    prepare, convert = infer.prepare, infer.convert
+    prepare, finish = infer.prepare, infer.finish
     monkeypatch.setattr(infer, "AHEAD", 2)
     monkeypatch.setattr(infer, "prepare", prepared)
-    monkeypatch.setattr(infer, "convert", converted)
+    monkeypatch.setattr(infer, "finish", finished)
     infer.run(sung_pairs, "cpu")
     assert max(most) <= 2 + 1 < len(NOTES)
 

@@ -2,39 +2,56 @@
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.toy import FEATURES
-from vctool import models
+from vctool import models, vocoders
 from vctool.engine import checkpoint
 from vctool.features.stats import SpeakerStats
 from vctool.models import base
 from vctool.models.base import Context
 
 HERE = Path(__file__).parent
+Save = Callable[..., Path]
+
+
+@contextmanager
+def laid(package: ModuleType, folder: Path) -> Iterator[None]:
+    """Lay copies of a package's toys in a folder beside those of the tree; no line names them."""
+    name = package.__name__
+    shutil.copytree(HERE / name.rpartition(".")[2], folder)
+    package.__path__.append(str(folder))
+    yield
+    package.__path__.remove(str(folder))
+    for toy in (path.stem for path in folder.iterdir()):
+        for module in [one for one in sys.modules if f"{one}.".startswith(f"{name}.{toy}.")]:
+            del sys.modules[module]
+        vars(package).pop(toy, None)
 
 
 @pytest.fixture
-def mimic(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Make `mimic`, which learns nothing and takes references, a family of the tree."""
-    folder = tmp_path_factory.mktemp("models") / "more"
-    shutil.copytree(HERE / "models", folder)
-    monkeypatch.setattr(models, "__path__", [*models.__path__, str(folder)])
-    system = base.family("mimic")
-    monkeypatch.setattr(system, "heard", [])
-    yield system
-    for name in [name for name in sys.modules if name.startswith("vctool.models.mimic")]:
-        del sys.modules[name]
-    del models.mimic  # type: ignore[attr-defined]
+def toys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Make `mimic` and `echo` families of the tree, and `direct` a vocoder."""
+    folder = tmp_path_factory.mktemp("toys")
+    with laid(models, folder / "models"), laid(vocoders, folder / "vocoders"):
+        yield
 
 
 @pytest.fixture
-def save_mimic(mimic: Any, tmp_path: Path) -> Callable[..., Path]:
+def mimic(toys: None) -> Any:
+    """The family that learns nothing and takes references."""
+    return base.family("mimic")
+
+
+@pytest.fixture
+def save_mimic(mimic: Any, tmp_path: Path) -> Save:
     """Save an experiment of `mimic` below `tmp_path/exp`, of the voices ann (110 Hz) and ben."""
 
     def save(
@@ -42,13 +59,30 @@ def save_mimic(mimic: Any, tmp_path: Path) -> Callable[..., Path]:
     ) -> Path:
         domains = {role: voice(110.0 * 1.5**place) for place, role in enumerate(roles)}
         context = Context(features=FEATURES, vocoder="world", roles=roles, domains=domains)
-        path = tmp_path / "exp" / name
-        system = mimic(mimic.Config(), context)
-        recipe = {"convert": convert}
-        checkpoint.save(path / "checkpoints", system, family="mimic", step=0, recipe=recipe)
-        return path
+        return kept(tmp_path, name, mimic(mimic.Config(), context), "mimic", convert)
 
     return save
+
+
+@pytest.fixture
+def save_echo(toys: None, tmp_path: Path) -> Save:
+    """Save an experiment of `echo` below `tmp_path/exp`, which sounds by `direct`."""
+
+    def save(name: str = "echo", **convert: float) -> Path:
+        echo = base.family("echo")
+        context = Context(features=FEATURES, vocoder="direct", roles=("ann", "ben"))
+        return kept(tmp_path, name, echo(echo.Config(), context), "echo", convert)
+
+    return save
+
+
+def kept(
+    folder: Path, name: str, system: base.System, family: str, convert: dict[str, float]
+) -> Path:
+    path = folder / "exp" / name
+    recipe = {"convert": convert}
+    checkpoint.save(path / "checkpoints", system, family=family, step=0, recipe=recipe)
+    return path
 
 
 def voice(f0: float) -> SpeakerStats:

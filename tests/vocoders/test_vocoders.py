@@ -103,8 +103,8 @@ def test_silence_stays_silent(name: str) -> None:
 
 def test_features_that_do_not_fit_are_refused_in_one_line() -> None:
     for name, vocoder in ((name, make(name)) for name in vocoders.names()):
-        vocoder.accepts(CONFIG, [vocoder.kind, "chroma"])
-        with pytest.raises(ConfigError, match=f"{name} needs '{vocoder.kind}'"):
+        vocoder.accepts(CONFIG, [vocoder.reads[0], "chroma"])
+        with pytest.raises(ConfigError, match=f"{name} needs '{vocoder.reads[0]}'"):
             vocoder.accepts(CONFIG, ["chroma"])
     with pytest.raises(ConfigError, match="n_mels = 600"):
         vocoders.get("griffin_lim").accepts(CONFIG.model_copy(update={"n_mels": 600}), ["mel"])

@@ -91,8 +91,8 @@ def kinds(recipe: Recipe, split: str | None = None) -> tuple[str, ...]:
     """Name the kinds of features that stage 2 computes of a split: those that somebody reads.
 
     Batches are drawn from `train` and `dev`, and samples converted from `dev`. Of the split that is
-    scored, stage 4 reads what it converts; accompaniments it analyses itself, looped to the length
-    of the output.
+    scored, stage 4 reads what it converts and what the vocoder takes of the source; accompaniments
+    it analyses itself, looped to the length of the output.
 
     Args:
         recipe: the experiment.
@@ -103,10 +103,30 @@ def kinds(recipe: Recipe, split: str | None = None) -> tuple[str, ...]:
     if split in (None, "train", "dev"):
         found += family.learns(config)
     if split in (None, "dev"):
-        found += family.reads(config)
+        found += (*family.reads(config), *_vocoder_reads(recipe))
     if split == recipe.evaluate.split:
-        found += registry.voice_kinds(family.reads(config))
+        found += sources(recipe)
     return tuple(dict.fromkeys(found))
+
+
+def sources(recipe: Recipe) -> tuple[str, ...]:
+    """Name the kinds of a voice that stage 4 reads: for the model, and for the vocoder."""
+    read = registry.voice_kinds(system(recipe).reads(model_config(recipe)))
+    return tuple(dict.fromkeys((*read, *borrowed(recipe))))
+
+
+def borrowed(recipe: Recipe) -> tuple[str, ...]:
+    """Name the kinds that the recipe's vocoder takes of the source, as the model writes none."""
+    written = system(recipe).writes(model_config(recipe))
+    return vocoders.of_source(_vocoder_reads(recipe), written)
+
+
+def _vocoder_reads(recipe: Recipe) -> tuple[str, ...]:
+    """Name the kinds that the recipe's vocoder needs; none where there is no such vocoder yet."""
+    try:
+        return vocoders.reads(recipe.vocoder)
+    except (CheckpointError, ConfigError):  # `check` says what to do about it
+        return ()
 
 
 def check(recipe: Recipe) -> None:
@@ -228,6 +248,8 @@ def _infer_inputs(recipe: Recipe) -> Inputs:
     inputs["train.seed"] = recipe.train.seed
     inputs["evaluate.max_utterances"] = recipe.evaluate.max_utterances
     inputs["evaluate.split"] = recipe.evaluate.split
+    if taken := borrowed(recipe):
+        inputs["of the source"] = list(taken)
     if recipe.evaluate.roles is not None:
         inputs["evaluate.roles"] = list(recipe.evaluate.roles)
     return inputs | flatten(recipe.convert.model_dump(mode="json"), "convert")

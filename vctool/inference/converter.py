@@ -70,6 +70,11 @@ class Converter:
         self.writes = self.system.writes(self.system.config)
         self.vocoder = vocoders.get(vocoder or context.vocoder, self.features)
         self.vocoder.accepts(self.features, self.writes)
+        self.borrowed = vocoders.of_source(self.vocoder.reads, self.writes)
+        """Kinds that the vocoder takes of the source."""
+        self.gives = (*self.writes, *self.borrowed)
+        """Kinds that `convert_features` gives."""
+        self._kinds = tuple(dict.fromkeys((*voice_kinds(self.reads), *self.borrowed)))
         self._analysed: tuple[Scan, Block, Features] | None = None
 
     def request(
@@ -188,7 +193,7 @@ class Converter:
             voice: the voice.
             requests: everything that will be made of it.
         """
-        kinds = voice_kinds(self.reads)
+        kinds = self._kinds
         if any(
             request.stretch != 1 for request in requests
         ):  # time is stretched where the voice has an F0
@@ -274,7 +279,7 @@ class Converter:
         """
         last = self._analysed
         if last is None or last[0] is not known or last[1] != block:
-            found = voice_features(wave, voice_kinds(self.reads), self.features, known)
+            found = voice_features(wave, self._kinds, self.features, known)
             self._analysed = last = known, block, found
         return {kind: values.copy() for kind, values in last[2].items()}
 
@@ -290,12 +295,21 @@ class Converter:
     ) -> Features:
         """Run the model on features that already have the output's length, F frames.
 
+        Args:
+            source: of the kinds of a voice in `reads`, and of those in `borrowed`.
+            condition: of the accompaniment, or None.
+            request: what is asked.
+
+        Returns:
+            What the vocoder is given: features of the kinds in `gives`.
+
         Raises:
             CheckpointError: the model gave NaN or infinity.
         """
         with torch.no_grad():
             told = Condition(condition, request.reference, request.options)
-            converted = self.system.convert(source, told, request.to)
+            own = {kind: source[kind] for kind in voice_kinds(self.reads)}
+            converted = self.system.convert(own, told, request.to)
         assert set(converted) == set(self.writes), (sorted(converted), self.writes)
         frames = {kind: len(values) for kind, values in {**source, **converted}.items()}
         assert len(set(frames.values())) == 1, f"conversion changed the length: {frames}"
@@ -309,7 +323,7 @@ class Converter:
             shifted = converted["world"].copy()
             shifted[:, 0] *= 2 ** (request.transpose / 12)
             converted = {**converted, "world": shifted}
-        return converted
+        return vocoders.given(self.vocoder, converted, source)
 
     def synthesise(self, features: Features, samples: int, transpose: float = 0.0) -> np.ndarray:
         """Turn converted features into (samples,) float32.
@@ -319,7 +333,7 @@ class Converter:
         """
         wave = self.vocoder.synthesise(features, self.features, samples)
         assert wave.shape == (samples,), (wave.shape, samples)
-        if transpose and self.vocoder.kind != "world":
+        if transpose and self.vocoder.reads[0] != "world":
             coded = world.analyse(wave, self.features)
             coded[:, 0] *= 2 ** (transpose / 12)
             wave = world.synthesise(coded, self.features, samples)

@@ -17,7 +17,6 @@ from vctool.data.utterance import Utterance
 from vctool.errors import DataError
 from vctool.experiment import plan
 from vctool.experiment.recipe import Recipe
-from vctool.features.kinds import voice_kinds
 
 REVERSE_UTTERANCES = 10
 """Utterances that are converted from the target to the source, for listening."""
@@ -39,7 +38,7 @@ class HeldOut:
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
-        self._kinds = voice_kinds(plan.system(recipe).reads(plan.model_config(recipe)))
+        self._kinds = plan.sources(recipe)
         self._data: dict[str, DataDir] = {}
         self._stores: dict[str, dict[str, FeatureStore]] = {}
         self._roles: dict[str, DataDir] = {}

@@ -33,7 +33,7 @@ class Prepared(NamedTuple):
     warp: TimeMap
 
 
-class Converted(NamedTuple):
+class Outcome(NamedTuple):
     """What came of one utterance."""
 
     name: str
@@ -43,7 +43,7 @@ class Converted(NamedTuple):
     """Active level of the source [dB of full scale]."""
     warp: TimeMap
     features: Features
-    """By kind (F, D) float32; empty where they were there already."""
+    """What the vocoder is given, by kind (F, D) float32; empty where it was there already."""
 
 
 class WorkerTask(NamedTuple):
@@ -54,6 +54,8 @@ class WorkerTask(NamedTuple):
     model: str
     """Hash of the checkpoint, so that a worker never answers with an older one."""
     device: str
+    vocoder: str
+    """A name, or an absolute path."""
     threads: int
     """Threads of one network step; sums round alike with the same number."""
     features: dict[str, Entry]
@@ -102,25 +104,25 @@ def prepare(
     return Prepared(pair.source.id, samples, known.level_db, source, condition, warp)
 
 
-def convert(converter: Converter, one: Prepared, request: Request, wanted: bool) -> Converted:
+def finish(converter: Converter, one: Prepared, request: Request, wanted: bool) -> Outcome:
     """Run the model on what `prepare` made."""
     features: Features = {}
     if wanted:
         features = converter.convert_features(one.source, one.condition, request)
-    return Converted(one.name, one.samples, one.level_db, one.warp, features)
+    return Outcome(one.name, one.samples, one.level_db, one.warp, features)
 
 
-def work(job: WorkerTask) -> Converted:
+def work(job: WorkerTask) -> Outcome:
     """Convert one utterance on a worker, which loads each model once."""
     torch.set_num_threads(job.threads)
-    converter = _converter(job.experiment, job.model, job.device)
+    converter = _converter(job.experiment, job.model, job.device, job.vocoder)
     prepared = prepare(converter, job.features, job.pair, job.request)
-    return convert(converter, prepared, job.request, job.wanted)
+    return finish(converter, prepared, job.request, job.wanted)
 
 
 @lru_cache(maxsize=1)
-def _converter(experiment: Path, model: str, device: str) -> Converter:
-    return Converter(experiment, device)
+def _converter(experiment: Path, model: str, device: str, vocoder: str) -> Converter:
+    return Converter(experiment, device, vocoder)
 
 
 def _voiced(

@@ -3,7 +3,7 @@
     exp/<name>/infer/pairs.tsv            utt, target_utt whose accompaniment it is sung to, or
                                           in which a target speaker says the same
                      pairs_shuffled.tsv   the same utterances, each with another's accompaniment
-                     matched/<kind>/      converted features, a store per kind
+                     matched/<kind>/      what the vocoder is given, a store per kind
                      shuffled/<kind>/
                      to_speech/<kind>/    some utterances the other way
                      */outputs.tsv        utt, samples and loudness that the sound will have
@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import torch
 
-from vctool import cluster
+from vctool import cluster, vocoders
 from vctool.data.atomic import write_text
 from vctool.data.store import StoreWriter
 from vctool.errors import CheckpointError
@@ -38,7 +38,7 @@ from vctool.experiment.recipe import Recipe
 from vctool.inference.converter import Converter
 from vctool.inference.pairs import HeldOut, Pair, choose, opposite, shuffle
 from vctool.inference.request import Request
-from vctool.inference.utterance import Converted, Prepared, WorkerTask, convert, prepare, work
+from vctool.inference.utterance import Outcome, Prepared, WorkerTask, finish, prepare, work
 from vctool.workers import AHEAD, in_order, pool
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def run(recipe: Recipe, device: str = "auto", nj: int = 1) -> None:
         CheckpointError: nothing is trained, or with other features than the recipe's.
         DataError: a role has no held-out utterances, or an accompaniment is missing.
     """
-    converter = Converter(recipe.exp, device)
+    converter = Converter(recipe.exp, device, recipe.vocoder)
     if converter.features != recipe.features:
         raise CheckpointError(
             f"{recipe.exp}: was trained with other feature settings; train again with --fresh"
@@ -133,7 +133,7 @@ def _convert_set(given: Given, job: Set) -> None:
     """Convert one set of utterances into one store per kind, leaving out what is there."""
     features, converter = given.recipe.features, given.converter
     table = job.folder / "outputs.tsv"
-    stores = [job.folder / kind for kind in converter.writes]
+    stores = [job.folder / kind for kind in converter.gives]
     maps = [job.times / f"{pair.source.id}.tsv" for pair in job.pairs]
     written.note(given.recipe.exp, "infer", [table, *stores, *maps])
     outputs = Outputs(table)
@@ -142,7 +142,7 @@ def _convert_set(given: Given, job: Set) -> None:
             kind: stack.enter_context(
                 StoreWriter(job.folder / kind, kind, features.of_kind(kind), job.digest)
             )
-            for kind in converter.writes
+            for kind in converter.gives
         }
 
         def wanted(name: str) -> bool:
@@ -213,7 +213,7 @@ def _names(folder: Path) -> set[str]:
 
 def _results(
     given: Given, job: Set, pairs: Sequence[Pair], wanted: Callable[[str], bool]
-) -> Iterator[Converted]:
+) -> Iterator[Outcome]:
     """Convert utterances in order: here, prepared on threads, or on the cluster in use."""
     held, converter, request = given.held, given.converter, job.request
     if cluster.in_use() is not None and pairs:
@@ -226,20 +226,21 @@ def _results(
     held.stores(job.role)  # opened here, not by several threads at once
     with ThreadPoolExecutor(given.nj) as threads:
         for one in in_order(threads, prepared, pairs, AHEAD * given.nj):
-            yield convert(converter, one, request, wanted(one.name))
+            yield finish(converter, one, request, wanted(one.name))
 
 
 def _elsewhere(
     given: Given, job: Set, pairs: Sequence[Pair], wanted: Callable[[str], bool]
-) -> Iterator[Converted]:
+) -> Iterator[Outcome]:
     """Convert utterances in order on the cluster in use."""
     experiment, device = given.recipe.exp.absolute(), str(given.converter.device)
-    threads = torch.get_num_threads()
+    vocoder, threads = vocoders.absolute(given.recipe.vocoder), torch.get_num_threads()
     tasks = (
         WorkerTask(
             experiment,
             given.model,
             device,
+            vocoder,
             threads,
             {
                 kind: entry.absolute()
@@ -255,7 +256,7 @@ def _elsewhere(
         yield from in_order(workers, work, tasks, AHEAD * workers.processes)
 
 
-def _write_time_map(path: Path, one: Converted, converter: Converter) -> None:
+def _write_time_map(path: Path, one: Outcome, converter: Converter) -> None:
     seconds = 1 / converter.features.frame_rate
     rows = zip(one.warp.knots_in * seconds, one.warp.knots_out * seconds, strict=True)
     lines = [f"{before:.6f}\t{after:.6f}\n" for before, after in rows]
@@ -277,7 +278,7 @@ def _digest(model: str, pairs: Sequence[Pair], request: Request) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _progress(jobs: Iterable[Converted], total: int, name: str) -> Iterator[Converted]:
+def _progress(jobs: Iterable[Outcome], total: int, name: str) -> Iterator[Outcome]:
     from tqdm import tqdm
 
     yield from tqdm(jobs, total=total, desc=f"infer {name}", unit="utt", disable=None)

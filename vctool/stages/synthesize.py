@@ -61,6 +61,12 @@ def run(recipe: Recipe, nj: int = 1) -> None:
     if tasks:
         chosen = vocoders.get(recipe.vocoder, recipe.features)
         chosen.accepts(recipe.features, sorted(tasks[0].features))
+        lacking = vocoders.of_source(chosen.reads, list(tasks[0].features))
+        if lacking:
+            raise DataError(
+                f"{exp / 'infer'}: no {' and '.join(lacking)} of the sources, which "
+                f"{recipe.vocoder} takes; run stage 4 (infer) again"
+            )
     total = len(tasks)
     for _ in _progress(_results(tasks, nj), total):
         pass

@@ -56,6 +56,7 @@ class Samples:
         self.out = out
         self.features = system.context.features
         self.vocoder = vocoders.get(system.context.vocoder, self.features)
+        self._reads = voice_kinds(system.reads(system.config))
         self._sources = [
             source
             for origin, target in ring(system.context.roles, system.context.added)
@@ -65,8 +66,9 @@ class Samples:
     def __call__(self, system: System, step: int) -> None:
         """Convert, write a wave and a picture for each direction, and shout at what is odd."""
         for source in self._sources:
-            converted = system.convert(source.features, source.condition, source.target)
-            before, after = self._sound(source.features), self._sound(converted)
+            read = {kind: source.features[kind] for kind in self._reads}
+            converted = system.convert(read, source.condition, source.target)
+            before, after = (self._sound(made, source.features) for made in ({}, converted))
             title = f"{source.origin} to {source.target}"
             path = self.out / f"step-{step:08d}-{source.origin}-to-{source.target}.wav"
             for oddity in oddities(after, before):
@@ -100,8 +102,10 @@ class Samples:
             origin, target, name, features, Condition(condition, options=system.Options())
         )
 
-    def _sound(self, features: Features) -> np.ndarray:
-        frames = len(features[self.vocoder.kind])
+    def _sound(self, written: Features, source: Features) -> np.ndarray:
+        """Make sound of what was written; of the source itself where that is nothing."""
+        features = vocoders.given(self.vocoder, written, source)
+        frames = len(features[self.vocoder.reads[0]])
         samples = max((frames - 1) * self.features.hop_length, 1)
         return self.vocoder.synthesise(features, self.features, samples)
 

@@ -23,18 +23,22 @@ if TYPE_CHECKING:  # listing the vocoders must not load what they run on
 class Vocoder(Protocol):
     """What every `vctool/vocoders/NAME.py` has to offer in its class `Vocoder`."""
 
-    kind: str
-    """The kind of features that it turns into sound: `mel`, `world` or `wave`."""
+    reads: tuple[str, ...]
+    """Kinds of features that it needs. The first is what it turns into sound, which a model must
+    write; of the others, those that a model does not write are the source's own (`given`)."""
     features: FeatureConfig | None
     """The settings that its weights are for; None where it has none, and takes what it accepts."""
 
     def accepts(self, config: FeatureConfig, kinds: Sequence[str]) -> None:
-        """Raise a ConfigError in one line unless it can turn these features into sound."""
+        """Raise a ConfigError in one line unless it can turn what a model writes into sound."""
 
     def synthesise(
         self, features: "Mapping[str, np.ndarray]", config: FeatureConfig, samples: int
     ) -> "np.ndarray":
-        """Turn features by kind, each (F, D), into a wave (samples,) float32, not clipped."""
+        """Turn features of the kinds in `reads`, each (F, D), into a wave (samples,) float32.
+
+        It need not be clipped; features of other kinds may be there too.
+        """
 
 
 class Restorable(Protocol):
@@ -101,6 +105,38 @@ def get(name: str, features: FeatureConfig | None = None) -> Vocoder:
     from vctool.vocoders.stored import load_kept
 
     return load_kept(name, features)
+
+
+def reads(name: str) -> tuple[str, ...]:
+    """Name the kinds that a vocoder needs; weights are only read where a path is given.
+
+    Raises:
+        ConfigError, CheckpointError: as `get` does.
+    """
+    kinds: tuple[str, ...] = vocoder_class(name).reads if name in names() else get(name).reads
+    return kinds
+
+
+def of_source(needed: Sequence[str], written: Sequence[str]) -> tuple[str, ...]:
+    """Name the kinds that a vocoder takes of the source, as a model does not write them.
+
+    >>> of_source(("mel", "wave"), ("mel", "pitch"))
+    ('wave',)
+    """
+    return tuple(kind for kind in needed if kind not in written)
+
+
+def given(
+    vocoder: Vocoder, written: "Mapping[str, np.ndarray]", source: "Mapping[str, np.ndarray]"
+) -> "dict[str, np.ndarray]":
+    """Add to what a model has written what its vocoder takes of the source.
+
+    Args:
+        vocoder: the vocoder.
+        written: features by kind, each (F, D).
+        source: features of the source by kind, in the time of what was written: (F, D) too.
+    """
+    return {**written, **{kind: source[kind] for kind in of_source(vocoder.reads, list(written))}}
 
 
 def absolute(name: str) -> str:

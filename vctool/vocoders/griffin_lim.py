@@ -83,8 +83,8 @@ def _inversion(config: FeatureConfig) -> MelInversion:
 class Vocoder:
     """Log-mel to wave: mel inversion, then Griffin-Lim over the whole utterance."""
 
-    kind = "mel"
-    """The kind of features that it turns into sound."""
+    reads: tuple[str, ...] = ("mel",)
+    """The kinds of features that it turns into sound."""
     features: FeatureConfig | None = None
     """It has no weights, and takes all features that it accepts."""
 
@@ -97,7 +97,7 @@ class Vocoder:
         Raises:
             ConfigError: they hold no `mel`, or more mel bins than the STFT has.
         """
-        require_kind("griffin_lim", self.kind, kinds)
+        require_kind("griffin_lim", self.reads[0], kinds)
         if config.n_mels > config.n_fft // 2:
             raise ConfigError(
                 f"features: n_mels = {config.n_mels} is more than griffin_lim can invert at "
@@ -109,7 +109,7 @@ class Vocoder:
     ) -> np.ndarray:
         """Turn `features["mel"]`, (F, n_mels) [dB], into a wave (samples,) float32."""
         # A copy, since the array may be read-only, which torch warns of.
-        level = torch.tensor(features[self.kind], dtype=torch.float32)
+        level = torch.tensor(features["mel"], dtype=torch.float32)
         with torch.no_grad():
             wave = griffin_lim(
                 _inversion(config)(level),

@@ -156,7 +156,7 @@ class Vocoder(NeuralVocoder):
     from_elsewhere = True
 
     def _sound(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
-        return synthesise(self.network, torch.tensor(features[self.kind], dtype=torch.float32).T)
+        return synthesise(self.network, torch.tensor(features["mel"], dtype=torch.float32).T)
 
 
 @torch.no_grad()

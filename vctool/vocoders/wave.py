@@ -12,8 +12,8 @@ from vctool.vocoders.stored.agreement import require_kind
 class Vocoder:
     """Frames of sound to sound."""
 
-    kind = "wave"
-    """The kind of features that it turns into sound."""
+    reads: tuple[str, ...] = ("wave",)
+    """The kinds of features that it turns into sound."""
     features: FeatureConfig | None = None
     """It has no weights, and takes all features that it accepts."""
 
@@ -23,10 +23,10 @@ class Vocoder:
         Raises:
             ConfigError: there is no `wave` among them.
         """
-        require_kind("wave", self.kind, kinds)
+        require_kind("wave", self.reads[0], kinds)
 
     def synthesise(
         self, features: Mapping[str, np.ndarray], config: FeatureConfig, samples: int
     ) -> np.ndarray:
         """Join `features["wave"]`, (F, hop_length), to a wave (samples,) float32."""
-        return framing.unframe(features[self.kind], samples)
+        return framing.unframe(features["wave"], samples)

@@ -13,8 +13,8 @@ from vctool.vocoders.stored.agreement import require_kind
 class Vocoder:
     """WORLD features to wave; honours the F0 that a model writes."""
 
-    kind = "world"
-    """The kind of features that it turns into sound."""
+    reads: tuple[str, ...] = ("world",)
+    """The kinds of features that it turns into sound."""
     features: FeatureConfig | None = None
     """It has no weights, and takes all features that it accepts."""
 
@@ -24,7 +24,7 @@ class Vocoder:
         Raises:
             ConfigError: they hold no `world`, or a longer coded envelope than WORLD's FFT has.
         """
-        require_kind("world", self.kind, kinds)
+        require_kind("world", self.reads[0], kinds)
         longest = world.fft_size(config) // 4
         if config.envelope_dim > longest:
             raise ConfigError(
@@ -36,4 +36,4 @@ class Vocoder:
         self, features: Mapping[str, np.ndarray], config: FeatureConfig, samples: int
     ) -> np.ndarray:
         """Turn `features["world"]`, (F, D), into a wave (samples,) float32."""
-        return world.synthesise(features[self.kind], config, samples)
+        return world.synthesise(features["world"], config, samples)

@@ -37,15 +37,15 @@ def features_for(vocoder: str, given: FeatureConfig) -> FeatureConfig:
     """
     chosen = vocoders.get(vocoder, given)
     config = given if chosen.features is None else chosen.features
-    chosen.accepts(config, (chosen.kind,))
+    chosen.accepts(config, chosen.reads)
     return config
 
 
 def copy_wave(wave: np.ndarray, vocoder: str, config: FeatureConfig) -> Copy:
     """Send a wave (T,) at the config's rate through a vocoder."""
     chosen = vocoders.get(vocoder, config)
-    known = scan(ArrayTrack(wave), config, (chosen.kind,), len(wave))
-    features = voice_features(wave, (chosen.kind,), config, known)
+    known = scan(ArrayTrack(wave), config, chosen.reads, len(wave))
+    features = voice_features(wave, chosen.reads, config, known)
     begin = time.process_time()
     made = chosen.synthesise(features, config, len(wave))
     return Copy(np.asarray(made, np.float32), time.process_time() - begin)

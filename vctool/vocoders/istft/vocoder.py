@@ -258,7 +258,7 @@ class Vocoder(NeuralVocoder):
     build_network = IstftNetwork
 
     def _sound(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
-        mel = torch.tensor(features[self.kind], dtype=torch.float32).T[None]
+        mel = torch.tensor(features["mel"], dtype=torch.float32).T[None]
         f0: Tensor | None = None
         if "pitch" in features:
             f0 = torch.from_numpy(_unbroken(features["pitch"][:, 0]))[None]

@@ -31,8 +31,8 @@ class NeuralVocoder:
     """Whether others publish such networks, so that settings and weights may not belong together.
     They are compared before the network takes any memory; it must not compute while it is built."""
 
-    kind = "mel"
-    """The kind of features that it turns into sound."""
+    reads: tuple[str, ...] = ("mel",)
+    """The kinds of features that it turns into sound."""
 
     def __init__(self, network: Any) -> None:
         self.network = network.eval().requires_grad_(False)
@@ -58,7 +58,7 @@ class NeuralVocoder:
         Raises:
             ConfigError: they hold no `mel`, or another one; every setting is named.
         """
-        agreement.require_kind(self.name, self.kind, kinds)
+        agreement.require_kind(self.name, self.reads[0], kinds)
         agreement.require_same(self.name, self.network.features, config)
 
     def synthesise(
