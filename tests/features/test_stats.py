@@ -1,10 +1,19 @@
 import numpy as np
 import pytest
+import torch
 from pydantic import ValidationError
 
 from vctool.errors import DataError
 from vctool.features.settings import FeatureConfig
-from vctool.features.stats import LEAST_STD, SpeakerStats, estimate, f0_range, pool
+from vctool.features.stats import (
+    LEAST_STD,
+    SpeakerStats,
+    estimate,
+    f0_range,
+    move_f0,
+    move_log_f0,
+    pool,
+)
 
 CONFIG = FeatureConfig()
 
@@ -35,6 +44,19 @@ def test_the_range_is_the_voice_s_own_and_shrugs_off_octave_errors() -> None:
     assert f0_range([wrong], CONFIG) == pytest.approx((floor, ceil), rel=0.05)
     assert f0_range([np.array([70.0])], CONFIG)[0] == CONFIG.f0_floor
     assert f0_range([np.array([900.0])], CONFIG)[1] == CONFIG.f0_ceil
+
+
+def test_f0_moves_to_the_new_mean_and_deviation_in_numpy_and_torch() -> None:
+    f0 = contour(120, 0.2, 3000, 2)
+    old = estimate([f0], 20, 1000)
+    moved = move_f0(f0, old.log_f0_mean, old.log_f0_std, np.log(220.0), 0.1)
+    np.testing.assert_array_equal(moved > 0, f0 > 0)
+    new = estimate([moved], 20, 1000)
+    assert new.log_f0_mean == pytest.approx(np.log(220.0), abs=1e-5)
+    assert new.log_f0_std == pytest.approx(0.1, rel=1e-4)
+    logs = torch.from_numpy(np.log(f0[f0 > 0]))
+    there = move_log_f0(logs, old.log_f0_mean, old.log_f0_std, np.log(220.0), 0.1)
+    np.testing.assert_allclose(there.exp().numpy(), moved[moved > 0], rtol=1e-5)
 
 
 def test_a_singer_s_two_octaves_are_kept() -> None:

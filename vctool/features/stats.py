@@ -7,6 +7,7 @@ these and still leave out octave errors, which lie at half the first quartile an
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -14,6 +15,8 @@ from pydantic import Field
 from vctool.config import Config
 from vctool.errors import DataError
 from vctool.features.settings import FeatureConfig
+
+A = TypeVar("A")
 
 FLOOR_FACTOR, CEIL_FACTOR = 0.6, 1.75
 """The range's ends over the first and the third quartile."""
@@ -85,6 +88,39 @@ def estimate(f0s: Iterable[np.ndarray], f0_floor: float, f0_ceil: float) -> Spea
         f0_ceil=f0_ceil,
         voiced_frames=len(frames),
     )
+
+
+def move_log_f0(
+    log_f0: A, mean: float, deviation: float, new_mean: float, new_deviation: float
+) -> A:
+    """Carry log-F0 from one mean and standard deviation to others [log Hz].
+
+    The logarithm Gaussian normalised transformation (Liu, Zhang and Yan, 2007).
+
+    Args:
+        log_f0: an array or a tensor of any shape.
+        mean: where it comes from.
+        deviation: likewise; 1 where `new_deviation` is the ratio of both.
+        new_mean: where it goes.
+        new_deviation: likewise.
+    """
+    values: Any = log_f0
+    moved: A = (values - mean) / deviation * new_deviation + new_mean
+    return moved
+
+
+def move_f0(
+    f0: np.ndarray, mean: float, deviation: float, new_mean: float, new_deviation: float
+) -> np.ndarray:
+    """Carry F0 (F,) [Hz] as `move_log_f0` does; unvoiced frames stay 0.
+
+    >>> move_f0(np.array([100.0, 0.0]), np.log(100.0), 0.2, np.log(200.0), 0.3).round(6).tolist()
+    [200.0, 0.0]
+    """
+    voiced = f0 > 0
+    log_f0 = np.log(np.where(voiced, f0, 1.0))
+    moved = np.exp(move_log_f0(log_f0, mean, deviation, new_mean, new_deviation))
+    return np.where(voiced, moved, 0.0)
 
 
 def pool(stats: Sequence[SpeakerStats]) -> SpeakerStats:

@@ -153,10 +153,8 @@ def transform(features: np.ndarray, formula: Formula, name: str) -> np.ndarray:
     """Carry features (F, D) of the source to the target by one of the formulas."""
     source, target = formula.source, formula.target
     f0, envelope, noise = world.split(features, FEATURES)
-    voiced = f0 > 0
-    standing = (np.log(np.where(voiced, f0, 1.0)) - source.f0.log_f0_mean) / source.f0.log_f0_std
-    moved = np.exp(standing * target.f0.log_f0_std + target.f0.log_f0_mean)
-    pitch = np.where(voiced, moved, 0.0)
+    old, new = source.f0, target.f0
+    pitch = stats.move_f0(f0, old.log_f0_mean, old.log_f0_std, new.log_f0_mean, new.log_f0_std)
     rest = envelope[:, 1:].astype(np.float64)
     from_mean, scale = rest - source.mean, target.deviation / source.deviation
     changed = {

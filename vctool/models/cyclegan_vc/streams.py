@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
-from vctool.features import mcep, world
+from vctool.features import mcep, stats, world
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
 
@@ -51,15 +51,10 @@ def shift_level(values: np.ndarray, voice: Literal["mcep", "mel"], offset: float
 
 
 def move_f0(f0: np.ndarray, source: SpeakerStats, target: SpeakerStats) -> np.ndarray:
-    """Give F0 (F,) [Hz] the target's mean and deviation of log-F0; unvoiced frames stay 0.
-
-    The logarithm Gaussian normalised transformation (Liu et al., 2007).
-    """
-    voiced = f0 > 0
-    log_f0 = np.log(np.where(voiced, f0, 1.0))
-    scale = target.log_f0_std / source.log_f0_std
-    moved = np.exp((log_f0 - source.log_f0_mean) * scale + target.log_f0_mean)
-    return np.where(voiced, moved, 0.0).astype(np.float32)
+    """Give F0 (F,) [Hz] the target's mean and deviation of log-F0; unvoiced frames stay 0."""
+    ratio = target.log_f0_std / source.log_f0_std
+    moved = stats.move_f0(f0, source.log_f0_mean, 1.0, target.log_f0_mean, ratio)
+    return moved.astype(np.float32)
 
 
 def warp_matrices(voice: Literal["mcep", "mel"], size: int) -> np.ndarray:

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vctool.features import stats
 from vctool.features.mel import AMIN, mel_filterbank
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats, voiced
@@ -48,17 +49,16 @@ def denormalise(values: np.ndarray, offset: float, config: FeatureConfig) -> np.
 def move_f0(f0: np.ndarray, target: SpeakerStats) -> np.ndarray:
     """Give F0 (F,) [Hz] the target's mean and deviation of log-F0; unvoiced frames stay 0.
 
-    The logarithm Gaussian normalised transformation (Liu et al., 2007), from the utterance's own
-    statistics, since who speaks need not be known. A short utterance's deviation says little, so
-    the contour is stretched within `LEAST_SCALE` and `MOST_SCALE` only.
+    From the utterance's own statistics, since who speaks need not be known. A short utterance's
+    deviation says little, so the contour is stretched within `LEAST_SCALE` and `MOST_SCALE` only.
     """
     frames = voiced([f0])
     if not len(frames):
         return f0.astype(np.float32)
     logs = np.log(frames)
-    scale = np.clip(target.log_f0_std / max(logs.std(), 1e-3), LEAST_SCALE, MOST_SCALE)
-    moved = (np.log(np.where(f0 > 0, f0, 1.0)) - logs.mean()) * scale + target.log_f0_mean
-    return np.where(f0 > 0, np.exp(moved), 0.0).astype(np.float32)
+    ratio = np.clip(target.log_f0_std / max(logs.std(), 1e-3), LEAST_SCALE, MOST_SCALE)
+    moved = stats.move_f0(f0, logs.mean(), 1.0, target.log_f0_mean, ratio)
+    return moved.astype(np.float32)
 
 
 def loudness(mel: Tensor, top_db: float) -> Tensor:

@@ -19,6 +19,7 @@ from vctool.data.feature_set import FeatureSet
 from vctool.data.sampling import keyed_uniform
 from vctool.errors import ConfigError
 from vctool.features.kinds import Features
+from vctool.features.stats import move_log_f0
 from vctool.models import base
 from vctool.models.base import Condition, Context, Terms
 from vctool.models.vae_gan import networks1d, networks2d, streams, windows
@@ -269,9 +270,10 @@ class System(base.System):
         if f0 is None or self.config.pitch != "move":
             return f0
         old, new = self.context.domains[source], self.context.domains[target]
-        logs = torch.log(f0.clamp(min=1.0)) - old.log_f0_mean
-        moved = torch.exp(logs * (new.log_f0_std / old.log_f0_std) + new.log_f0_mean)
-        return torch.where(f0 > 0, moved, f0)
+        ratio = new.log_f0_std / old.log_f0_std
+        logs = torch.log(f0.clamp(min=1.0))
+        moved = move_log_f0(logs, old.log_f0_mean, 1.0, new.log_f0_mean, ratio)
+        return torch.where(f0 > 0, torch.exp(moved), f0)
 
     @staticmethod
     def _join(one: Tensor | None, other: Tensor | None) -> Tensor | None:
