@@ -20,7 +20,7 @@ Stages, by number or name; finished work is skipped, half-done work continues:
   3 train       train, or continue from the last checkpoint
   4 infer       convert held-out utterances
   5 synthesize  turn converted features into sound
-  6 evaluate    score beside the anchors, plot, write exp/<name>/RESULTS.md
+  6 evaluate    score beside the baselines, plot, write exp/<name>/RESULTS.md
 
 Options (dashes or underscores):
   --recipe NAME         a recipe in recipes/, or a YAML file (default: mini)

@@ -37,9 +37,9 @@ def evaluate(
     """Score beside the baselines, plot, write RESULTS.md (stage 6, or any folder)."""
 
     def work(loaded: "Recipe") -> None:
-        from vctool.stages import evaluate as stage
+        from vctool.stages.evaluate import run
 
-        stage.run(loaded, nj=nj)
+        run(loaded, nj=nj)
 
     of_folder = folder or task or out or any(given.values())
     if not of_folder:

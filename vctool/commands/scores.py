@@ -17,14 +17,22 @@ def compare(
     second: Annotated[Path, typer.Argument(help="Another, scored on the same recordings.")],
 ) -> None:
     """Compare two scored systems, utterance by utterance."""
-    from vctool.evaluation.page import compare as comparing
+    from vctool.evaluation.page.compare import (
+        HEADS,
+        WHOLE_HEADS,
+        compare,
+        preface,
+        remarks,
+        rows,
+        whole_rows,
+    )
 
-    found = comparing.compare(first, second)
-    print(comparing.preface(first, second))
-    table(comparing.HEADS, comparing.rows(found), right=("a", "b", "a - b", "p", "n"))
-    if whole := comparing.whole_rows(found):
-        table(comparing.WHOLE_HEADS, whole, right=("a", "b"))
-    for remark in comparing.remarks(found, first, second):
+    found = compare(first, second)
+    print(preface(first, second))
+    table(HEADS, rows(found), right=("a", "b", "a - b", "p", "n"))
+    if whole := whole_rows(found):
+        table(WHOLE_HEADS, whole, right=("a", "b"))
+    for remark in remarks(found, first, second):
         print(remark)
 
 
@@ -41,6 +49,6 @@ def scoreboard(
     nj: Jobs = CORES,
 ) -> None:
     """Score what several experiments made of one pair of voices, in one table."""
-    from vctool.evaluation.voices import scoreboard as together
+    from vctool.evaluation.voices.scoreboard import run
 
-    print(together.run(experiments, out, source, target, nj))
+    print(run(experiments, out, source, target, nj))

@@ -33,15 +33,15 @@ def copy_synthesis(
 ) -> None:
     """Score vocoders: recordings through each, beside the recordings."""
     from vctool.config import build, find, read_yaml
-    from vctool.evaluation.vocoders import copy_synthesis as stage
-    from vctool.evaluation.vocoders.report import ANCHORS
+    from vctool.evaluation.vocoders.copy_synthesis import run
+    from vctool.evaluation.vocoders.report import BASELINES
     from vctool.features.settings import FeatureConfig
 
     config = build(FeatureConfig, read_yaml(find(features)), str(features))
     place = recordings.resolve()
     folder = out or Path("exp") / "_".join(["copy", *place.parts[-2:]])
-    names = list(dict.fromkeys(vocoder or ANCHORS))
-    print(stage.run(recordings, names, config, folder, most=most, nj=nj))
+    names = list(dict.fromkeys(vocoder or BASELINES))
+    print(run(recordings, names, config, folder, most=most, nj=nj))
     print(f"written to {folder}")
 
 

@@ -321,7 +321,7 @@ STAGES = (
     Stage(
         6,
         "evaluate",
-        "score beside the anchors, plot, write RESULTS.md and report.html",
+        "score beside the baselines, plot, write RESULTS.md and report.html",
         _evaluate_inputs,
         lambda recipe: [
             recipe.exp / name for name in ("RESULTS.md", "results.json", "report.html")

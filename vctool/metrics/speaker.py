@@ -4,7 +4,7 @@ The embedding is Resemblyzer's (the GE2E encoder of Wan et al., 2018, trained on
 VoxCeleb 1 and 2); its weights ship in the package. It answers to the level of its input, so every
 wave is brought to one level first. A voice is the centroid of its *training* recordings. The
 encoder judges by spectrum and pitch together: a pitch shift alone moves its cosines, which is why
-such an anchor stands beside every model.
+such a baseline stands beside every model.
 """
 
 import warnings

@@ -179,7 +179,8 @@ def page(found: Findings, machine: Mapping[str, str]) -> str:
         lines += ["", "## Values with 95 % intervals", "", *_intervals(found)]
     if found.baseline is None:
         lines += ["", "## Gap closed", "", *_gaps(found)]
-        lines += ["", "## The model less each anchor, on the same utterances", "", *_versus(found)]
+        heading = "## The model less each baseline, on the same utterances"
+        lines += ["", heading, "", *_versus(found)]
     else:
         lines += ["", f"## Each less {found.baseline}, on the same recordings", "", *_less(found)]
     if found.losses.values:
@@ -271,7 +272,7 @@ def _gaps(found: Findings) -> list[str]:
 
 
 def _versus(found: Findings) -> list[str]:
-    """Lay out the model's paired differences from every anchor."""
+    """Lay out the model's paired differences from every other row."""
     rows = [
         [
             found.layout.measures[measure].title,

@@ -21,7 +21,7 @@ from vctool.metrics.base import Each
 
 BASELINE = "griffin_lim"
 """The vocoder that the others are compared with, where it is among them: it needs no training."""
-ANCHORS = (BASELINE, "world")
+BASELINES = (BASELINE, "world")
 """Vocoders beside which a trained one stands."""
 
 

@@ -27,7 +27,7 @@ from vctool.evaluation.page.report import MODEL, config_hash, recipe_settings
 from vctool.evaluation.parallel import workers
 from vctool.evaluation.scoring import score
 from vctool.evaluation.vocoders.copies import load
-from vctool.evaluation.vocoders.report import ANCHORS, VocoderScoring, few_recordings
+from vctool.evaluation.vocoders.report import BASELINES, VocoderScoring, few_recordings
 from vctool.experiment import directions
 from vctool.experiment.recipe import Recipe
 from vctool.features.settings import FeatureConfig
@@ -70,7 +70,7 @@ def run(recipe: Recipe, nj: int = 1) -> None:
         cache=Path("dump") / next(iter(recipe.roles.values())) / JUDGED,
         recordings=list(found.values()),
         waves=waves,
-        rows={**{name: name for name in ANCHORS}, MODEL: str(recipe.exp)},
+        rows={**{name: name for name in BASELINES}, MODEL: str(recipe.exp)},
         features=recipe.features,
         given={MODEL: outputs},
     )
@@ -126,7 +126,7 @@ def run_folder(converted: Path, out: Path, nj: int = 1, *, reference: Path) -> s
         cache=out / JUDGED,
         recordings=found,
         waves=waves,
-        rows={name: name for name in ANCHORS},
+        rows={name: name for name in BASELINES},
         features=config,
         given={MODEL: outputs},
         told={MODEL: f"the recordings in {converted}; how long it took is not known"},

@@ -41,7 +41,7 @@ FEATURES = FeatureConfig(
     envelope_coding="mcep",
 )
 """Settings of the formulas: those of conf/features/16k_mcep.yaml, whatever a recipe uses, so that
-anchors of different recipes are the same."""
+baselines of different recipes are the same."""
 GATE_DB = 40.0
 """Frames this far below a recording's loudest are silence, and in no statistics [dB]."""
 PITCH, MEAN_VARIANCE, MEAN, HALF = "pitch only", "mean-variance", "mean only", "half variance"

@@ -169,7 +169,7 @@ def _training(
     if len(spare) < ENOUGH:
         cautions.append(
             f"{len(spare)} recording(s) of {whose} are not scored, {ENOUGH} would be enough: its "
-            "voice and the anchors are fitted on those that are scored too, which flatters them"
+            "voice and the baselines are fitted on those that are scored too, which flatters them"
         )
         spare = list(recordings.values())
     step = -(-len(spare) // MOST)

@@ -3,7 +3,7 @@
     OUT/RESULTS.md  results.json  utterances.tsv  report.html  plots/
 
 Experiments may have been scored before on different utterances, or among other directions; here
-those utterances are scored that all of them converted, each once, beside the anchors.
+those utterances are scored that all of them converted, each once, beside the baselines.
 """
 
 from collections.abc import Sequence
