@@ -9,10 +9,12 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NoReturn
 
 import pytest
 
+from vctool import durable
 from vctool.openmp import wait_asleep
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +25,9 @@ def pytest_configure() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     wait_asleep()  # as every command does
     os.environ.setdefault("MPLBACKEND", "Agg")
+    # Nobody cuts the power here, and waiting for the disk takes as long as a tenth of the tests.
+    os.fsync = lambda file: None
+    durable._libc = SimpleNamespace(syncfs=lambda file: 0)
     # Where bytecode is not kept, as in many containers, each of the many processes that tests start
     # compiles torch and the rest once more, which takes longer than to import them.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
