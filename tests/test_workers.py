@@ -7,11 +7,12 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from vctool.workers import WorkerPool, in_order
+from vctool.workers import WorkerPool, Workers, in_order
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -85,6 +86,32 @@ def test_no_more_items_are_taken_than_there_is_room_for() -> None:
     assert taken == list(range(20))
     with ThreadPoolExecutor(2) as threads, pytest.raises(ValueError, match="no 0"):
         list(in_order(threads, fail, range(20), 3))
+
+
+def where(number: int) -> tuple[int, int]:
+    return number, os.getpid()
+
+
+def test_few_items_are_done_here_and_more_by_processes_that_are_kept() -> None:
+    inside: list[str] = []
+
+    @contextmanager
+    def alone() -> Iterator[None]:
+        inside.append("in")
+        yield
+        inside.append("out")
+
+    with Workers(2, alone=alone, few=3) as workers:
+        assert list(workers.map(where, range(3))) == [(n, os.getpid()) for n in range(3)]
+        assert inside == ["in", "out"]
+        found = [list(workers.map(where, range(n))) for n in (4, 9)]
+        assert [number for number, _ in found[1]] == list(range(9))
+        others = [{process for _, process in some} for some in found]
+        assert os.getpid() not in others[0] | others[1]
+        assert len(others[0] | others[1]) <= 2, "they were started anew"
+    assert inside == ["in", "out"]
+    with Workers(1, few=3) as workers:
+        assert {process for _, process in workers.map(where, range(9))} == {os.getpid()}
 
 
 def test_ctrl_c_ends_all_processes_at_once_and_prints_nothing(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType, TracebackType
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Self, TypeVar
 
 from vctool import cluster
 
@@ -46,11 +46,6 @@ def threads(count: int) -> "ThreadPoolExecutor | cluster.ClusterPool":
     return ThreadPoolExecutor(max(1, count)) if used is None else cluster.ClusterPool(used)
 
 
-def together(processes: int, tasks: int, few: int = 4) -> bool:
-    """Tell whether tasks are better done in this process: few, or nobody else to do them."""
-    return tasks <= few or (processes <= 1 and cluster.in_use() is None)
-
-
 def in_order(
     workers: "ThreadPoolExecutor | WorkerPool | cluster.ClusterPool",
     call: Callable[[S], T],
@@ -76,6 +71,57 @@ def in_order(
     finally:
         for future in flying:
             future.cancel()
+
+
+class Workers:
+    """Processes that are started when there is enough to do, and then kept; or this one alone.
+
+    Args:
+        processes: how many; with one, or few items, the work is done in this process. A cluster
+            that is in use takes their place.
+        start: called in each before its first item.
+        alone: what work in this process is done within, such as settings that `start` makes.
+        few: as many items are not worth starting processes for.
+        here: whether the work stays on this machine, whatever cluster is in use.
+
+    Use as a context manager.
+    """
+
+    def __init__(
+        self,
+        processes: int,
+        start: Callable[[], object] | None = None,
+        *,
+        alone: Callable[[], AbstractContextManager[object]] = nullcontext,
+        few: int = 4,
+        here: bool = False,
+    ) -> None:
+        self._processes, self._start, self._alone = processes, start, alone
+        self._few, self._here = few, here
+        self._pool: WorkerPool | cluster.ClusterPool | None = None
+
+    def map(self, call: Callable[[S], T], items: Sequence[S]) -> Iterator[T]:
+        """Apply a call to every item, and yield the results in the order of the items.
+
+        They are the same for any number of processes. A bounded number is computed ahead of what
+        is taken.
+        """
+        nobody = self._processes <= 1 and (self._here or cluster.in_use() is None)
+        if nobody or len(items) <= self._few:
+            with self._alone():
+                yield from map(call, items)
+            return
+        if self._pool is None:
+            opened = WorkerPool if self._here else pool
+            self._pool = opened(self._processes, self._start)
+        yield from in_order(self._pool, call, items, AHEAD * self._pool.processes)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 class WorkerPool(ProcessPoolExecutor):

@@ -12,7 +12,6 @@ import logging
 import os
 import re
 import shutil
-import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING
 from vctool.acquisition.archive import Archive, human
 from vctool.data.atomic import write_text
 from vctool.errors import DataError
+from vctool.progress import transfer
 
 if TYPE_CHECKING:
     import requests
@@ -324,23 +324,11 @@ def _append(
     patience: Patience,
 ) -> None:
     """Write a body behind what has arrived."""
-    from tqdm import tqdm
-
     have = partial.size
-    calm = 0.5 if sys.stderr.isatty() else 30.0
     since, seen = time.monotonic(), 0
     with (
         partial.path.open("ab") as file,
-        tqdm(
-            total=total,
-            initial=have,
-            desc=archive.file,
-            unit="B",
-            unit_scale=True,
-            mininterval=calm,
-            maxinterval=calm,
-            leave=False,
-        ) as bar,
+        transfer(archive.file, have, total) as bar,
     ):
         while chunk := response.raw.read1(_CHUNK):
             have += len(chunk)

@@ -1,28 +1,19 @@
 """One utterance's features, and many of them in parallel, in order, with the failures named."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 from threadpoolctl import threadpool_limits
 
-from vctool.cluster import ClusterFuture, ClusterPool
+from vctool import workers
 from vctool.data.utterance import Utterance
 from vctool.errors import VctoolError
 from vctool.features.analysis import whole_features
 from vctool.features.excerpt import Excerpt
 from vctool.features.kinds import F0Range, Features, accompaniment_kinds, voice_kinds
 from vctool.features.settings import FeatureConfig
-from vctool.workers import WorkerPool, pool, together
-
-FEW = 4
-"""Utterances that are not worth starting processes for."""
-
-AHEAD = 8
-"""Utterances in flight per process, which bounds the memory that waiting results take."""
 
 
 class Task(NamedTuple):
@@ -76,42 +67,21 @@ def attempt(task: Task) -> Result:
         raise
 
 
-class Workers:
-    """Processes that compute features; started when there is enough to do, and then kept.
+class Workers(workers.Workers):
+    """Processes that compute features, each on one thread.
 
     Args:
-        nj: number of processes; with one, or few tasks, the work is done in this process. A
-            cluster that is in use (`vctool.cluster`) takes their place.
+        nj: number of processes; see `workers.Workers`.
 
     Use as a context manager.
     """
 
     def __init__(self, nj: int) -> None:
-        self._nj = nj
-        self._pool: WorkerPool | ClusterPool | None = None
+        super().__init__(nj, _count_alone, alone=_single_thread)
 
     def attempt_all(self, tasks: Sequence[Task]) -> Iterator[Result]:
         """Yield the results of tasks in their order; the same for any number of processes."""
-        if together(self._nj, len(tasks), FEW):
-            with _single_thread():
-                yield from map(attempt, tasks)
-            return
-        if self._pool is None:
-            self._pool = pool(self._nj, start=_count_alone)
-        waiting: deque[Future[Result] | ClusterFuture] = deque()
-        for task in tasks:
-            if len(waiting) >= AHEAD * self._pool.processes:
-                yield waiting.popleft().result()
-            waiting.append(self._pool.submit(attempt, task))
-        while waiting:
-            yield waiting.popleft().result()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        return self.map(attempt, tasks)
 
 
 def _count_alone() -> None:

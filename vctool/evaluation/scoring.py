@@ -27,6 +27,7 @@ from vctool.evaluation.page.html import Exhibit
 from vctool.evaluation.page.report import Findings, Losses
 from vctool.evaluation.page.table import Scores
 from vctool.metrics.base import Each, Recall, ask_anew
+from vctool.progress import progress
 
 logger = logging.getLogger(__name__)
 
@@ -163,7 +164,7 @@ def score(job: Scoring, each: Each) -> Scored:
     rate = board.row.outputs.rate
     real = {} if job.real is None else {board.real_row: job.real[: figures.SHOWN]}
     heard: dict[str, Sequence[np.ndarray]] = dict(real) if job.real_leads else {}
-    for one in _progress(job.systems(each), job.count):
+    for one in progress(job.systems(each), "evaluate", job.count, "system"):
         board.add(one.name, one.waves, rate=one.rate, seconds=one.seconds, time_maps=one.time_maps)
         first = one.waves[: figures.SHOWN]
         heard[one.name] = [audio.resample(wave, one.rate or rate, rate) for wave in first]
@@ -209,10 +210,3 @@ def _draw(job: Scoring, board: Board[Any], heard: Mapping[str, Sequence[np.ndarr
     rate = board.row.outputs.rate
     paths = figures.draw_utterances(job.folder / "plots", job.utterances, waves, tracks, rate)
     return [*paths, *job.figures(board), *figures.draw_journal(job.folder)]
-
-
-def _progress(systems: Iterator[Outputs], count: int | None) -> Iterator[Outputs]:
-    """Show how many systems are scored."""
-    from tqdm import tqdm
-
-    yield from tqdm(systems, total=count, desc="evaluate", unit="system", disable=None)

@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from vctool.data.atomic import write_text
 from vctool.data.datadir import DataDir
-from vctool.data.extraction import Result, Task, Workers
+from vctool.data.extraction import Task, Workers
 from vctool.data.speaker_table import SpeakerTable, Voice
 from vctool.data.store import FeatureStore, StoreWriter, clear
 from vctool.data.utterance import Utterance
@@ -30,6 +30,7 @@ from vctool.experiment.recipe import Recipe
 from vctool.features import kinds as registry
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats, estimate, f0_range, voiced
+from vctool.progress import progress
 
 MOST_LOST = 0.1
 """Share of a split's utterances that may fail before the stage does."""
@@ -188,7 +189,7 @@ def _fill(
         ]
         results = workers.attempt_all(left)
         label = f"{corpus}/{split} {' '.join(kinds)}"
-        for result in _progress(results, len(left), label):
+        for result in progress(results, label, len(left)):
             if result.reason:
                 logger.warning("%s/%s: %s: %s", corpus, split, result.name, result.reason)
                 lost[result.name] = result.reason
@@ -199,12 +200,6 @@ def _fill(
 
 def _missing(task: Task, writers: Mapping[str, StoreWriter]) -> tuple[str, ...]:
     return tuple(kind for kind in task.kinds if task.utterance.id not in writers[kind].done)
-
-
-def _progress(results: Iterator[Result], total: int, label: str) -> Iterator[Result]:
-    from tqdm import tqdm
-
-    yield from tqdm(results, total=total, desc=label, unit="utt", disable=None)
 
 
 def _source(kind: str, tasks: Iterable[Task], edges: dict[Path, str]) -> str:

@@ -39,6 +39,7 @@ from vctool.inference.converter import Converter
 from vctool.inference.pairs import HeldOut, Pair, choose, opposite, shuffle
 from vctool.inference.request import Request
 from vctool.inference.utterance import Outcome, Prepared, WorkerTask, finish, prepare, work
+from vctool.progress import progress
 from vctool.workers import AHEAD, in_order, pool
 
 logger = logging.getLogger(__name__)
@@ -155,7 +156,8 @@ def _convert_set(given: Given, job: Set) -> None:
             if wanted(name := pair.source.id) or name not in outputs or name not in mapped
         ]
         stack.enter_context(outputs)
-        for one in _progress(_results(given, job, left, wanted), len(left), job.folder.name):
+        results = _results(given, job, left, wanted)
+        for one in progress(results, f"infer {job.folder.name}", len(left)):
             # The stores last: what is in all of them is done.
             _write_time_map(job.times / f"{one.name}.tsv", one, converter)
             outputs.add(one.name, one.samples, one.level_db)
@@ -276,9 +278,3 @@ def _digest(model: str, pairs: Sequence[Pair], request: Request) -> str:
     ids = [(pair.source.id, pair.target.id if pair.target else "") for pair in pairs]
     text = json.dumps([model, ids, request.to, request.stretch])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _progress(jobs: Iterable[Outcome], total: int, name: str) -> Iterator[Outcome]:
-    from tqdm import tqdm
-
-    yield from tqdm(jobs, total=total, desc=f"infer {name}", unit="utt", disable=None)

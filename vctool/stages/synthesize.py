@@ -20,12 +20,10 @@ from vctool.errors import DataError
 from vctool.experiment import directions, written
 from vctool.experiment.recipe import Recipe
 from vctool.features.settings import FeatureConfig
-from vctool.workers import AHEAD, in_order, pool, together
+from vctool.progress import progress
+from vctool.workers import Workers
 
 logger = logging.getLogger(__name__)
-
-FEW = 4
-"""Utterances that are not worth starting processes for."""
 
 
 class Task(NamedTuple):
@@ -67,11 +65,11 @@ def run(recipe: Recipe, nj: int = 1) -> None:
                 f"{exp / 'infer'}: no {' and '.join(lacking)} of the sources, which "
                 f"{recipe.vocoder} takes; run stage 4 (infer) again"
             )
-    total = len(tasks)
-    for _ in _progress(_results(tasks, nj), total):
-        pass
+    with Workers(min(nj, len(tasks)), start=_one_thread) as workers:
+        for _ in progress(workers.map(synthesise, tasks), "synthesize", len(tasks)):
+            pass
     (recipe.exp / "wav").mkdir(parents=True, exist_ok=True)
-    logger.info("%s: %d sounds written", recipe.exp / "wav", total)
+    logger.info("%s: %d sounds written", recipe.exp / "wav", len(tasks))
 
 
 class Sound(NamedTuple):
@@ -122,22 +120,7 @@ def synthesise(task: Task) -> None:
     )
 
 
-def _results(tasks: list[Task], nj: int) -> Iterator[None]:
-    if together(nj, len(tasks), FEW):
-        yield from map(synthesise, tasks)
-        return
-    with pool(min(nj, len(tasks)), start=_one_thread) as workers:
-        yield from in_order(workers, synthesise, tasks, AHEAD * workers.processes)
-
-
 def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
-
-
-def _progress(results: Iterable[None], total: int) -> Iterable[None]:
-    from tqdm import tqdm
-
-    bar: Iterable[None] = tqdm(results, total=total, desc="synthesize", unit="utt", disable=None)
-    return bar

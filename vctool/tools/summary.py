@@ -16,7 +16,7 @@ from vctool.data.datadir import DataDir
 from vctool.data.utterance import Utterance
 from vctool.evaluation.page.figures import new_figure, save
 from vctool.metrics.pitch import RATE, track
-from vctool.workers import WorkerPool
+from vctool.workers import Workers
 
 SAMPLE = 10
 """Utterances of a voice whose level and F0 are measured."""
@@ -65,11 +65,8 @@ def summarise(data: DataDir, *, sample: int = SAMPLE, nj: int = 1) -> list[Voice
         own[one.speaker, one.domain].append(one)
     chosen = {key: _spread(own[key], sample) for key in sorted(own)}
     queue = [one for some in chosen.values() for one in some]
-    if nj == 1 or len(queue) < 8:
-        measured = [_measure(one) for one in queue]
-    else:
-        with WorkerPool(nj) as pool:
-            measured = list(pool.map(_measure, queue, chunksize=4))
+    with Workers(nj, few=8, here=True) as workers:
+        measured = list(workers.map(_measure, queue))
     heard = dict(zip([one.id for one in queue], measured, strict=True))
     voices = []
     for (speaker, domain), some in chosen.items():

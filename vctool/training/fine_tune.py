@@ -9,7 +9,6 @@ that are as smooth as converted ones. Utterances that play none of its roles are
 """
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -24,6 +23,7 @@ from vctool.errors import CheckpointError, ConfigError, DataError
 from vctool.experiment import hashes, plan
 from vctool.experiment.recipe import Recipe
 from vctool.models.base import Condition, System, family
+from vctool.progress import progress
 
 KIND = "mel"
 """The kind that is replaced."""
@@ -80,7 +80,7 @@ def _reconstruct(recipe: Recipe, system: System, corpus: str, split: str, digest
     path, told = store(recipe, corpus, split), Condition(options=system.Options())
     with StoreWriter(path, KIND, recipe.features.of_kind(KIND), digest) as writer:
         left = [one for one in known if one.id not in writer.done]
-        for one in _progress(left, f"{corpus}/{split} as {recipe.maker} makes it"):
+        for one in progress(left, f"{corpus}/{split} as {recipe.maker} makes it"):
             role = _role(one, system)
             assert role is not None
             features = {kind: found[one.id] for kind, found in stores.items()}
@@ -159,9 +159,3 @@ def _role(utterance: Utterance, system: System) -> str | None:
         if name in system.context.roles:
             return name
     return None
-
-
-def _progress(left: list[Utterance], label: str) -> Iterator[Utterance]:
-    from tqdm import tqdm
-
-    yield from tqdm(left, desc=label, unit="utt", disable=None)

@@ -13,7 +13,7 @@ import numpy as np
 from vctool import audio
 from vctool.corpora.synthetic import espeak, music, sentences, singing
 from vctool.corpora.synthetic.espeak import RATE, Phone, Speech, Spoken
-from vctool.workers import WorkerPool
+from vctool.workers import Workers
 
 LEVEL_DB = -23.0
 """Active level of every recording, spoken, sung or played, so that no domain is the louder one."""
@@ -118,12 +118,9 @@ def build(folder: Path, seed: int, sizes: Sizes, nj: int) -> list[Item]:
         else:
             source = spoken[item.pair or item.id]
             tasks.append(_task(item, source, (seed, 1, number), melodies))
-    if nj == 1:
-        for task in tasks:
-            _perform(folder, task)
-        return items
-    with WorkerPool(nj) as pool:
-        list(pool.map(partial(_perform, folder), tasks, chunksize=4))
+    with Workers(nj, here=True) as workers:
+        for _ in workers.map(partial(_perform, folder), tasks):
+            pass
     return items
 
 
