@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ def test_nothing_is_shown_but_on_a_terminal(capsys: pytest.CaptureFixture[str]) 
     assert list(progress(iter("abc"), "letters", 3)) == ["a", "b", "c"]
     assert capsys.readouterr() == ("", "")
     terminal, end = pty.openpty()
+    termios.tcsetwinsize(end, (24, 80))
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         stdout=subprocess.PIPE,
