@@ -229,6 +229,17 @@ def test_what_is_found_once_is_not_computed_again(monkeypatch: pytest.MonkeyPatc
     assert not np.array_equal(other["mel"], made["mel"])
 
 
+def test_voicing_is_that_of_the_voice_s_own_range_whatever_else_is_read() -> None:
+    wave = make_speech(1.0)
+    plain = scan(ArrayTrack(wave), CONFIG, ("mel",), len(wave))
+    known = scan(ArrayTrack(wave), CONFIG, ("mel",), len(wave), voiced_too=True)
+    assert plain.f0_range == CONFIG.wide_range
+    assert known.f0_range == scan(ArrayTrack(wave), CONFIG, ("pitch",), len(wave)).f0_range
+    assert known.f0_range.floor > CONFIG.f0_floor
+    expected = world.estimate_f0(wave, CONFIG, *known.f0_range) > 0
+    np.testing.assert_array_equal(voicing(wave, {}, CONFIG, known), expected)
+
+
 def test_an_accompaniment_has_no_voice_whose_range_is_searched() -> None:
     wave = make_speech(1.0)
     known = scan(ArrayTrack(wave), CONFIG, ("accomp_pitch", "accomp_mel"), 8000)

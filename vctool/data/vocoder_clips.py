@@ -16,6 +16,7 @@ from vctool.data.batches import Clips, Role, UnpairedClips
 from vctool.data.feature_set import FeatureSet
 from vctool.errors import ConfigError, DataError
 from vctool.features import framing
+from vctool.features import kinds as registry
 from vctool.features.mel import log_mel
 from vctool.features.settings import FeatureConfig
 
@@ -140,8 +141,7 @@ def to_wave(frames: Tensor) -> Tensor:
 
 def columns(kinds: Sequence[str], features: FeatureConfig) -> list[int]:
     """Count the columns of each kind."""
-    known = {"mel": features.n_mels, "pitch": 1, "wave": features.hop_length}
-    return [known[kind] for kind in kinds]
+    return [registry.get(kind).width(features) for kind in kinds]
 
 
 def middle(frames: int, judged: int, hop: int) -> slice:

@@ -39,7 +39,14 @@ class Scan(NamedTuple):
     """The recording itself where it is a single piece, with what was found in it."""
 
 
-def scan(track: Track, config: FeatureConfig, kinds: Sequence[str], block: int) -> Scan:
+def scan(
+    track: Track,
+    config: FeatureConfig,
+    kinds: Sequence[str],
+    block: int,
+    *,
+    voiced_too: bool = False,
+) -> Scan:
     """Go through a recording once.
 
     Args:
@@ -48,13 +55,16 @@ def scan(track: Track, config: FeatureConfig, kinds: Sequence[str], block: int) 
         kinds: the kinds that it will be analysed into; with `accomp_` before their names, where it
             is an accompaniment, which has no voice and so no F0 range of its own.
         block: length of a piece [samples]; a recording that is no longer is analysed whole.
+        voiced_too: whether it will be asked for its voicing, too (`voicing`).
     """
     meter = LevelMeter(config.rate)
     lowest, highest = np.inf, -np.inf
     known: dict[str, Any] = dict.fromkeys(kinds)
     f0s: list[np.ndarray] = []
     voiced_frames = 0
-    pitched = any(registry.get(kind).in_voice_range for kind in registry.voice_kinds(kinds))
+    pitched = voiced_too or any(
+        registry.get(kind).in_voice_range for kind in registry.voice_kinds(kinds)
+    )
     part = None
     for wave in pieces(track, block):
         part = Excerpt(wave, config)

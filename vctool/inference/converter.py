@@ -19,7 +19,7 @@ from vctool.config import build
 from vctool.engine import checkpoint
 from vctool.errors import AudioError, CheckpointError, ConfigError
 from vctool.experiment.recipe import ConvertConfig
-from vctool.features import world
+from vctool.features import kinds, world
 from vctool.features.analysis import Scan, scan, voice_features, voicing
 from vctool.features.kinds import Features, accompaniment_kinds, voice_kinds
 from vctool.inference import options as own_options
@@ -193,12 +193,8 @@ class Converter:
             voice: the voice.
             requests: everything that will be made of it.
         """
-        kinds = self._kinds
-        if any(
-            request.stretch != 1 for request in requests
-        ):  # time is stretched where the voice has an F0
-            kinds = (*kinds, "world")
-        return scan(voice, self.features, kinds, self._block)
+        stretched = any(request.stretch != 1 for request in requests)  # where there is an F0
+        return scan(voice, self.features, self._kinds, self._block, voiced_too=stretched)
 
     def needs_accompaniment(self, to: str | None) -> bool:
         """Tell whether converting to a role takes an accompaniment; None: to a reference."""
@@ -234,14 +230,20 @@ class Converter:
         condition = accomp if self.needs_accompaniment(request.to) else None
         accomp_known = None
         if condition is not None:
-            kinds = accompaniment_kinds(self.reads)
-            accomp_known = scan(condition, self.features, kinds, self._block)
+            wanted = accompaniment_kinds(self.reads)
+            accomp_known = scan(condition, self.features, wanted, self._block)
         joiner = Joiner(round(FADE_SECONDS * self.rate))
         for block in plan(voice, self._block, self.features.hop_length, self.rate):
             wave = self._convert_block(voice, condition, block, request, known, accomp_known)
             first = request.samples(block.start)
             before = first - request.samples(block.outer_start)
             yield from joiner.join(wave, before, request.samples(block.stop) - first)
+
+    @property
+    def _f0(self) -> tuple[str, int | None]:
+        """The kind that becomes sound, and its column of F0, if it has one."""
+        kind = self.vocoder.reads[0]
+        return kind, kinds.get(kind).f0_column
 
     @property
     def _block(self) -> int:
@@ -285,10 +287,10 @@ class Converter:
 
     def condition(self, wave: np.ndarray, known: Scan | None = None) -> Features:
         """Analyse an accompaniment (T,) at the model's rate into `accomp_` features."""
-        kinds = accompaniment_kinds(self.reads)
+        wanted = accompaniment_kinds(self.reads)
         if known is None:
-            known = scan(ArrayTrack(wave), self.features, kinds, max(len(wave), 1))
-        return voice_features(wave, kinds, self.features, known)
+            known = scan(ArrayTrack(wave), self.features, wanted, max(len(wave), 1))
+        return voice_features(wave, wanted, self.features, known)
 
     def convert_features(
         self, source: Features, condition: Features | None, request: Request
@@ -319,10 +321,11 @@ class Converter:
                     f"{self.path}: gives NaN or infinity in {kind}; train on, or use an earlier "
                     "checkpoint with --model"
                 )
-        if request.transpose and "world" in converted:
-            shifted = converted["world"].copy()
-            shifted[:, 0] *= 2 ** (request.transpose / 12)
-            converted = {**converted, "world": shifted}
+        kind, column = self._f0
+        if request.transpose and column is not None:
+            shifted = converted[kind].copy()
+            shifted[:, column] *= 2 ** (request.transpose / 12)
+            converted = {**converted, kind: shifted}
         return vocoders.given(self.vocoder, converted, source)
 
     def synthesise(self, features: Features, samples: int, transpose: float = 0.0) -> np.ndarray:
@@ -333,7 +336,7 @@ class Converter:
         """
         wave = self.vocoder.synthesise(features, self.features, samples)
         assert wave.shape == (samples,), (wave.shape, samples)
-        if transpose and self.vocoder.reads[0] != "world":
+        if transpose and self._f0[1] is None:
             coded = world.analyse(wave, self.features)
             coded[:, 0] *= 2 ** (transpose / 12)
             wave = world.synthesise(coded, self.features, samples)
