@@ -62,7 +62,7 @@ class FeatureStore(Mapping[str, np.ndarray]):
 
     @property
     def kind(self) -> str:
-        """Kind of the features: `mel`, `world`, `chroma`, `accomp_mel`, `accomp_chroma`."""
+        """Kind of the features, such as `mel` or `accomp_mel` (`features.kinds`)."""
         return str(self.config["kind"])
 
     def __getitem__(self, name: str) -> np.ndarray:
