@@ -12,8 +12,8 @@ __version__ = "0.1.0"
 def load(path: Path | str, device: str = "auto", vocoder: str | None = None) -> "Converter":
     """Load a trained model, ready to convert: `vctool.load("exp/mini").convert(wave, rate)`.
 
-    As in every command, OpenMP's threads are told to wait asleep (see `vctool.openmp`), which has
-    an effect where torch was not imported before.
+    As in every command, OpenMP's threads wait asleep rather than spin (see `vctool.openmp`); this
+    has no effect if torch was imported before.
 
     Args:
         path: an experiment `exp/<name>` (its latest checkpoint) or one checkpoint folder.
@@ -21,8 +21,9 @@ def load(path: Path | str, device: str = "auto", vocoder: str | None = None) -> 
         vocoder: a name, or the path of a trained one, in place of that of the model's recipe.
 
     Raises:
-        CheckpointError: there is none, it is half written, or of a changed family or config.
-        ConfigError: a vocoder that cannot take the model's features.
+        CheckpointError: there is no checkpoint, or it is half written, or its family or config has
+            changed.
+        ConfigError: the vocoder cannot take the model's features.
     """
     from vctool.openmp import wait_asleep
 

@@ -1,20 +1,20 @@
-"""What took long to find out is found out once: measures of recordings, verdicts of judges.
+"""Cache slow results on disk: measures of recordings and outputs of evaluation networks (judges).
 
-Values, JSON or arrays, lie in one SQLite file by the purpose that they were found for and by what
-they tell of. A cache only saves time: whoever removes it gets the same results.
+Values, JSON or arrays, lie in one SQLite file. Their key is the purpose and what they describe: a
+wave or a file. A cache only saves time: results are the same if it is deleted.
 
 What is guaranteed:
 
-- A wave is known by its rate and all of its samples, so a changed one is never taken for another.
-- A file is known by its path, and a value counts while the file's size, its time of modification
+- A wave's key is a hash of its rate and all of its samples, so a changed wave is a new key.
+- A file's key is its path, and a value is valid while the file's size, its time of modification
   and its time of change [ns] are what they were before it was read. The kernel sets the last at
   every write, and nobody can set it back: an edit in place is noticed even at the same size and
   with its time of modification restored. It also moves with a new owner, mode or link; then the
   file is only read again. What is missed is a second write within the same tick of the file
   system's clock, some milliseconds.
-- What failed is not kept.
+- Failures are not cached.
 - Processes may use one cache at once, and may be killed at any time.
-- The file grows to `LIMIT`; what was not used for longest goes first.
+- The file grows to `LIMIT`; the least recently used values are removed first.
 """
 
 import hashlib
@@ -36,16 +36,16 @@ from vctool.errors import AudioError, DataError
 from vctool.workers import threads
 
 BATCH = 1000
-"""Files that are worked on before what was found is written: what a killed run loses at most."""
+"""Files that are processed between two writes: a killed run loses at most this many."""
 
 LIMIT = 4 * 2**30
-"""Size [bytes] above which a quarter of the values goes."""
+"""Size [bytes] above which the least recently used quarter of the values is removed."""
 
 APPLICATION = 0x76637463
-"""SQLite's `application_id` of a cache, by which it is told from other programs' files."""
+"""SQLite's `application_id` of a cache, which tells it from other programs' files."""
 
 VERSION = 1
-"""Of the table; what other versions wrote is not read but thrown away."""
+"""Version of the table; what other versions wrote is discarded."""
 
 _TELL_SECONDS = 30.0
 _BUSY_SECONDS = 60.0
@@ -72,10 +72,10 @@ class Cache:
     """Values on disk.
 
     Args:
-        path: the file; made, with its folder, where it is not there.
+        path: the file; created, with its folder, if it does not exist.
 
     Raises:
-        DataError: it cannot be read or written, or is something else; so do all methods.
+        DataError: it cannot be read or written, or is not a cache; all methods raise this too.
     """
 
     def __init__(self, path: Path) -> None:
@@ -90,10 +90,10 @@ class Cache:
     def of_waves(
         self, purpose: str, waves: Sequence[np.ndarray], rate: int, ask: Ask
     ) -> np.ndarray:
-        """Return what a judge says of every wave, asking only about those that are new.
+        """Return a judge's output for every wave; the judge runs only on waves that are not cached.
 
         Args:
-            purpose: who judges, and everything that the answer depends on besides the waves.
+            purpose: names the judge and everything that its output depends on besides the waves.
             waves: each (T,).
             rate: of all of them [Hz].
             ask: the judge.
@@ -111,7 +111,7 @@ class Cache:
         return np.stack([known[key] for key in keys])
 
     def of_files(self, purpose: str, states: Mapping[Path, str | None]) -> dict[Path, Any]:
-        """Return what is known of those files whose `state_of` is what it was then."""
+        """Return the cached values of the files whose `state_of` has not changed since."""
         keys = {_path_key(file): file for file in states}
         rows = self._recall(purpose, list(keys))
         return {
@@ -119,7 +119,7 @@ class Cache:
         }
 
     def keep_files(self, purpose: str, values: Mapping[Path, tuple[str, Any]]) -> None:
-        """Keep what was found of files, each with the `state_of` it had before."""
+        """Store values of files, each with the `state_of` that the file had before it was read."""
         self._keep(
             purpose, ((_path_key(file), state, value) for file, (state, value) in values.items())
         )
@@ -127,7 +127,7 @@ class Cache:
     def _recall(
         self, purpose: str, keys: Sequence[bytes]
     ) -> dict[bytes, tuple[str | None, np.ndarray | Any]]:
-        """Return states and values of those keys that are known."""
+        """Return states and values of the keys that are cached."""
         today = _today()
         found, last_used_before = {}, []
         with self._opened() as base:
@@ -164,7 +164,7 @@ class Cache:
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        """Open the file for a moment, so that a cache is at home in every process and thread."""
+        """Open the file for one operation, so that a cache works in every process and thread."""
         try:
             # Not in WAL mode: network file systems lack the memory that its readers share. Their
             # locks must work, though, or processes on several machines need a folder each.
@@ -219,7 +219,7 @@ def _encode(value: Any) -> bytes | str:
 
 
 def _decode(cell: bytes | str) -> Any:
-    """Turn a cell back: text is JSON, bytes are an array.
+    """Decode a stored value: text is JSON, bytes are an array.
 
     Raises:
         ValueError: it is neither.
@@ -238,13 +238,13 @@ def _path_key(file: Path) -> bytes:
 
 
 def key_of(wave: np.ndarray, rate: int) -> str:
-    """Tell a recording (T,) at a rate [Hz] from all others: 32 hex digits."""
+    """Hash a recording (T,) and its rate [Hz]: 32 hex digits."""
     samples = np.ascontiguousarray(wave, dtype=np.float32)
     return hashlib.sha256(f"{rate} ".encode() + samples.tobytes()).hexdigest()[:32]
 
 
 def state_of(file: Path) -> str | None:
-    """Return what changes with a file's content; None where there is no such file."""
+    """Return a string that changes with the file's content; None if there is no such file."""
     try:
         found = file.stat()
     except OSError:
@@ -257,7 +257,7 @@ _in_use: list[Cache] = []
 
 @contextmanager
 def use(path: Path) -> Iterator[None]:
-    """Let `over` use a cache within.
+    """Let `over` use a cache inside this context.
 
     Raises:
         DataError: the cache cannot be used.
@@ -272,17 +272,17 @@ def use(path: Path) -> Iterator[None]:
 def over(
     files: Sequence[Path], work: Callable[[Path], Any], purpose: str, nj: int = 1
 ) -> Iterator[Any]:
-    """Apply a function to files, or recall what it gave, in their order and in bounded memory.
+    """Apply a function to files, or return its cached results, in order and in bounded memory.
 
     Args:
         files: the files.
-        work: gives something that JSON can hold; a module's function or a `partial` of one, since
-            the workers of a cluster may do it.
-        purpose: what the function and its settings are called; changes with what they find.
+        work: returns something that JSON can hold; a module's function or a `partial` of one,
+            since the workers of a cluster may run it.
+        purpose: names the function and its settings; must change when its results change.
         nj: number of threads.
 
     Yields:
-        What it gave, or the `AudioError` that it raised, for each file.
+        The result, or the `AudioError` that was raised, for each file.
 
     Raises:
         DataError: the cache cannot be used any more.

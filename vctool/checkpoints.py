@@ -1,7 +1,7 @@
-"""Read checkpoints, whoever needs them; `vctool.engine` writes them.
+"""Read checkpoints; `vctool.engine` writes and documents them.
 
-The layout is told there: `exp/<name>/checkpoints/step-00012000/{model.safetensors,state.json}`, and
-a manifest beside them.
+The layout is `exp/<name>/checkpoints/step-00012000/{model.safetensors,state.json}`, and a manifest
+beside the folders.
 """
 
 import json
@@ -32,7 +32,7 @@ State = dict[str, Any]
 
 
 def find(path: Path) -> Path:
-    """Return the checkpoint folder that a path means, the latest where there are several.
+    """Return the checkpoint folder that a path stands for; the latest if there are several.
 
     Raises:
         CheckpointError: no such path, or no complete checkpoint below it.
@@ -52,10 +52,10 @@ def find(path: Path) -> Path:
 
 
 def latest(checkpoints: Path) -> Path | None:
-    """Return the newest complete checkpoint, or None where there is none.
+    """Return the newest complete checkpoint, or None if there is none.
 
-    The manifest's pointer is followed; where it dangles (a folder was deleted by hand), the
-    highest step that is there is taken.
+    It is the one that the manifest points to or, if that folder was deleted by hand, the one with
+    the highest step.
     """
     pointed = read_manifest(checkpoints).get("latest")
     if pointed is not None and (checkpoints / pointed / STATE).is_file():
@@ -65,16 +65,16 @@ def latest(checkpoints: Path) -> Path | None:
 
 
 def step_folders(checkpoints: Path) -> dict[int, Path]:
-    """Return the checkpoint folders by step."""
+    """Return the checkpoint folders in order of their steps."""
     named = ((STEP_NAME.fullmatch(path.name), path) for path in checkpoints.glob("step-*"))
     return {int(match[1]): path for match, path in named if match and (path / STATE).is_file()}
 
 
 def read_manifest(checkpoints: Path) -> dict[str, Any]:
-    """Read the manifest; an empty mapping where there is none.
+    """Read the manifest; an empty mapping if there is none.
 
     Raises:
-        CheckpointError: it is there and is not JSON.
+        CheckpointError: it exists but is not JSON.
     """
     path = checkpoints / MANIFEST
     if not path.is_file():

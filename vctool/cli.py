@@ -1,4 +1,4 @@
-"""The command line, put together of `vctool.commands`, and what becomes of errors.
+"""The command line: assembles `vctool.commands` and reports errors.
 
 A command parses, calls one function, and prints. Nothing heavy is imported before its body runs. A
 user's mistake, also in the command line itself, is one line on stderr and exit status 2; an
@@ -58,7 +58,7 @@ def main() -> None:
     logging.getLogger().handlers[0].setLevel(logging.INFO)
     # pyworld asks pkg_resources for its own version; the pinned setuptools still answers.
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-    # The same for worker processes, unless the user has wishes of his own.
+    # The same for worker processes, unless the user has set it.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:pkg_resources is deprecated:UserWarning")
     wait_asleep()
     if sys.stdout.isatty():

@@ -1,9 +1,8 @@
 """A Dask cluster in place of local processes: the same results in the same order.
 
 Workers run vctool from the same files, and see the recordings and the project at the same paths (a
-shared disk). A worker that dies has its share done again by the others; what differs between
-machines, such as another version of vctool or of a package whose numbers end up in the results, is
-refused by name instead of being mixed into one dump.
+shared disk). If a worker dies, the others redo its share. Machines whose versions of vctool, or of
+a package that affects the results, differ are refused with an error that names the package.
 """
 
 import gc
@@ -54,7 +53,7 @@ class Cluster:
         try:
             import dask
 
-            # What goes wrong is told here, in one line; their log would tell it in forty.
+            # Errors are reported here in one line; distributed would log forty.
             dask.config.set({"logging": {"distributed": "critical"}})
             from distributed import Client
         except ImportError as error:
@@ -87,11 +86,11 @@ class Cluster:
         logger.info("%s: %d tasks at a time", address, self.slots)
 
     def submit(self, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Hand over one call; the future that Dask gives for it."""
+        """Submit one call and return its Dask future."""
         return self._client.submit(_call, identity(), fn, args, kwargs, pure=False)
 
     def wait(self, future: "Future") -> Any:
-        """Wait for a result for as long as there is somebody to work on it.
+        """Wait for a result as long as there are workers.
 
         Raises:
             ClusterError: scheduler or workers are gone, or the task has killed several workers.
@@ -127,7 +126,7 @@ class Cluster:
                 )
 
     def close(self) -> None:
-        """Forget what is still waiting, and leave; the workers stay for others."""
+        """Cancel pending tasks and disconnect; the workers keep running."""
         self._client.close(timeout=_STEP)
 
     def _has_workers(self) -> bool:
@@ -144,14 +143,14 @@ class Cluster:
 
 
 class ClusterFuture:
-    """What a `ClusterPool` gives for a task."""
+    """The future of a task of a `ClusterPool`."""
 
     def __init__(self, cluster: Cluster, future: "Future") -> None:
         self._cluster = cluster
         self._future = future
 
     def result(self) -> Any:
-        """Return what the task returned, or raise what it raised; see `Cluster.wait`."""
+        """Return the task's result, or raise its exception; see `Cluster.wait`."""
         return self._cluster.wait(self._future)
 
     def cancel(self) -> None:
@@ -160,11 +159,11 @@ class ClusterFuture:
 
 
 class ClusterPool:
-    """What `WorkerPool` does, on a cluster.
+    """A `WorkerPool` whose workers are on a cluster.
 
     Args:
         cluster: where.
-        start: called before every task, on the thread that runs it; must bear repetition.
+        start: called before every task, on the thread that runs it; must be idempotent.
     """
 
     def __init__(self, cluster: Cluster, start: Callable[[], object] | None = None) -> None:
@@ -173,7 +172,7 @@ class ClusterPool:
         self.processes = cluster.slots
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> ClusterFuture:
-        """Hand over a task."""
+        """Submit a task."""
         future = self._cluster.submit(_started, (self._start, fn, args, kwargs), {})
         return ClusterFuture(self._cluster, future)
 
@@ -183,8 +182,8 @@ class ClusterPool:
         """Yield results in order, with a bounded number of tasks in flight.
 
         Args:
-            fn: what to call.
-            iterables: its arguments, side by side.
+            fn: the function to call.
+            iterables: its arguments, as in the built-in `map`.
             chunksize: calls in one task.
             ahead: tasks in flight per slot of the cluster.
         """
@@ -201,7 +200,7 @@ class ClusterPool:
                 future.cancel()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Leave the cluster to others; `map` has withdrawn what it did not wait for."""
+        """Do nothing: the cluster serves others, and `map` has cancelled its pending tasks."""
 
     def __enter__(self) -> "ClusterPool":
         return self
@@ -215,10 +214,10 @@ _used: list[Cluster] = []
 
 @contextmanager
 def use(address: str | None) -> Iterator[None]:
-    """Do the work of pools that are opened within on a cluster.
+    """Let pools that are opened inside this context run on a cluster.
 
     Args:
-        address: of its scheduler; local processes where None.
+        address: of its scheduler; None for local processes.
 
     Raises:
         ClusterError: see `Cluster`.
@@ -236,13 +235,13 @@ def use(address: str | None) -> Iterator[None]:
 
 
 def in_use() -> Cluster | None:
-    """Return the cluster that `use` chose, or None."""
+    """Return the cluster that `use` opened, or None."""
     return _used[-1] if _used else None
 
 
 @cache
 def identity() -> dict[str, str]:
-    """Say what results depend on: this code, Python, and the packages that compute."""
+    """Return versions that results depend on: this code, Python, and numerical packages."""
     digest = hashlib.sha256()
     root = Path(__file__).parent
     for path in sorted(root.rglob("*.py")):
@@ -259,7 +258,7 @@ def _call(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> T:
-    """Run a task on a worker that is the same as who asks."""
+    """Run a task on a worker, if its versions are those of the caller."""
     here = identity()
     for name, value in wanted.items():
         if here.get(name) != value:

@@ -25,10 +25,10 @@ from vctool.settings_yaml import DEEPEST, LONGEST, Plain, Tree
 logger = logging.getLogger(__name__)
 
 MOST_BASES = 8
-"""Most files below one another, each the base of the one before."""
+"""Maximum depth of a chain of bases [files]."""
 
 MOST_FILES = 100
-"""Most files that one recipe is laid over."""
+"""Maximum number of files that one recipe is laid over."""
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -37,13 +37,13 @@ PROJECT_ROOT = PACKAGE if (PACKAGE / "recipes").is_dir() else PACKAGE.parent
 
 
 class Config(BaseModel):
-    """A frozen settings object that refuses fields it does not know, and numbers that are none."""
+    """A frozen settings object that rejects unknown fields, infinity and NaN."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def settings_below(cls, name: str) -> type[BaseModel] | None:
-        """Return the settings class of a field; None where it holds a plain value."""
+        """Return the settings class of a field; None if it holds a plain value."""
         field = cls.model_fields.get(name)
         annotation = None if field is None else field.annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -58,18 +58,18 @@ C = TypeVar("C", bound=BaseModel)
 class Origin:
     """Where a tree of settings came from, so that an error names the file or the option.
 
-    All are equal: settings are compared by what they are, not by where they come from.
+    All origins compare equal, so that settings are compared by their values alone.
     """
 
     file: str = field(compare=False)
-    """The file, or another place that a user knows."""
+    """The file, or another place to name in errors."""
     settings: tuple[str, ...] = field(default=(), compare=False)
     """The `--set` overrides that were laid over it."""
     within: str = field(default="", compare=False)
-    """Dotted field of the whole that the tree is."""
+    """Dotted path of this tree within the whole recipe."""
 
     def of(self, field: str) -> str:
-        """Name what gave a dotted field its value: the last override of it, or else the file."""
+        """Name the source of a dotted field's value: its last override, or else the file."""
         for setting in reversed(self.settings):
             name = setting.partition("=")[0].strip()
             if f"{field}.".startswith(f"{name}.") or name.startswith(f"{field}."):
@@ -77,11 +77,11 @@ class Origin:
         return self.file
 
     def full(self, field: str) -> str:
-        """Give a field of this tree its name in the whole."""
+        """Return a field's dotted path within the whole recipe."""
         return ".".join(filter(None, (self.within, field)))
 
     def below(self, field: str) -> "Origin":
-        """Return the origin of one field's own tree."""
+        """Return the origin of the tree below one field."""
         return replace(self, within=self.full(field))
 
 
@@ -112,13 +112,13 @@ def find(path: Path | str, behind: tuple[Path, ...] = ()) -> Path:
 
 @cache
 def _say_hidden(own: Path, shipped: Path) -> None:
-    """Say once that a file of the user's stands for one of ours, unless they are the same."""
+    """Log once that a user's file is used in place of vctool's, unless they are the same."""
     if own.is_file() and shipped.is_file() and not filecmp.cmp(own, shipped, shallow=False):
         logger.warning(f"{own}: used in place of the one that comes with vctool")
 
 
 def names(folder: str) -> list[str]:
-    """Name the YAML files of a folder, such as `recipes`, in the order of `find`, each once."""
+    """List the YAML files of a folder such as `recipes`, in the order of `find`, each once."""
     paths = (path for root in (Path(), PROJECT_ROOT) for path in (root / folder).glob("*.yaml"))
     return sorted({path.stem for path in paths})
 
@@ -191,7 +191,7 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Tree:
 
 
 def override(tree: Tree, settings: Iterable[str]) -> Tree:
-    """Apply `dotted.field=value` settings; values are read as YAML, so `1e-3` and `[1, 2]` work.
+    """Apply `dotted.field=value` settings; values are YAML, so `1e-3` and `[1, 2]` work.
 
     Raises:
         ConfigError: a setting has no `=`, or its value is not YAML.
@@ -218,8 +218,8 @@ def override(tree: Tree, settings: Iterable[str]) -> Tree:
 def build(model: type[C], tree: Mapping[str, Any], where: str | Origin) -> C:
     """Validate a tree against a settings class.
 
-    A scalar without quotes is text where its field is, so that a speaker may be called `0010` or
-    `no`; elsewhere it is what YAML 1.2 makes of it.
+    An unquoted scalar is text if its field is text, so that a speaker may be called `0010` or `no`;
+    otherwise it has its YAML 1.2 value.
 
     Args:
         model: the settings class.
@@ -238,7 +238,7 @@ def build(model: type[C], tree: Mapping[str, Any], where: str | Origin) -> C:
 
 
 def _settle(value: Any, wanted: Any, field: str, origin: Origin) -> Any:
-    """Take every `Plain` of a tree as its text or as its value, whichever its field wants."""
+    """Replace every `Plain` of a tree by its text or its value, whichever its field takes."""
     if isinstance(value, Plain):
         if _wants_text(value, wanted):
             return str(value)
@@ -262,7 +262,7 @@ def _settle(value: Any, wanted: Any, field: str, origin: Origin) -> Any:
 
 
 def _choices(wanted: Any) -> list[Any]:
-    """List the types that a type stands for, None among them."""
+    """List the members of a union type, None included."""
     if get_origin(wanted) is Annotated:
         return _choices(get_args(wanted)[0])
     if get_origin(wanted) in (Union, types.UnionType):
@@ -271,7 +271,7 @@ def _choices(wanted: Any) -> list[Any]:
 
 
 def _wants_text(value: Plain, wanted: Any) -> bool:
-    """Tell whether a field takes text and nothing else; `null` is None where that is allowed."""
+    """Tell whether a field takes text only; `null` stays None where that is allowed."""
     choices = _choices(wanted)
     nothing = value.is_none and (not value or types.NoneType in choices)
     words = [get_args(one) if get_origin(one) is Literal else (one,) for one in choices]
@@ -307,7 +307,7 @@ def _explain(model: type[BaseModel], error: ValidationError, origin: Origin) -> 
     first = error.errors(include_url=False)[0]
     field = origin.full(".".join(str(part) for part in first["loc"]))
     place = origin.of(field)
-    if first["type"] == "missing":  # its input would be all that is around it
+    if first["type"] == "missing":  # its input would be the whole surrounding mapping
         return f"{place}: {field} is missing"
     if first["type"] != "extra_forbidden":
         return f"{place}: {field} = {clip(repr(first['input']))}: {first['msg']}"
@@ -319,12 +319,12 @@ def _explain(model: type[BaseModel], error: ValidationError, origin: Origin) -> 
 
 
 def clip(text: str) -> str:
-    """Shorten a value that a user gave to what fits into a line of an error."""
+    """Shorten a user's value to fit into a line of an error message."""
     return text if len(text) <= 100 else f"{text[:80]}... ({len(text)} characters)"
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Say `; did you mean 'x'?` or list what there is."""
+    """Return `; did you mean 'x'?`, or else a list of the known names."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"; did you mean '{close[0]}'?" if close else f"; there are: {', '.join(names)}"

@@ -1,4 +1,4 @@
-"""What is on the disk and outlives a power cut, and not only in the system's memory."""
+"""Flush files to disk (fsync), so that they survive a power cut."""
 
 import ctypes
 import os
@@ -18,13 +18,12 @@ def sync(path: Path) -> None:
 
 
 def settle(folders: Iterable[Path]) -> None:
-    """Wait until all that was written to the file systems of some folders is on the disk.
+    """Wait until all writes to the file systems of some folders are on the disk.
 
-    It takes about as long for thousands of files as for one, so that they need not be waited for
-    one by one.
+    This takes about as long for thousands of files as for one, so it is faster than fsync for each.
 
     Args:
-        folders: those that are not there are passed over.
+        folders: those that do not exist are skipped.
 
     Raises:
         OSError: the system could not write it.

@@ -1,12 +1,12 @@
-"""What can go wrong because of a value the user gave, never because of our own mistakes.
+"""Errors caused by the user's input or environment, as opposed to bugs.
 
 Every message names the value, the place it came from and the remedy. The command line prints it
-as one line and exits with status 2; a traceback is for programmers' mistakes only.
+as one line and exits with status 2; a traceback always means a bug.
 """
 
 
 class VctoolError(Exception):
-    """A user's mistake, told in one line: value, place, remedy."""
+    """A user error, described in one line: value, place, remedy."""
 
 
 class ConfigError(VctoolError):
@@ -30,4 +30,4 @@ class TrainingError(VctoolError):
 
 
 class ClusterError(VctoolError):
-    """A Dask cluster cannot be reached, has lost its workers, or runs something else than we."""
+    """A Dask cluster cannot be reached, has lost its workers, or runs other versions."""

@@ -1,4 +1,4 @@
-"""Packages that only some commands need: which extra brings them, told where one is missing."""
+"""Optional packages: an error for a missing one names the extra that installs it."""
 
 from importlib.util import find_spec
 
@@ -6,18 +6,18 @@ from vctool.errors import DataError
 
 
 def remedy(extra: str) -> str:
-    """Say how the packages of an extra of pyproject.toml are installed."""
+    """Return how to install the packages of an extra of pyproject.toml."""
     file = f"requirements-{extra}.txt"
     return f"install vctool with its extra {extra}, or: pip install -r {file} -c constraints.txt"
 
 
 def require(package: str, extra: str, purpose: str) -> None:
-    """See that a package can be imported, before work begins that needs it.
+    """Check that a package can be imported, before starting work that needs it.
 
     Args:
         package: its name for `import`.
-        extra: the extra of pyproject.toml that brings it.
-        purpose: what it does here, such as `MIDI is read with it`.
+        extra: the extra of pyproject.toml that installs it.
+        purpose: what it is used for, such as `MIDI is read with it`.
 
     Raises:
         DataError: it is not installed.

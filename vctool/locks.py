@@ -1,7 +1,7 @@
 """Locks between processes, for work that only one may do at a time.
 
-filelock takes the kernel's lock on a file. It ends with the process that holds it, whatever ends
-that process, so a file that is left behind keeps nobody out; what stands in it names the holder.
+filelock takes the kernel's lock on a file. The kernel releases it when its process ends, even if it
+is killed, so a leftover file blocks nobody. The file's content names the holder.
 """
 
 import logging
@@ -19,12 +19,12 @@ from vctool.errors import DataError
 logger = logging.getLogger(__name__)
 
 PATIENCE = 1.0
-"""Time [s] within which a lock must come free. Whoever asks `is_held` has it for some microseconds,
-a holder for as long as the work takes."""
+"""Time [s] to wait for a lock. A call of `is_held` takes it for some microseconds only; a real
+holder keeps it for as long as the work takes."""
 
 _POLL = 0.002
 _ATTEMPTS = 50
-"""Attempts after which a lock that cannot be had is held by more than another question."""
+"""Attempts after which a busy lock is taken to be really held, not just tested by `is_held`."""
 
 
 @contextmanager
@@ -33,8 +33,8 @@ def hold(path: Path, busy: Callable[[str], str]) -> Iterator[None]:
 
     Args:
         path: the lock's file; made, with its folder, where it is not there.
-        busy: says in a line what a user should know where another process holds the lock, given
-            who that is, such as `process 4711 on kaldi1`.
+        busy: returns the error message if another process holds the lock, given that process's
+            name, such as `process 4711 on kaldi1`.
 
     Raises:
         DataError: another process holds it, or the file cannot be written or locked.
@@ -57,7 +57,7 @@ def hold(path: Path, busy: Callable[[str], str]) -> Iterator[None]:
 
 @contextmanager
 def wait(path: Path, waiting: str) -> Iterator[None]:
-    """Hold a lock while the body runs, however long another process keeps it.
+    """Hold a lock while the body runs, after waiting as long as another process keeps it.
 
     Args:
         path: the lock's file; made, with its folder, where it is not there.
@@ -83,10 +83,10 @@ def wait(path: Path, waiting: str) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Tell whether a living process holds a lock, without getting in the way of one that wants it.
+    """Tell whether a living process holds a lock, without disturbing processes that want it.
 
     Raises:
-        DataError: the file cannot be asked.
+        DataError: the file cannot be opened or locked.
     """
     # A network file system locks only what is open for writing; elsewhere reading is enough.
     flags = os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY
@@ -105,11 +105,11 @@ def is_held(path: Path) -> bool:
     except OSError as error:
         raise DataError(f"{path}: cannot be locked: {error.strerror}") from None
     finally:
-        os.close(file)  # lets go of the lock
+        os.close(file)  # releases the lock
 
 
 def _sign(file: int) -> None:
-    """Write into a lock's open file who holds it."""
+    """Write this process's name into a lock's open file."""
     os.ftruncate(file, 0)
     os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
 

@@ -10,18 +10,18 @@ _ROW = DataRow("| ", " | ", " |")
 def table(
     heads: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: bool = False
 ) -> list[str]:
-    r"""Lay rows out as a table of GitHub's Markdown, a line each, without padding.
+    r"""Format rows as a GitHub Markdown table, one line each, without padding.
 
     Args:
-        heads: of the C columns.
-        rows: each of C cells; a bar within one is escaped.
+        heads: the C column headers.
+        rows: each of C cells; `|` is escaped.
         numbers: whether all columns but the first hold numbers and are aligned to the right.
 
     >>> table(["split", "files"], [["train", 3], ["a|b", 10]], numbers=True)
     ['| split | files |', '|---|--:|', '| train | 3 |', '| a\\|b | 10 |']
     """
     rule = ["---", *["--:" if numbers else "---"] * (len(heads) - 1)]
-    # tabulate's own styles pad: a changed value would then change every line of its column
+    # tabulate's own styles pad, so that one changed value would change the whole column
     style = TableFormat(
         lineabove=None,
         linebelowheader=lambda widths, alignments: f"|{'|'.join(rule)}|",

@@ -1,8 +1,8 @@
-"""How OpenMP's threads wait for each other: asleep, so that other work gets its share of the cores.
+"""Make OpenMP's threads sleep while they wait, so that other work gets its share of the cores.
 
-torch splits an operation over its threads, and a thread that is done first waits for the others. By
-default it waits by spinning, for milliseconds. Where other work has taken the core of the thread
-that it waits for, that keeps this very thread from getting on.
+torch splits an operation over its threads, and threads that finish first wait for the others. By
+default they spin for milliseconds. If other work shares the cores, the spinning slows down the very
+threads that are waited for.
 """
 
 import os
@@ -18,8 +18,8 @@ ASLEEP = {
 def wait_asleep() -> None:
     """Make OpenMP's threads wait asleep, in this process and in those that it starts.
 
-    OpenMP reads its environment when torch is loaded, so this has to come before. Nothing is
-    changed where one of the variables of `ASLEEP` is set already: the user has decided.
+    OpenMP reads its environment when torch is loaded, so call this first. Nothing is changed if one
+    of the variables of `ASLEEP` is set already: the user has decided.
     """
     if not any(name in os.environ for name in ASLEEP):
         os.environ.update(ASLEEP)

@@ -1,4 +1,4 @@
-"""Where lower precision is worth it."""
+"""Check where lower precision pays off."""
 
 import torch
 

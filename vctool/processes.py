@@ -1,4 +1,4 @@
-"""Averages over the processes of one training run; plain identities where there is only one."""
+"""Averages over the processes of one training run; identities if there is only one."""
 
 import torch
 import torch.distributed as dist
@@ -13,8 +13,8 @@ def process_count() -> int:
 def mean_over_processes(values: Tensor) -> Tensor:
     """Average values over all processes; every process must call it, with the same shape.
 
-    Whatever decides control flow (the running mean of a gated discriminator) must pass through
-    here, or processes would take different branches and wait for each other for ever.
+    Values that decide control flow (the running mean of a gated discriminator) must be averaged
+    here; otherwise processes could take different branches and deadlock.
 
     Args:
         values: any shape, floating point.

@@ -1,4 +1,4 @@
-"""How far long work is, shown by a bar."""
+"""Progress bars."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -13,13 +13,13 @@ T = TypeVar("T")
 def progress(
     items: Iterable[T], what: str, total: int | None = None, unit: str = "utt"
 ) -> Iterator[T]:
-    """Go through items and show a bar where stderr is a terminal; nothing elsewhere.
+    """Iterate over items with a progress bar if stderr is a terminal; without one elsewhere.
 
     Args:
-        items: what is gone through.
+        items: the items.
         what: what is being done, in a few words.
-        total: how many there are, where the items themselves do not tell.
-        unit: what one of them is.
+        total: number of items, if they have no length.
+        unit: what one item is called.
     """
     from tqdm import tqdm
 
@@ -27,12 +27,12 @@ def progress(
 
 
 def transfer(what: str, have: int, total: int | None) -> "tqdm[Never]":
-    """Open a bar over bytes, to be updated with each piece; now and then a line in a log.
+    """Open a progress bar over bytes, to be updated with each chunk; in a log, an occasional line.
 
     Args:
-        what: what comes.
+        what: what is being received.
         have: bytes that are there already.
-        total: bytes in all, where that is known.
+        total: bytes in all, if known.
     """
     from tqdm import tqdm
 

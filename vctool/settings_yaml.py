@@ -1,10 +1,10 @@
-"""YAML as settings need it: what was typed stays known, and no text costs more than its length.
+"""YAML for settings: keeps the text of unquoted scalars, and bounds the cost of reading.
 
-YAML 1.1, which PyYAML reads, makes 8 of `0010`, 90 of `1:30`, False of `no` and a date of
-`2024-01-02`, and speakers have such names. Here a scalar without quotes is a `Plain`: its text,
-with what YAML 1.2 makes of it beside it. `vctool.config.build` takes the one or the other, as the
-type of the field asks. Tags other than `!!str` are refused; so are texts, depths and aliases that
-no settings need.
+YAML 1.1, which PyYAML reads, turns `0010` into 8, `1:30` into 90, `no` into False and `2024-01-02`
+into a date, but speakers have such names. Here an unquoted scalar is a `Plain`: its text together
+with its YAML 1.2 value. `vctool.config.build` takes one or the other, depending on the field's
+type. Tags other than `!!str` are refused; so are texts that are too long, too deep or that expand
+too many aliases.
 """
 
 import math
@@ -20,10 +20,10 @@ LONGEST = 128 * 1024
 """Longest text that is read [characters]."""
 
 DEEPEST = 16
-"""Most mappings and lists inside one another."""
+"""Maximum nesting depth of mappings and lists."""
 
 MOST_VALUES = 20_000
-"""Most values of one text, counted again at every alias."""
+"""Maximum number of values in one text, counted again at every alias."""
 
 INTEGER = re.compile(r"[-+]?[0-9]+")
 BASED = re.compile(r"0x[0-9a-fA-F]+|0o[0-7]+")
@@ -41,12 +41,12 @@ class Plain(str):
 
     @property
     def is_none(self) -> bool:
-        """Whether it says that there is nothing."""
+        """Whether it is null."""
         return self in NONE
 
     @property
     def value(self) -> bool | int | float | str | None:
-        """What YAML 1.2's core schema makes of it.
+        """Its value under YAML 1.2's core schema.
 
         >>> [Plain(text).value for text in ("1e3", "0010", "true", "no", "~", "0x10")]
         [1000.0, 10, True, 'no', None, 16]
@@ -73,7 +73,7 @@ class Plain(str):
 class _Loader(yaml.SafeLoader):
     """Keeps the text of plain scalars, takes keys as text, and stops at the bounds above."""
 
-    # of what a text without quotes may mean, only `<<` is looked at here: it merges mappings
+    # of the special unquoted texts, only `<<` (merge) is resolved here
     yaml_implicit_resolvers = {"<": [("tag:yaml.org,2002:merge", re.compile("^<<$"))]}
     yaml_constructors: ClassVar[dict[Any, Callable[..., Any]]] = {}
 
@@ -83,7 +83,7 @@ class _Loader(yaml.SafeLoader):
         self.extents: dict[yaml.Node, tuple[int, int]] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Compose what comes next, and note how many values it has and how deep it goes."""
+        """Compose the next node, and record its number of values and its depth."""
         event = self.peek_event()
         size, deepest = self.size, self.deepest
         self.size += 1
@@ -106,7 +106,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def check(self, event: yaml.Event) -> None:
-        """See that what was composed is within the bounds."""
+        """Check that the composed node is within the bounds."""
         if self.deepest > DEEPEST:
             raise yaml.YAMLError(f"more than {DEEPEST} levels{event.start_mark}")
         if self.size > MOST_VALUES:

@@ -1,4 +1,4 @@
-"""Names for files that are written beside their place and renamed when they are complete.
+"""Names of temporary files that are written beside their target and renamed when complete.
 
 A process that is killed leaves its file behind; the next one that writes into the same folder on
 the same machine removes it.
@@ -27,7 +27,7 @@ def beside(path: Path) -> Path:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what processes of this machine that are gone have left in a folder."""
+    """Remove temporary files that ended processes of this machine have left in a folder."""
     with contextlib.suppress(OSError):  # not there yet, or not ours to clean
         for entry in list(folder.iterdir()):
             found = _NAME.fullmatch(entry.name)

@@ -1,9 +1,8 @@
-"""Work on the CPU in as many Python threads as torch may use, each with torch to itself.
+"""Run independent CPU work in Python threads, each of which uses torch single-threaded.
 
 torch splits every single operation over its threads, which then wait for each other. Thousands of
-short operations spend most of their time so, most of all on a machine that has other work. Where
-work falls into independent parts, one thread per part needs no such meetings: torch's operations
-release Python's lock.
+short operations spend most of their time waiting, above all on a busy machine. Independent parts of
+the work need no such synchronisation with one thread each: torch's operations release the GIL.
 """
 
 import os
@@ -23,12 +22,12 @@ def map_parts(function: Callable[[Item], Result], items: Sequence[Item]) -> list
     """Apply a function to every item, in `torch.get_num_threads()` threads at once.
 
     Args:
-        function: computes on the CPU, without gradients and without autocast, and keeps to itself
-            what it writes.
+        function: computes on the CPU, without gradients and autocast, and writes nothing that
+            threads share.
         items: what it is applied to.
 
     Returns:
-        The results in the order of the items; an exception of any is raised here.
+        The results in the order of the items; an exception of any call is raised here.
     """
 
     def alone(item: Item) -> Result:
@@ -54,7 +53,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     for _ in range(threads):
         pool.submit(prepare)
     together.wait()
-    # What a thread sets for itself is also what later threads start with: put that back.
+    # A thread's setting is also the default of later threads: restore it.
     torch.set_num_threads(threads)
     return pool
 

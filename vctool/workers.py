@@ -1,9 +1,9 @@
-"""Processes that share work, and that end as their user expects.
+"""Worker processes that stop cleanly on Ctrl-C and when their parent dies.
 
-`pool` and `threads` open them here, or on the Dask cluster that `cluster.use` has chosen. Those
-here are spawned, since a forked torch may hang on its threads. Ctrl-C, which a terminal sends to
-all processes at once, ends the task that they are in and never prints a traceback; and they leave
-when the process that started them is gone, even killed, instead of waiting for work for ever.
+`pool` and `threads` open them on this machine, or on the Dask cluster that `cluster.use` has
+opened. Local ones are spawned, since a forked torch may hang on its threads. Ctrl-C, which a
+terminal sends to all processes at once, ends the running task and never prints a traceback. Workers
+exit when their parent is gone, even if it was killed, instead of waiting for work for ever.
 """
 
 import multiprocessing
@@ -30,18 +30,18 @@ AHEAD = 8
 def pool(
     processes: int, start: Callable[[], object] | None = None
 ) -> "WorkerPool | cluster.ClusterPool":
-    """Open processes, here or on the cluster in use.
+    """Open processes on this machine, or on the cluster in use.
 
     Args:
-        processes: how many, here; a cluster has its own number.
-        start: called before a process's first task; must bear repetition.
+        processes: number of local processes; a cluster has its own.
+        start: called before a process's first task; must be idempotent.
     """
     used = cluster.in_use()
     return WorkerPool(processes, start) if used is None else cluster.ClusterPool(used, start)
 
 
 def threads(count: int) -> "ThreadPoolExecutor | cluster.ClusterPool":
-    """Open threads, for work outside the interpreter's lock, or the cluster in use."""
+    """Open threads, for work that releases the GIL, or the cluster in use."""
     used = cluster.in_use()
     return ThreadPoolExecutor(max(1, count)) if used is None else cluster.ClusterPool(used)
 
@@ -52,13 +52,13 @@ def in_order(
     items: Iterable[S],
     most: int,
 ) -> Iterator[T]:
-    """Apply a call to every item on workers, and yield the results in the order of the items.
+    """Apply a function to every item on workers, and yield the results in the order of the items.
 
     Args:
-        workers: who does the work.
-        call: what is applied.
+        workers: the pool.
+        call: the function.
         items: taken one by one, as there is room.
-        most: calls that are waiting, being worked on, or done and not taken yet.
+        most: maximum number of calls that are pending, running, or done but not yielded yet.
     """
     flying: deque[Future[T] | cluster.ClusterFuture] = deque()
     try:
@@ -74,15 +74,15 @@ def in_order(
 
 
 class Workers:
-    """Processes that are started when there is enough to do, and then kept; or this one alone.
+    """Processes that are started once there is enough work, and then kept; else this process alone.
 
     Args:
         processes: how many; with one, or few items, the work is done in this process. A cluster
-            that is in use takes their place.
+            in use replaces them.
         start: called in each before its first item.
-        alone: what work in this process is done within, such as settings that `start` makes.
-        few: as many items are not worth starting processes for.
-        here: whether the work stays on this machine, whatever cluster is in use.
+        alone: context for work in this process, such as the settings that `start` makes.
+        few: up to this many items are done in this process.
+        here: whether to stay on this machine even if a cluster is in use.
 
     Use as a context manager.
     """
@@ -101,10 +101,9 @@ class Workers:
         self._pool: WorkerPool | cluster.ClusterPool | None = None
 
     def map(self, call: Callable[[S], T], items: Sequence[S]) -> Iterator[T]:
-        """Apply a call to every item, and yield the results in the order of the items.
+        """Apply a function to every item, and yield the results in the order of the items.
 
-        They are the same for any number of processes. A bounded number is computed ahead of what
-        is taken.
+        They are the same for any number of processes. A bounded number is computed ahead.
         """
         nobody = self._processes <= 1 and (self._here or cluster.in_use() is None)
         if nobody or len(items) <= self._few:
@@ -131,8 +130,7 @@ class WorkerPool(ProcessPoolExecutor):
         processes: how many.
         start: called in each before its first task.
 
-    Leaving it as a context manager waits for the tasks that are being worked on, and drops those
-    that are not.
+    On exit as a context manager, it waits for running tasks and cancels pending ones.
     """
 
     def __init__(self, processes: int, start: Callable[[], object] | None = None) -> None:
@@ -141,8 +139,8 @@ class WorkerPool(ProcessPoolExecutor):
         super().__init__(processes, mp_context=context, initializer=_begin, initargs=(start,))
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
-        """Hand over a task; `map` comes through here too."""
-        with _blocked():  # the first task starts the processes, which inherit what is blocked
+        """Submit a task; `map` calls this too."""
+        with _blocked():  # the first task starts the processes, which inherit the blocked signals
             return super().submit(_work, fn, *args, **kwargs)  # type: ignore[arg-type]
 
     def __exit__(
@@ -151,12 +149,12 @@ class WorkerPool(ProcessPoolExecutor):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave; after an error without the tasks that are still to do."""
+        """Shut down; after an error, pending tasks are cancelled."""
         self.shutdown(wait=True, cancel_futures=True)
 
 
 class _Interrupted:
-    """What a worker makes of Ctrl-C: an exception within a task, a note between two."""
+    """How a worker handles Ctrl-C: an exception within a task, a flag between tasks."""
 
     noted = False
     busy = False
