@@ -20,7 +20,7 @@ from vctool.engine import checkpoint
 from vctool.engine.settings import TrainConfig
 from vctool.experiment.recipe import ConvertConfig, CorpusConfig, Recipe
 from vctool.features.analysis import scan, voice_features
-from vctool.features.kinds import Features
+from vctool.features.base import Features
 from vctool.features.settings import FeatureConfig
 from vctool.models import base
 from vctool.models.base import Condition, Context

@@ -39,7 +39,7 @@ from vctool.engine.settings import TrainConfig
 from vctool.experiment import plan, state
 from vctool.experiment.recipe import VOICES, CorpusConfig, EvaluateConfig, Recipe
 from vctool.features import framing
-from vctool.features.kinds import Features
+from vctool.features.base import Features
 from vctool.features.settings import FeatureConfig
 from vctool.inference.pairs import Pair, shuffle
 from vctool.models import base

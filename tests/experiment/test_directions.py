@@ -19,7 +19,7 @@ from vctool.experiment.directions import Direction
 from vctool.experiment.recipe import CorpusConfig, EvaluateConfig, Recipe
 from vctool.features import world
 from vctool.features.analysis import scan, voice_features
-from vctool.features.kinds import Features
+from vctool.features.base import Features
 from vctool.features.settings import FeatureConfig
 from vctool.models import base
 from vctool.models.base import Condition, Context

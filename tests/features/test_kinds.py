@@ -18,10 +18,10 @@ from vctool.errors import ConfigError
 from vctool.experiment import recipe as recipes
 from vctool.experiment.features import open_set
 from vctool.experiment.recipe import Recipe
-from vctool.features import kinds, mel, world
+from vctool.features import base, kinds, mel, world
 from vctool.features.analysis import scan, voice_features, voicing, whole_features
+from vctool.features.base import F0Range
 from vctool.features.excerpt import Excerpt
-from vctool.features.kinds import F0Range
 from vctool.features.settings import FeatureConfig
 from vctool.inference.blocks import plan
 from vctool.inference.stretch import resample
@@ -43,7 +43,7 @@ from pydantic import Field
 
 from vctool.config import Config
 from vctool.features import framing
-from vctool.features.kinds import FeatureKind
+from vctool.features.base import FeatureKind
 
 
 class Kind(FeatureKind):
@@ -164,21 +164,21 @@ def test_hashes_of_the_first_version_are_those_of_before() -> None:
         "wave": "ce134c3d",
         "world": "6c6c94f9",
     }
-    assert {kind: FeatureConfig().hash8(kind) for kind in kinds.names()} == known
+    assert {kind: FeatureConfig().hash8(kind) for kind in base.names()} == known
 
 
 def test_another_version_of_the_code_makes_another_dump(monkeypatch: pytest.MonkeyPatch) -> None:
     before = {kind: CONFIG.hash8(kind) for kind in ("mel", "accomp_mel", "world")}
-    monkeypatch.setattr(type(kinds.get("mel")), "VERSION", 2)
+    monkeypatch.setattr(type(base.get("mel")), "VERSION", 2)
     after = {kind: CONFIG.hash8(kind) for kind in before}
     assert after["mel"] == after["accomp_mel"] != before["mel"]
     assert after["world"] == before["world"]
     assert CONFIG.of_kind("mel")["versions"] == {"mel": 2}
 
 
-@pytest.mark.parametrize("kind", kinds.names())
+@pytest.mark.parametrize("kind", base.names())
 def test_a_kind_keeps_its_promises(kind: str) -> None:
-    one, found = kinds.get(kind), F0Range(70.0, 300.0)
+    one, found = base.get(kind), F0Range(70.0, 300.0)
     assert set(one.fields) | set(one.later) <= set(FeatureConfig.model_fields)
     for samples in (1, 100, 8000):  # `whole_features` asserts shape and type
         wave = make_speech(1.0)[:samples]
@@ -252,9 +252,9 @@ def test_an_accompaniment_has_no_voice_whose_range_is_searched() -> None:
 def test_looking_kinds_up_loads_nothing_that_analyses() -> None:
     code = (
         "import sys\n"
-        "from vctool.features import kinds\n"
+        "from vctool.features import base\n"
         "from vctool.features.settings import FeatureConfig\n"
-        "for kind in kinds.names(): FeatureConfig().hash8(kind)\n"
+        "for kind in base.names(): FeatureConfig().hash8(kind)\n"
         "print(*{'numpy', 'torch', 'pyworld'}.intersection(sys.modules))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,7 +12,7 @@ import soundfile
 from vctool.engine import checkpoint
 from vctool.errors import AudioError, CheckpointError, ConfigError
 from vctool.features import world
-from vctool.features.kinds import Features
+from vctool.features.base import Features
 from vctool.features.settings import FeatureConfig
 from vctool.inference import discover
 from vctool.inference.converter import Converter

@@ -10,7 +10,7 @@ import soundfile
 from vctool.engine import checkpoint
 from vctool.errors import AudioError, ConfigError
 from vctool.experiment.recipe import ConvertConfig
-from vctool.features.kinds import Features
+from vctool.features.base import Features
 from vctool.features.settings import FeatureConfig
 from vctool.inference import converter
 from vctool.inference.files import convert_files

@@ -16,7 +16,7 @@ from vctool.config import Config, build, read_yaml
 from vctool.engine import checkpoint
 from vctool.errors import CheckpointError, ConfigError
 from vctool.experiment import hashes, plan, recipe
-from vctool.features.kinds import Features
+from vctool.features.base import Features
 from vctool.features.mel import log_mel
 from vctool.features.settings import FeatureConfig
 from vctool.inference.converter import Converter

@@ -17,9 +17,9 @@ from vctool.data.feature_set import FeatureSet
 from vctool.engine.settings import TrainConfig
 from vctool.experiment import recipe
 from vctool.features.analysis import whole_features
+from vctool.features.base import accompaniment_kinds, of_accompaniment, voice_kinds
+from vctool.features.base import plain as plain_kind
 from vctool.features.excerpt import Excerpt
-from vctool.features.kinds import accompaniment_kinds, of_accompaniment, voice_kinds
-from vctool.features.kinds import plain as plain_kind
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
 from vctool.models import base

@@ -18,7 +18,7 @@ from vctool.experiment import directions, state
 from vctool.experiment import recipe as recipes
 from vctool.experiment.features import open_set
 from vctool.experiment.recipe import Recipe
-from vctool.features.kinds import Features
+from vctool.features.base import Features
 from vctool.inference.converter import Converter
 from vctool.models import base
 from vctool.stages import features, train

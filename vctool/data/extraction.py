@@ -11,8 +11,8 @@ from vctool import workers
 from vctool.data.utterance import Utterance
 from vctool.errors import VctoolError
 from vctool.features.analysis import whole_features
+from vctool.features.base import F0Range, Features, accompaniment_kinds, voice_kinds
 from vctool.features.excerpt import Excerpt
-from vctool.features.kinds import F0Range, Features, accompaniment_kinds, voice_kinds
 from vctool.features.settings import FeatureConfig
 
 

@@ -13,7 +13,7 @@ from vctool.data.speaker_table import SpeakerTable
 from vctool.data.store import FeatureStore
 from vctool.data.utterance import Utterance
 from vctool.errors import DataError
-from vctool.features.kinds import voice_kinds
+from vctool.features.base import voice_kinds
 from vctool.features.stats import SpeakerStats
 
 CACHE_BYTES = 512 << 20

@@ -15,8 +15,8 @@ from vctool import audio
 from vctool.data.batches import Clips, Role, UnpairedClips
 from vctool.data.feature_set import FeatureSet
 from vctool.errors import ConfigError, DataError
+from vctool.features import base as registry
 from vctool.features import framing
-from vctool.features import kinds as registry
 from vctool.features.mel import log_mel
 from vctool.features.settings import FeatureConfig
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from vctool.data.feature_set import FeatureSet
 from vctool.experiment import plan
 from vctool.experiment.recipe import Recipe
-from vctool.features.kinds import of_accompaniment
+from vctool.features.base import of_accompaniment
 
 
 def open_set(

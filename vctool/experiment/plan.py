@@ -17,7 +17,7 @@ from vctool.engine.settings import PACE_FIELDS
 from vctool.errors import CheckpointError, ConfigError
 from vctool.experiment import hashes
 from vctool.experiment.recipe import Recipe
-from vctool.features import kinds as registry
+from vctool.features import base as registry
 
 if TYPE_CHECKING:
     from vctool.models.base import System

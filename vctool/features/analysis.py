@@ -14,9 +14,9 @@ import numpy as np
 from vctool.audio import SILENCE_DB, LevelMeter
 from vctool.audio.loudness import SILENT_SWING
 from vctool.audio.tracks import Track, pieces
-from vctool.features import kinds as registry
+from vctool.features import base as registry
+from vctool.features.base import F0Range, Features
 from vctool.features.excerpt import Excerpt
-from vctool.features.kinds import F0Range, Features
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import f0_range, voiced
 

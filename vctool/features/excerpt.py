@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import numpy as np
 
 from vctool.features import world
-from vctool.features.kinds import F0Range
+from vctool.features.base import F0Range
 from vctool.features.settings import FeatureConfig
 
 P = ParamSpec("P")

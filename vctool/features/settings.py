@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from vctool.config import Config
-from vctool.features import kinds
+from vctool.features import base
 
 
 class FeatureConfig(Config):
@@ -16,7 +16,7 @@ class FeatureConfig(Config):
 
     Frame k is centred on sample `k * hop_length`; T samples give `1 + T // hop_length` frames.
 
-    Fields that one kind alone reads may also stand with it (`kinds.FeatureKind.Settings`); a recipe
+    Fields that one kind alone reads may also stand with it (`base.FeatureKind.Settings`); a recipe
     then gives them under its name, as in `features: {NAME: {field: value}}`.
     """
 
@@ -115,22 +115,22 @@ class FeatureConfig(Config):
         return 1 + samples // self.hop_length
 
     @property
-    def wide_range(self) -> kinds.F0Range:
+    def wide_range(self) -> base.F0Range:
         """Where F0 is searched before the voice's own range is known."""
-        return kinds.F0Range(self.f0_floor, self.f0_ceil)
+        return base.F0Range(self.f0_floor, self.f0_ceil)
 
     @classmethod
     def settings_below(cls, name: str) -> type[BaseModel] | None:
         """Return the settings class of a field, or of a kind that has settings of its own."""
-        if name in cls.model_fields or name not in kinds.names():
+        if name in cls.model_fields or name not in base.names():
             return super().settings_below(name)
-        return kinds.get(name).Settings
+        return base.get(name).Settings
 
     def own(self, kind: str) -> Any:
-        """Return the settings that a kind has of its own (`kinds.FeatureKind.Settings`)."""
-        settings = kinds.get(kind).Settings
+        """Return the settings that a kind has of its own (`base.FeatureKind.Settings`)."""
+        settings = base.get(kind).Settings
         assert settings is not None, f"{kind} has no settings of its own"
-        return (self.__pydantic_extra__ or {}).get(kinds.plain(kind), settings())
+        return (self.__pydantic_extra__ or {}).get(base.plain(kind), settings())
 
     def of_kind(self, kind: str) -> dict[str, object]:
         """Return what decides the content of a kind (`mel`, `accomp_mel`...) beside the sound.
@@ -138,7 +138,7 @@ class FeatureConfig(Config):
         Its settings, those of its own under its name, and, from the second on, the version of its
         code; JSON values all.
         """
-        one, name = kinds.get(kind), kinds.plain(kind)
+        one, name = base.get(kind), base.plain(kind)
         decisive = {field: getattr(self, field) for field in one.fields}
         for field, before in one.later.items():
             if getattr(self, field) != before:

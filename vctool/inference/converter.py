@@ -19,9 +19,9 @@ from vctool.config import build
 from vctool.engine import checkpoint
 from vctool.errors import AudioError, CheckpointError, ConfigError
 from vctool.experiment.recipe import ConvertConfig
-from vctool.features import kinds, world
+from vctool.features import base, world
 from vctool.features.analysis import Scan, scan, voice_features, voicing
-from vctool.features.kinds import Features, accompaniment_kinds, voice_kinds
+from vctool.features.base import Features, accompaniment_kinds, voice_kinds
 from vctool.inference import options as own_options
 from vctool.inference import reference, target
 from vctool.inference.blocks import FADE_SECONDS, Block, Joiner, plan
@@ -243,7 +243,7 @@ class Converter:
     def _f0(self) -> tuple[str, int | None]:
         """The kind that becomes sound, and its column of F0, if it has one."""
         kind = self.vocoder.reads[0]
-        return kind, kinds.get(kind).f0_column
+        return kind, base.get(kind).f0_column
 
     @property
     def _block(self) -> int:

@@ -13,7 +13,7 @@ from vctool import audio
 from vctool.audio.tracks import CHUNK_SECONDS, SpoolTrack
 from vctool.errors import AudioError, CheckpointError
 from vctool.features.analysis import scan, voice_features
-from vctool.features.kinds import Features
+from vctool.features.base import Features
 from vctool.features.settings import FeatureConfig
 from vctool.inference.request import require_length
 from vctool.models.base import Reference

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vctool.features import kinds
-from vctool.features.kinds import Features
+from vctool.features import base
+from vctool.features.base import Features
 from vctool.features.settings import FeatureConfig
 
 LONGEST_VOICED_RATE = 3.0
@@ -112,4 +112,4 @@ def resample(features: Features, positions: np.ndarray, config: FeatureConfig) -
     Returns:
         The same kinds, each (F', D) float32.
     """
-    return {kind: kinds.get(kind).stretch(one, positions, config) for kind, one in features.items()}
+    return {kind: base.get(kind).stretch(one, positions, config) for kind, one in features.items()}

@@ -12,7 +12,7 @@ from vctool.audio.tracks import ArrayTrack
 from vctool.data.store import Entry
 from vctool.errors import DataError
 from vctool.features.analysis import Scan, scan, voicing
-from vctool.features.kinds import Features
+from vctool.features.base import Features
 from vctool.inference.blocks import Block
 from vctool.inference.converter import Converter, block_warp
 from vctool.inference.pairs import Pair

@@ -19,7 +19,7 @@ from vctool import models
 from vctool.config import Config, suggest
 from vctool.data.feature_set import FeatureSet
 from vctool.errors import ConfigError
-from vctool.features.kinds import Features
+from vctool.features.base import Features
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
 

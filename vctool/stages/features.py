@@ -27,7 +27,7 @@ from vctool.data.utterance import Utterance
 from vctool.errors import DataError
 from vctool.experiment import plan, roles
 from vctool.experiment.recipe import Recipe
-from vctool.features import kinds as registry
+from vctool.features import base as registry
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats, estimate, f0_range, voiced
 from vctool.progress import progress

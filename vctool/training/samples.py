@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from vctool import audio, temporary, vocoders
 from vctool.data.feature_set import FeatureSet
-from vctool.features.kinds import Features, accompaniment_kinds, voice_kinds
+from vctool.features.base import Features, accompaniment_kinds, voice_kinds
 from vctool.metrics.sanity import oddities
 from vctool.models.base import Condition, System
 

@@ -20,7 +20,7 @@ from vctool.engine.loop import Trainer
 from vctool.engine.optim import GroupOptimizers
 from vctool.engine.settings import TrainConfig
 from vctool.engine.step import train_step
-from vctool.features.kinds import Features
+from vctool.features.base import Features
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
 from vctool.inference.converter import Converter

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from vctool.features.kinds import F0Range, FeatureKind
+from vctool.features.base import F0Range, FeatureKind
 
 if TYPE_CHECKING:
     import numpy as np

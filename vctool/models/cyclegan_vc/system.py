@@ -16,7 +16,7 @@ from vctool.data.feature_set import FeatureSet
 from vctool.data.sampling import keyed_uniform
 from vctool.errors import ConfigError
 from vctool.features import world
-from vctool.features.kinds import Features
+from vctool.features.base import Features
 from vctool.models import base
 from vctool.models.base import Condition, Context, Terms
 from vctool.models.cyclegan_vc import alignment, streams

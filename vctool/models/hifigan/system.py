@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vctool.data import vocoder_clips
 from vctool.data.batches import Clips, UnpairedClips
 from vctool.data.feature_set import FeatureSet
-from vctool.features.kinds import Features
+from vctool.features.base import Features
 from vctool.features.mel import mel_distance
 from vctool.models import base
 from vctool.models.base import Condition, Context, Terms

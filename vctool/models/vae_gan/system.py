@@ -18,7 +18,7 @@ from vctool.data.batches import Clips, Role, UnpairedClips
 from vctool.data.feature_set import FeatureSet
 from vctool.data.sampling import keyed_uniform
 from vctool.errors import ConfigError
-from vctool.features.kinds import Features
+from vctool.features.base import Features
 from vctool.features.stats import move_log_f0
 from vctool.models import base
 from vctool.models.base import Condition, Context, Terms

@@ -20,7 +20,7 @@ from vctool.data.batches import Clips, Role, UnpairedClips
 from vctool.data.feature_set import FeatureSet
 from vctool.data.sampling import keyed_normal, keyed_uniform
 from vctool.errors import DataError
-from vctool.features.kinds import Features
+from vctool.features.base import Features
 from vctool.models import base
 from vctool.models.base import Condition, Context, Terms
 from vctool.models.vocal_cyclegan.critic import PatchCritic, RocketCritic

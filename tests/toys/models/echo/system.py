@@ -7,7 +7,7 @@ import numpy as np
 from torch import nn
 
 from vctool.config import Config
-from vctool.features.kinds import Features
+from vctool.features.base import Features
 from vctool.models import base
 from vctool.models.base import Condition
 

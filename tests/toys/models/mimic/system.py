@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from vctool.config import Config
-from vctool.features.kinds import Features
+from vctool.features.base import Features
 from vctool.models import base
 from vctool.models.base import Condition, Context, Reference
 
