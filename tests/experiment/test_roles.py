@@ -96,7 +96,7 @@ def test_lists_are_set_on_the_command_line_and_numbers_are_names() -> None:
         ({"name": "c", "speakers": ["a"]}, r"corpus.speakers = \['a'\]: name at least two"),
         ({"name": "c", "domains": []}, r"corpus.domains = \[\]: name at least two"),
         ({"name": "c", "speakers": ["a", "b", "a"]}, "corpus.speakers names 'a' twice"),
-        ({"name": "c", "speakers": ["a", "../b"]}, r"names '../b', which is no name"),
+        ({"name": "c", "speakers": ["a", "../b"]}, r"names '../b', which is not a valid name"),
         ({"name": "c", "speakers": ["a", "b"], "domains": ["d", "e"]}, "speakers beside domains"),
         (
             {"name": "c", "speakers": ["a", "b"], "source": "a", "target": "b"},

@@ -68,7 +68,10 @@ def test_speakers_of_the_corpus_and_recipes_between_domains_pass(corpus: None) -
         ({"name": "c", "source": "a", "target": "a"}, "are both 'a'"),
         ({"name": "c", "source": "a"}, "go together; set both"),
         ({"name": "c", "source": "a", "target": "b", "singing": "s"}, "name 'c' beside speech or"),
-        ({"name": "c", "source": "../a", "target": "b"}, r"becomes 'x_../a_b', which is no name"),
+        (
+            {"name": "c", "source": "../a", "target": "b"},
+            r"becomes 'x_../a_b', which is not a valid name",
+        ),
     ],
 )
 def test_roles_that_contradict_each_other_are_refused(corpus: dict[str, str], message: str) -> None:

@@ -1,1 +1,1 @@
-"""Commands, a file for each group of them; as light to import as `vctool.cli`."""
+"""The commands, one file per group; like `vctool.cli`, they import nothing heavy."""

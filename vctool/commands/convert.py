@@ -1,4 +1,4 @@
-"""`vctool convert`: recordings through a trained model."""
+"""`vctool convert`: convert recordings with a trained model."""
 
 import gc
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ def importing() -> "Iterator[None]":
         gc.enable()
 
 
-# What no option here is called is for the model's family, which has some of its own.
+# Options that are unknown here are passed to the model's family, which has its own.
 @app.command(rich_help_panel=MODELS, context_settings={"ignore_unknown_options": True})
 def convert(
     inputs: Annotated[

@@ -1,4 +1,4 @@
-"""What corpora there are."""
+"""`vctool corpora`: list the corpora."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`vctool data`: what can be done to data dirs."""
+"""`vctool data`: commands on data dirs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,9 +13,9 @@ app = typer.Typer(cls=Commands, help="Check, mend, show and exchange data dirs."
 
 @app.command()
 def check(folders: Annotated[list[Path], typer.Argument(help="Data dirs.")]) -> None:
-    """Name every problem of data dirs, and recordings that two of them share.
+    """List every problem of data dirs, and recordings that two of them share.
 
-    The exit status is 1 where there is any.
+    The exit status is 1 if there is any.
     """
     from vctool.data import content, datadir
 
@@ -47,7 +47,7 @@ def show(
     ] = None,
     nj: Jobs = CORES,
 ) -> None:
-    """Print and plot how much of whom there is, how long, how loud and how high."""
+    """Print and plot amount, durations, levels and F0 of each voice."""
     from vctool.data.datadir import DataDir
     from vctool.tools import summary
 
@@ -80,11 +80,11 @@ def import_lhotse(
     supervisions: Annotated[Path, typer.Argument(help="Supervisions, the same.")],
     folder: Annotated[Path, typer.Argument(help="Data dir to write.")],
     speaker: Annotated[
-        str | None, typer.Option("--speaker", help="Who speaks where none is named.")
+        str | None, typer.Option("--speaker", help="Speaker, where none is named.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing data dir.")] = False,
 ) -> None:
-    """Make a data dir of lhotse's manifests; exit status 1 where it has problems."""
+    """Make a data dir from lhotse's manifests; exit status 1 if it has problems."""
     from vctool.data import lhotse_manifests
     from vctool.data.datadir import check as check_folder
     from vctool.errors import DataError

@@ -1,4 +1,4 @@
-"""Stage 6, and the same for folders of recordings that any system made."""
+"""`vctool evaluate`: stage 6, and the same for folders of any system's recordings."""
 
 import inspect
 from collections.abc import Mapping
@@ -57,7 +57,7 @@ def evaluate(
 
 
 def _parameters(taken: Mapping[str, tuple[Input, ...]]) -> list[inspect.Parameter]:
-    """Turn what tasks take into parameters of a command, each input once."""
+    """Turn the inputs of all tasks into parameters of a command, each once."""
     helps: dict[str, dict[str, list[str]]] = {}
     known: dict[str, Input] = {}
     for name, those in taken.items():

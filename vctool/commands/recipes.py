@@ -1,4 +1,4 @@
-"""What a recipe says, and how far it is."""
+"""`vctool status` and `vctool show`: the stages and the fields of a recipe."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from vctool.commands.terminal import table
 app = typer.Typer()
 
 _STYLES = {"done": "green", "running": "cyan", "stale": "yellow", "half done": "yellow"}
-"""How the states of a stage are drawn."""
+"""Colours of the states of a stage."""
 
 
 @app.command(rich_help_panel=STAGES)

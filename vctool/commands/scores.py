@@ -1,4 +1,4 @@
-"""What stage 6 wrote of several experiments, side by side."""
+"""`vctool compare` and `vctool scoreboard`: scores of several experiments side by side."""
 
 from pathlib import Path
 from typing import Annotated
@@ -48,7 +48,7 @@ def scoreboard(
     ] = None,
     nj: Jobs = CORES,
 ) -> None:
-    """Score what several experiments made of one pair of voices, in one table."""
+    """Score several experiments on one pair of voices, in one table."""
     from vctool.evaluation.voices.scoreboard import run
 
     print(run(experiments, out, source, target, nj))

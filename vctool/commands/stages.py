@@ -105,7 +105,7 @@ def download(
         recipe,
         settings,
         lambda loaded: stage.run(loaded, downloads=downloads, nj=nj, fresh=fresh),
-        force=fresh or downloads is not None,  # it knows itself whether these were used before
+        force=fresh or downloads is not None,  # it checks by itself whether these were used before
         dry_run=dry_run,
         scheduler=scheduler,
     )
@@ -154,7 +154,7 @@ def train(
         if dry_run:
             print(f"recipes/{recipe}.yaml: would be written, and stages 1 to 3 run with it")
             return
-        if "RANK" not in os.environ:  # of torchrun's processes each would
+        if "RANK" not in os.environ:  # otherwise each of torchrun's processes would do so
             download(recipe=recipe)
             features(recipe=recipe)
     run_stage("train", recipe, settings, work, force=fresh, dry_run=dry_run)

@@ -1,6 +1,6 @@
-"""What commands print: with colour and frames on a terminal, as plain lines anywhere else.
+"""Output of the commands: with colour and frames on a terminal, as plain lines elsewhere.
 
-rich is imported only where there is a terminal to draw on, so what a script reads costs nothing.
+rich is imported only for a terminal, so that scripts do not pay for it.
 """
 
 import sys
@@ -11,10 +11,10 @@ from typer.core import TyperGroup
 
 
 class Commands(TyperGroup):
-    """A group of commands whose help names them panel by panel, plain or drawn by rich."""
+    """A group of commands whose help lists them by panel, plain or drawn by rich."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Show the help where nothing was asked for."""
+        """Show the help if no command is given."""
         return super().parse_args(ctx, args or ["--help"])
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -38,7 +38,7 @@ def table(
     right: Collection[str] = (),
     styles: Mapping[str, str] | None = None,
 ) -> None:
-    """Print a table: on a terminal fitted to its width, elsewhere a row a line, however long.
+    """Print a table: on a terminal fitted to its width, elsewhere one line per row, however long.
 
     Args:
         heads: of the C columns.
@@ -69,7 +69,7 @@ def table(
 
 
 def complain(message: str) -> None:
-    """Print why a command fails; lines are as long as they are, whatever the terminal's width."""
+    """Print why a command fails, without wrapping lines to the terminal's width."""
     if not sys.stderr.isatty():
         print(f"vctool: {message}", file=sys.stderr)
         return

@@ -1,4 +1,4 @@
-"""Commands about vocoders: how good they are on their own."""
+"""`vctool copy-synthesis` and `vctool package-vocoder`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +21,7 @@ def copy_synthesis(
     ] = None,
     features: Annotated[
         Path,
-        typer.Option("--features", help="What vocoders without weights read, a YAML file."),
+        typer.Option("--features", help="Features of vocoders without weights, a YAML file."),
     ] = FEATURES,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder of the results; exp/copy_NAME.")

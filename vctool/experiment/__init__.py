@@ -1,1 +1,1 @@
-"""What one recipe means: its roles and directions, where its files lie, what is done."""
+"""Recipes: their roles and directions, the paths of their files, and the state of their stages."""

@@ -1,9 +1,9 @@
-"""From whom to whom an experiment converts, and where the results of every direction lie.
+"""Directions of an experiment (source and target), and the paths of their results.
 
                       two roles or one                 three roles and more
     table of pairs    infer/pairs.tsv                  infer/pairs.tsv, with two columns more
     features          infer/matched/                   infer/<source>_to_<target>/
-    where time went   infer/time_map/                  infer/<source>_to_<target>/time_map/
+    time maps         infer/time_map/                  infer/<source>_to_<target>/time_map/
     sound             wav/<utt>.wav                    wav/<source>_to_<target>/<utt>.wav
     scores            .                                <source>_to_<target>/
 
@@ -32,7 +32,7 @@ class Direction(NamedTuple):
     source: str
     target: str
     name: str
-    """What its folders are called; empty where there is only one."""
+    """Name of its folders; empty if it is the only direction."""
 
     @property
     def features(self) -> Path:
@@ -61,12 +61,12 @@ class Direction(NamedTuple):
 
 
 def of(recipe: Recipe) -> list[Direction]:
-    """Return what is scored: first to last role, or every way where there are more than two.
+    """Return the scored directions: first to last role, or all if there are more than two roles.
 
-    `evaluate.roles` leaves ways out that neither begin nor end at one of them.
+    `evaluate.roles` limits these to directions from or to one of its roles.
 
     Raises:
-        ConfigError: two ways would have one name.
+        ConfigError: two directions would have the same name.
     """
     roles = list(recipe.roles)
     if len(roles) <= 2:
@@ -78,7 +78,7 @@ def of(recipe: Recipe) -> list[Direction]:
         if wanted.intersection((a, b))
     ]
     named: dict[str, Direction] = {}
-    for one in found:  # `a` to `b_to_c` is called like `a_to_b` to `c`
+    for one in found:  # `a` to `b_to_c` would have the same name as `a_to_b` to `c`
         if named.setdefault(one.name, one) is not one:
             raise ConfigError(
                 f"recipe {recipe.name}: {named[one.name].title} and {one.title} would share the "
@@ -88,10 +88,10 @@ def of(recipe: Recipe) -> list[Direction]:
 
 
 def sets(recipe: Recipe) -> dict[Path, Path]:
-    """Return every folder of converted features that there may be, with that of its sounds.
+    """Return every possible folder of converted features, with the folder of its audio.
 
-    Besides the directions these are, where there is only one, the same utterances under other
-    accompaniments, and some that go the other way.
+    If there is only one direction, this includes the same utterances under other accompaniments,
+    and some in the reverse direction.
     """
     found = {one.features: one.sounds for one in of(recipe)}
     for one in of(recipe):
@@ -102,12 +102,12 @@ def sets(recipe: Recipe) -> dict[Path, Path]:
 
 
 def table(exp: Path) -> Path:
-    """Return an experiment's table of converted utterances: stage 4 is complete where it is."""
+    """Return the path of the table of converted utterances; stage 4 is complete if it exists."""
     return exp / "infer" / "pairs.tsv"
 
 
 def write(path: Path, found: Mapping[Direction, Iterable[tuple[str, str]]]) -> None:
-    """Write a table of converted utterances; the directions stand in it where they have names."""
+    """Write a table of converted utterances, with columns for directions that have names."""
     named = any(one.name for one in found)
     lines = ["source\ttarget\t" * named + "utt\ttarget_utt\n"]
     for one, rows in found.items():
@@ -121,7 +121,7 @@ def read(exp: Path, wanted: Sequence[Direction]) -> dict[Direction, Rows]:
 
     Args:
         exp: folder of the experiment.
-        wanted: some of its directions.
+        wanted: the directions to read.
 
     Raises:
         DataError: nothing was converted, or nothing in one of the directions.

@@ -1,4 +1,4 @@
-"""Opening the features that stage 2 has written."""
+"""Open the features that stage 2 has written."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,9 +22,9 @@ def open_set(
         recipe: the experiment.
         corpus: the corpus.
         split: the split.
-        kinds: the kinds; all that stage 2 computes of the split where not given. Kinds of the
-            accompaniment are left out where the split has none.
-        instead: stores that take the place of what stage 2 has written, by kind.
+        kinds: the kinds; by default all that stage 2 computes for the split. Kinds of the
+            accompaniment are left out if the split has none.
+        instead: stores to use in place of those of stage 2, by kind.
 
     Raises:
         DataError: stage 2 has not finished.

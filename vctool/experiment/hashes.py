@@ -1,4 +1,4 @@
-"""Hashes of what lies on disk, by which a stage knows whether its inputs have changed."""
+"""Hashes of files on disk, which tell a stage whether its inputs have changed."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from pathlib import Path
 from vctool.checkpoints import MODEL, latest
 
 HASH_PREFIX = "sha256:"
-"""Marks a value as the hash of a content, which is compared but never shown."""
+"""Marks a value as a content hash, which is compared but never shown."""
 
 MISSING = "missing"
 """The value of an input that is not there yet."""
@@ -19,10 +19,10 @@ _taken: ContextVar[dict[tuple[str, Path], str] | None] = ContextVar("_taken", de
 
 @contextmanager
 def taken_once() -> Iterator[None]:
-    """Take each hash no more than once within.
+    """Compute each hash at most once inside this context.
 
-    A command asks for the same ones for every stage that it judges. What a stage writes while it
-    runs must not be hashed within the same body, before and after.
+    A command needs the same hashes for every stage that it checks. Do not hash what a stage writes
+    both before and after it runs inside one context.
     """
     if _taken.get() is not None:
         yield
@@ -87,7 +87,7 @@ def _tables(corpus: Path) -> str:
 
 
 def _sizes(folder: Path, table: str) -> list[int | None]:
-    """Return the size of every file that a table names [bytes]; None where it is not there."""
+    """Return the size of every file that a table names [bytes]; None if it does not exist."""
     values = (line.partition(" ")[2] for line in table.splitlines())
     files = (folder / name for value in values for name in value.split("\t"))
     return [file.stat().st_size if file.is_file() else None for file in files]

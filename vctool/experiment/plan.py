@@ -1,4 +1,4 @@
-"""The stages in order: what each reads, what it leaves behind, and which stages it needs.
+"""The stages in order: their inputs, their outputs, and which stages they need.
 
 Stage 0, the setup of the environment, belongs to the machine and not to a recipe: it is
 `local/setup.sh`. Everything here is a pure function of the recipe and of what lies on disk, so that
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vctool.models.base import System
 
 Inputs = dict[str, Any]
-"""Everything that decides a stage's result: label -> JSON value, or `sha256:...` of a content."""
+"""Everything that determines a stage's result: label -> JSON value, or `sha256:...` of content."""
 
 SPLITS = ("train", "dev", "test")
 """The splits of a corpus; some have no dev."""
@@ -40,13 +40,13 @@ class Stage:
     does: str
     """What it does, in a few words."""
     inputs: Callable[[Recipe], Inputs]
-    """What decides its result."""
+    """What determines its result."""
     outputs: Callable[[Recipe], list[Path]]
     """What exists when it is done."""
     needs: tuple[str, ...] = ()
     """Names of the stages whose outputs it reads."""
     damage: Callable[[Recipe], Iterable[str]] = lambda recipe: ()
-    """Reads its results through, and says what is damaged, in one line for each place."""
+    """Reads its results and returns one line for each damaged place."""
 
 
 def flatten(tree: Any, prefix: str) -> Inputs:
@@ -88,15 +88,15 @@ def model_config(recipe: Recipe) -> Any:
 
 
 def kinds(recipe: Recipe, split: str | None = None) -> tuple[str, ...]:
-    """Name the kinds of features that stage 2 computes of a split: those that somebody reads.
+    """Name the kinds of features that stage 2 computes for a split: those that are read later.
 
     Batches are drawn from `train` and `dev`, and samples converted from `dev`. Of the split that is
-    scored, stage 4 reads what it converts and what the vocoder takes of the source; accompaniments
-    it analyses itself, looped to the length of the output.
+    scored, stage 4 reads what it converts and what the vocoder takes of the source; stage 4
+    analyses accompaniments itself, looped to the length of the output.
 
     Args:
         recipe: the experiment.
-        split: the split; all of them where not given.
+        split: the split; all splits if not given.
     """
     family, config = system(recipe), model_config(recipe)
     found: list[str] = []
@@ -116,7 +116,7 @@ def sources(recipe: Recipe) -> tuple[str, ...]:
 
 
 def borrowed(recipe: Recipe) -> tuple[str, ...]:
-    """Name the kinds that the recipe's vocoder takes of the source, as the model writes none."""
+    """Name the kinds that the vocoder takes from the source, as the model does not write them."""
     written = system(recipe).writes(model_config(recipe))
     return vocoders.of_source(_vocoder_reads(recipe), written)
 
@@ -130,11 +130,11 @@ def _vocoder_reads(recipe: Recipe) -> tuple[str, ...]:
 
 
 def check(recipe: Recipe) -> None:
-    """See that a recipe's family, its hyper-parameters and its vocoder go together.
+    """Check that a recipe's family, its hyper-parameters and its vocoder are compatible.
 
     Raises:
         ConfigError: no such family, unknown hyper-parameters, a kind of features that does not
-            exist, or a vocoder that cannot make sound of what the model writes.
+            exist, or a vocoder that cannot synthesise from what the model writes.
         CheckpointError: the vocoder is a path that holds no weights.
     """
     family, config = system(recipe), model_config(recipe)
@@ -167,7 +167,7 @@ def _download_outputs(recipe: Recipe) -> list[Path]:
 
 
 def asks_for_f0(split: str, kinds: Iterable[str]) -> bool:
-    """Tell whether stage 2 estimates how high the voices of a split are.
+    """Tell whether stage 2 estimates F0 ranges and statistics of the voices of a split.
 
     Args:
         split: the split; training opens the statistics of `train` and `dev`.
@@ -261,7 +261,7 @@ def _synthesize_inputs(recipe: Recipe) -> Inputs:
 
 
 def _vocoder_weights(recipe: Recipe) -> Inputs:
-    """Hash the weights of the recipe's vocoder, where it has any."""
+    """Hash the weights of the recipe's vocoder, if it has any."""
     try:
         path = vocoders.weights(recipe.vocoder, recipe.features)
     except (CheckpointError, ConfigError):  # the stage itself says what to do about it

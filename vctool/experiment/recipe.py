@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from vctool.data.utterance import Utterance
 
 PLAIN_NAME = r"[\w+-][\w.+-]*"
-"""What an experiment may be called, as a regular expression: a folder is named after it."""
+"""Regular expression of an experiment's name; its folder has the same name."""
 
 
 VOICES = "voices"
-"""The one role of a recipe that names a corpus and nobody in it: all who are there."""
+"""The only role of a recipe that names a corpus but no speakers: everyone in the corpus."""
 
 
 class CorpusConfig(Config):
@@ -64,14 +64,14 @@ class CorpusConfig(Config):
 
     @property
     def by(self) -> Literal["speaker", "domain", "corpus"]:
-        """What of an utterance tells its role; `corpus`: all play the same one."""
+        """The utterance field that determines its role; `corpus`: all have the same role."""
         if self.name is None or self.domains is not None:
             return "domain"
         return "corpus" if self.source is None and self.speakers is None else "speaker"
 
     @property
     def members(self) -> tuple[str, ...]:
-        """The roles that one corpus plays: its speakers or domains, or `voices`."""
+        """The roles that one corpus fills: its speakers or domains, or `voices`."""
         if self.source is not None and self.target is not None:
             return self.source, self.target
         return self.speakers or self.domains or (VOICES,)
@@ -106,17 +106,17 @@ class EvaluateConfig(Config):
     split: str = "test"
     """The split that is scored."""
     task: str | None = None
-    """What is scored, and so the measures and baselines: a folder of `vctool/evaluation/`, such as
-    `voices`, `singing` or `vocoders`; what the family is scored as where None."""
+    """The scoring task, which decides measures and baselines: a folder of `vctool/evaluation/`,
+    such as `voices`, `singing` or `vocoders`; None: the family's own task."""
     roles: tuple[str, ...] | None = None
-    """Of many roles, those whose directions are scored, from them and to them; all where None."""
+    """If there are many roles: those whose directions, from and to them, are scored; None: all."""
 
 
 class FineTuneConfig(Config):
-    """How a vocoder is trained on, for what a conversion system makes (`training.fine_tune`)."""
+    """Fine-tuning of a vocoder on the output of a conversion system (`training.fine_tune`)."""
 
     start: str | None = Field(None, pattern=rf"^{PLAIN_NAME}$")
-    """Trained experiment of the same family, a folder below `exp/`, to begin with."""
+    """Trained experiment of the same family to start from, a folder below `exp/`."""
     mels_of: str | None = Field(None, pattern=rf"^{PLAIN_NAME}$")
     """Trained conversion system, a folder below `exp/`, whose mels of the training utterances take
     the place of their own."""
@@ -189,7 +189,7 @@ class Recipe(Config):
         return {role: corpus for role, corpus in domains.items() if corpus is not None}
 
     def plays(self, role: str) -> "Callable[[Utterance], bool]":
-        """Return what tells whether an utterance of a role's corpus plays that role."""
+        """Return a predicate: whether an utterance of a role's corpus has that role."""
         by = self.corpus.by
         return lambda one: (
             by == "corpus" or (one.speaker if by == "speaker" else one.domain) == role
@@ -248,15 +248,17 @@ def resolve(tree: Tree, where: str | Origin) -> Recipe:
     except (KeyError, AttributeError, ValueError, IndexError) as error:
         reason = f"cannot be filled in: {error}"
         raise ConfigError(f"{blamed}: name = '{recipe.name}': {reason}") from None
-    if not re.fullmatch(PLAIN_NAME, name):  # a speaker's name is part of it, and of a path
-        raise ConfigError(f"{blamed}: name = '{recipe.name}': becomes '{name}', which is no name")
+    if not re.fullmatch(PLAIN_NAME, name):  # a speaker's name is part of it, and it becomes a path
+        raise ConfigError(
+            f"{blamed}: name = '{recipe.name}': becomes '{name}', which is not a valid name"
+        )
     named = recipe.model_copy(update={"name": name})
     named._origin = origin
     return named
 
 
 def _check_roles(corpus: CorpusConfig, origin: Origin) -> None:
-    """See that the corpus is in one of the forms that it can have."""
+    """Check that the corpus has one of its allowed forms."""
     where = origin.of("corpus")
     pair = corpus.source, corpus.target
     lists = {"speakers": corpus.speakers, "domains": corpus.domains}
@@ -293,7 +295,7 @@ def _check_roles(corpus: CorpusConfig, origin: Origin) -> None:
             raise ConfigError(f"{where}: corpus.{field} names '{twice}' twice")
         odd = next((name for name in names if not re.fullmatch(PLAIN_NAME, name)), None)
         if odd is not None:  # folders are named after roles
-            raise ConfigError(f"{where}: corpus.{field} names '{odd}', which is no name")
+            raise ConfigError(f"{where}: corpus.{field} names '{odd}', which is not a valid name")
         if len(names) < 2:
             raise ConfigError(
                 f"{where}: corpus.{field} = {list(names)}: name at least two, or leave it out to "
@@ -304,7 +306,7 @@ def _check_roles(corpus: CorpusConfig, origin: Origin) -> None:
         if not named:
             raise ConfigError(f"{where}: corpus.also goes with corpus.speakers or corpus.domains")
         if role in corpus.members or not re.fullmatch(PLAIN_NAME, role):
-            odd = "is there already" if role in corpus.members else "is no name"
+            odd = "is there already" if role in corpus.members else "is not a valid name"
             raise ConfigError(f"{where}: corpus.also: '{role}' {odd}; name another")
 
 

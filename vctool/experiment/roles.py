@@ -1,4 +1,4 @@
-"""Whether those whom a recipe names are in its corpus, asked before hours of work."""
+"""Check that a corpus has the speakers or domains that a recipe names, before hours of work."""
 
 import difflib
 from collections.abc import Iterable
@@ -9,24 +9,24 @@ from vctool.errors import ConfigError, DataError
 from vctool.experiment.recipe import Recipe
 
 NEEDED = ("train", "dev", "test")
-"""Splits that recordings of a role must be in; those that a corpus lacks are passed over."""
+"""Splits in which a role must have recordings; splits that the corpus lacks are skipped."""
 
 MOST_LISTED = 20
-"""Speakers that a message lists; of more, those of the nearest names."""
+"""Maximum number of speakers that a message lists; of more, only the most similar names."""
 
 SPEECH = "speech"
-"""The domain of a data dir that names none."""
+"""The domain of a data dir without domain labels."""
 
 TABLES = {"speaker": "utt2spk", "domain": "utt2domain"}
-"""Where a data dir says who plays which role."""
+"""The table of a data dir that determines roles."""
 
 
 def check(recipe: Recipe) -> None:
-    """See that all speakers, or domains, can be trained on, validated and scored.
+    """Check that all speakers or domains can be used for training, validation and scoring.
 
     Raises:
-        ConfigError: the corpus has no such speaker or domain; it is named with those that it has.
-        DataError: a split lacks one of them.
+        ConfigError: the corpus has no such speaker or domain; the message lists those it has.
+        DataError: a split has no recording of one of them.
     """
     if recipe.corpus.name is not None and recipe.corpus.by != "corpus":
         for corpus in recipe.corpus.names:
@@ -35,7 +35,7 @@ def check(recipe: Recipe) -> None:
 
 
 def require(corpus: str, wanted: Iterable[str], what: str = "speaker") -> None:
-    """See that a prepared corpus has speakers, or domains, in every split; see `check`."""
+    """Check that a prepared corpus has speakers, or domains, in every split; see `check`."""
     wanted = tuple(wanted)
     found = {
         split: _present(folder, what)
@@ -63,7 +63,7 @@ def _present(folder: Path, what: str) -> set[str]:
 
 
 def _others(name: str, known: set[str], what: str) -> str:
-    """Say which there are: codes such as TM3 are too alike to suggest only the nearest."""
+    """List the known names: codes such as TM3 are too similar to suggest only the nearest."""
     listed = sorted(known)
     if len(listed) > MOST_LISTED:
         near = difflib.get_close_matches(name, listed, n=MOST_LISTED, cutoff=0.0)

@@ -1,12 +1,12 @@
-"""What has been done: records of finished stages, verdicts on them, and runs that keep the records.
+"""Records of stages: what is done, what is stale, and running a stage with a record.
 
     exp/<name>/stages/<stage>.json   status, inputs, command, seconds, cause of a failure
-                      <stage>.lock   held while the stage runs; a killed process lets go of it
+                      <stage>.lock   held while the stage runs; released when the process ends
                       <stage>.files  what the stage has written (`experiment.written`)
-               log/<stage>.log       everything that the stage said
+               log/<stage>.log       everything that the stage logged
 
 A stage is skipped while its inputs are those of its record and its outputs exist. It continues
-half-done work of the same inputs, and throws away results of other inputs before it begins.
+unfinished work on the same inputs, and deletes results of other inputs before it begins.
 """
 
 import errno
@@ -31,13 +31,13 @@ from vctool.experiment.plan import STAGES, Inputs, Stage, stage, upstream
 from vctool.experiment.recipe import Recipe
 
 TAIL_LINES = 12
-"""Lines of the log that a failure shows."""
+"""Number of log lines that a failure shows."""
 
 RECORD_FIELDS = {"status", "inputs", "started", "seconds"}
-"""What every record holds."""
+"""Fields that every record has."""
 
 RERUN_VARIABLE = "VCTOOL_RERUN"
-"""Environment variable by which `run.sh` says how it would be run again from this stage on."""
+"""Environment variable in which `run.sh` passes the command that reruns it from this stage."""
 
 State = Literal["done", "stale", "half done", "running", "not done"]
 
@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a stage stands, and why."""
+    """State of a stage, and the reason."""
 
     state: State
     reason: str = ""
@@ -64,7 +64,7 @@ class StageFailed(VctoolError):
 
 
 def record_path(recipe: Recipe, entry: Stage) -> Path:
-    """Return the place of a stage's record."""
+    """Return the path of a stage's record."""
     return recipe.exp / "stages" / f"{entry.name}.json"
 
 
@@ -73,12 +73,12 @@ def _lock_path(recipe: Recipe, entry: Stage) -> Path:
 
 
 def log_path(recipe: Recipe, entry: Stage) -> Path:
-    """Return the place of a stage's log."""
+    """Return the path of a stage's log."""
     return recipe.exp / "log" / f"{entry.name}.log"
 
 
 def read_record(recipe: Recipe, entry: Stage) -> dict[str, Any] | None:
-    """Read a stage's record, or None where it never began.
+    """Read a stage's record; None if it never started.
 
     Raises:
         DataError: it is not a record.
@@ -96,7 +96,7 @@ def read_record(recipe: Recipe, entry: Stage) -> dict[str, Any] | None:
 
 
 def differences(old: Inputs, new: Inputs) -> list[str]:
-    """Tell which inputs changed, and how where a value can be read.
+    """List the inputs that changed, with old and new values where these are readable.
 
     >>> differences({"train.steps": 10, "data/x": "sha256:0"}, {"train.steps": 20, "data/x": 1})
     ['train.steps 10 -> 20', 'data/x changed']
@@ -114,7 +114,7 @@ def differences(old: Inputs, new: Inputs) -> list[str]:
 
 
 def judge(recipe: Recipe, entry: Stage) -> Verdict:
-    """Say how one stage stands by itself, whatever the stages before it are like."""
+    """Return the state of one stage, regardless of the stages before it."""
     lock = _lock_path(recipe, entry)
     held, record = locks.is_held(lock), read_record(recipe, entry)  # a stage ends with its record
     if record is not None and record["status"] == "begun" and not held:
@@ -137,7 +137,7 @@ def judge(recipe: Recipe, entry: Stage) -> Verdict:
 
 @hashes.taken_once()
 def survey(recipe: Recipe) -> list[tuple[Stage, Verdict]]:
-    """Say how every stage stands; one is stale too while a stage that it depends on is not done."""
+    """Return the state of every stage; one is also stale if a stage that it needs is not done."""
     verdicts: dict[str, Verdict] = {}
     for entry in STAGES:
         verdict = judge(recipe, entry)
@@ -163,7 +163,7 @@ def run(
     Args:
         recipe: the experiment.
         name: name of the stage.
-        work: what the stage does; it continues what it finds half done.
+        work: what the stage does; it continues unfinished work.
         force: run even if the record says that it is done.
         dry_run: only say what would happen.
         options: the recipe's options as typed, such as `--recipe mini`, for advice.
@@ -207,7 +207,7 @@ def run(
 
 
 def _read_through(recipe: Recipe, entry: Stage, verdict: Verdict) -> Verdict:
-    """Look whether what a finished stage has written is still as it was."""
+    """Check whether the outputs of a finished stage are intact."""
     damage = list(entry.damage(recipe))
     if not damage:
         return verdict
@@ -216,7 +216,7 @@ def _read_through(recipe: Recipe, entry: Stage, verdict: Verdict) -> Verdict:
 
 
 def _recorded(recipe: Recipe, entry: Stage, work: Callable[[], None]) -> float:
-    """Do the work between two records; turn any end but success into a `StageFailed`."""
+    """Do the work, with a record before and after it; turn every failure into a `StageFailed`."""
     record: dict[str, Any] = {
         "status": "begun",
         "inputs": entry.inputs(recipe),
@@ -256,7 +256,7 @@ def _recorded(recipe: Recipe, entry: Stage, work: Callable[[], None]) -> float:
 
 
 def _one_line(error: Exception) -> str:
-    """Say what a user can do something about; the system's full disk names neither."""
+    """Describe an error by its cause, place and remedy; a full disk's own message has neither."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         place = error.filename or "the disk of data/, dump/ and exp/"
         return f"{place}: {error.strerror}; free some space, finished work is kept"
@@ -274,12 +274,12 @@ def _failure(recipe: Recipe, entry: Stage, cause: str) -> str:
 
 
 def rerun_command() -> str:
-    """Return the command line that would run this stage again."""
+    """Return the command line that reruns this stage."""
     return os.environ.get(RERUN_VARIABLE) or shlex.join(["vctool", *sys.argv[1:]])
 
 
 def _require(recipe: Recipe, entry: Stage, options: str) -> None:
-    """Check that the stages before were run; say so where their results are out of date."""
+    """Check that the stages before were run; warn if their results are out of date."""
     for name in entry.needs:
         needed = stage(name)
         missing = [path for path in needed.outputs(recipe) if not path.exists()]
@@ -310,7 +310,7 @@ def _alone(recipe: Recipe, entry: Stage) -> AbstractContextManager[None]:
 
 @contextmanager
 def _logged(path: Path) -> Iterator[None]:
-    """Send everything that is logged to a file too, tracebacks included."""
+    """Also write all log messages to a file, tracebacks included."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

@@ -1,6 +1,8 @@
-"""What a stage has written, noted before it is: no stage ever removes anything else.
+"""Lists of the files that a stage writes: a stage removes only files on its list.
 
-    exp/<name>/stages/<stage>.files    a path a line, below the experiment's folder
+A file is listed before it is written.
+
+    exp/<name>/stages/<stage>.files    one path per line, relative to the experiment's folder
 
 A user's own files, beside the results or among them, stay. So do links: results may lie on another
 disk, behind a link in the experiment's folder.
@@ -19,7 +21,7 @@ def _list(exp: Path, stage: str) -> Path:
 
 
 def noted(exp: Path, stage: str) -> set[Path]:
-    """Return the paths that a stage has noted, below the experiment's folder.
+    """Return the paths on a stage's list, below the experiment's folder.
 
     Raises:
         DataError: the list names something that lies elsewhere.
@@ -35,10 +37,10 @@ def noted(exp: Path, stage: str) -> set[Path]:
 
 
 def note(exp: Path, stage: str, paths: Iterable[Path]) -> None:
-    """Note what a stage is about to write.
+    """Add paths that a stage is about to write to its list.
 
-    A file that is at one of these places already and is not noted is of unknown content. It is
-    removed, so that it is never taken for a result.
+    A file that already exists at one of these paths but is not on the list has unknown content. It
+    is removed, so that it is never taken for a result.
 
     Args:
         exp: the experiment's folder.
@@ -57,7 +59,7 @@ def note(exp: Path, stage: str, paths: Iterable[Path]) -> None:
 
 
 def remove(exp: Path, stage: str) -> None:
-    """Remove what a stage has noted, and folders that are empty then.
+    """Remove the files on a stage's list, and folders that this leaves empty.
 
     Raises:
         DataError: a folder that was a feature store holds something else now.
@@ -72,7 +74,7 @@ def remove(exp: Path, stage: str) -> None:
         else:
             path.unlink(missing_ok=True)
         folders.update(parent for parent in path.parents if exp in parent.parents)
-    for folder in sorted(folders, reverse=True):  # the innermost first
+    for folder in sorted(folders, reverse=True):  # the deepest first
         if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
             folder.rmdir()
     _list(exp, stage).unlink(missing_ok=True)

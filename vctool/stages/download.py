@@ -25,7 +25,7 @@ DOWNLOADS = Path("data/corpora")
 """Where fetched and built corpora go."""
 
 MEASURED = Path("data/.measured.sqlite")
-"""What is known of recordings, so that preparing again decodes only what is new."""
+"""Cache of facts about recordings, so that preparing again decodes only new ones."""
 
 SPLITS = ("train", "dev", "test")
 
@@ -41,7 +41,7 @@ class Prepared:
     """Folder of the recordings."""
     seed: int
     summary: str
-    """What was found, in one line."""
+    """Summary of the corpus, in one line."""
     parts: str = ""
     """The fetched files that the recordings are from, with commas between them."""
 
@@ -53,8 +53,7 @@ def run(recipe: Recipe, *, downloads: Path | None = None, nj: int = 1, fresh: bo
         recipe: the experiment.
         downloads: folder with existing copies of corpora; nothing is fetched then.
         nj: number of processes.
-        fresh: prepare again what is prepared; recordings that stayed as they were are not decoded
-            again.
+        fresh: prepare again even if done; unchanged recordings are not decoded again.
 
     Raises:
         ConfigError: no corpus has this name, or it lacks the speakers that the recipe names.
@@ -74,13 +73,13 @@ def prepare(
     subset: str | None = None,
     limit_hours: float | None = None,
 ) -> Prepared:
-    """Prepare `data/<corpus>/` unless that has been done from the same recordings, or if `fresh`.
+    """Prepare `data/<corpus>/` unless it is prepared from the same recordings; always if `fresh`.
 
     Args:
         corpus: its name.
         downloads: folder with existing copies of corpora; nothing is fetched then.
         nj: number of processes.
-        fresh: prepare again what is prepared.
+        fresh: prepare again even if done.
         subset: parts to fetch besides what is there; see `vctool.acquisition.obtain.obtain`.
         limit_hours: fetch parts that stay within this together [h].
 
@@ -115,7 +114,7 @@ def prepare(
     if not fresh and before is not None and (before.source, before.seed, before.parts) == made_from:
         logger.info("%s: prepared already from %s", folder, before.source)
         return before
-    # Without its stamp the corpus counts as half done, should this process be killed.
+    # Without its stamp the corpus counts as unfinished if this process is killed.
     stamp_path(folder).unlink(missing_ok=True)
     with cache.use(MEASURED):
         report = module.prepare(source, folder, seed=SEED, nj=nj)
@@ -123,12 +122,12 @@ def prepare(
 
 
 def stamp_path(folder: Path) -> Path:
-    """Return the file that says what the data dirs below a folder were made from."""
+    """Return the path of the record of what the data dirs below a folder were made from."""
     return folder / STAMP
 
 
 def read_stamp(folder: Path) -> Prepared | None:
-    """Return what a corpus was prepared from, or None where it is not there in full."""
+    """Return what a corpus was prepared from; None if it is missing or incomplete."""
     path = stamp_path(folder)
     if not path.exists() or not (folder / "train" / "wav.scp").exists():
         return None

@@ -6,8 +6,8 @@
                report.html      RESULTS.md with players, in one file
                plots/           spectrograms with F0, loss curves
 
-What is scored are the files that stage 5 wrote, read back as anyone would hear them, by the task
-that the recipe names in `evaluate.task`: a folder of `vctool.evaluation`.
+The audio files that stage 5 wrote are read back and scored by the task that the recipe names in
+`evaluate.task`: a folder of `vctool.evaluation`.
 """
 
 from vctool.evaluation import task
@@ -23,7 +23,7 @@ def run(recipe: Recipe, nj: int = 1) -> None:
         nj: number of processes; the scores do not depend on it.
 
     Raises:
-        ConfigError: the recipe names a task that there is not.
+        ConfigError: the recipe names a task that does not exist.
         DataError: stage 4 or 5 has not finished, or too little is held out.
     """
     chosen = task.get(plan.task(recipe), f"{recipe.name}: evaluate.task")

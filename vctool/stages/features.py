@@ -5,7 +5,7 @@
     dump/<corpus>/<split>/rejected.tsv           utterances without features, with the reason
 
 A voice is a speaker in a domain. Its F0 range comes from the wide pass over the train split;
-voices that are only in another split get a pass of their own. Everything is resumed per utterance.
+voices that are only in another split get a pass of their own. Stopped runs resume per utterance.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ from vctool.features.stats import SpeakerStats, estimate, f0_range, voiced
 from vctool.progress import progress
 
 MOST_LOST = 0.1
-"""Share of a split's utterances that may fail before the stage does."""
+"""Maximum share of a split's utterances that may fail; beyond it the stage fails."""
 
 _EDGE_BYTES = 1 << 16
 
@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 Key = tuple[str, str]
 """A voice: speaker and domain."""
 Ranges = Mapping[Key, tuple[float, float]]
-"""F0 search range [Hz] of voices; those that never sound are not in it."""
+"""F0 search range [Hz] of each voice; voices without a voiced frame are left out."""
 
 
 def run(
@@ -53,8 +53,8 @@ def run(
     Args:
         recipe: the experiment.
         nj: number of processes; the bytes do not depend on it.
-        splits: the splits; those that a corpus lacks, and of which nothing is read, are passed
-            over, but for train.
+        splits: the splits; those that a corpus lacks, or of which nothing is read later, are
+            skipped, except train.
         fresh: compute everything again.
 
     Raises:
@@ -81,7 +81,7 @@ def extract(
         recipe: the experiment.
         corpus: the corpus.
         wanted: the kinds of each split; `train` goes first, since it decides the F0 ranges.
-        workers: who computes.
+        workers: the pool that computes.
     """
     ranges: dict[Key, tuple[float, float]] = {}
     known = SpeakerTable()
@@ -135,7 +135,7 @@ def _ranges(
 def _contours(
     stores: Mapping[str, FeatureStore], wide: Mapping[str, np.ndarray]
 ) -> Mapping[str, np.ndarray]:
-    """Take F0 as it was found in each voice's own range, or else in the wide one."""
+    """Take the F0 of a kind that tracks it in each voice's own range, or else of the wide pass."""
     for kind, store in stores.items():
         column = registry.get(kind).f0_column
         if registry.in_voice_range(kind) and column is not None:
@@ -180,7 +180,7 @@ def _fill(
             folder = recipe.dump(corpus, split, kind)
             source = _source(kind, [task for task in tasks if kind in task.kinds], edges)
             writers[kind] = StoreWriter(folder, kind, recipe.features.of_kind(kind), source)
-        for kind in sorted(writers):  # other recipes, with which some are shared, do likewise
+        for kind in sorted(writers):  # recipes that share stores open them in the same order
             stack.enter_context(writers[kind])
         left = [
             task._replace(kinds=missing)
@@ -228,13 +228,13 @@ def _edges(path: Path, known: dict[Path, str]) -> str:
                     digest.update(file.read(_EDGE_BYTES))
             known[path] = f"{size}-{digest.hexdigest()[:16]}"
         except OSError as error:
-            # The utterance will be named as lost when its sound is read.
+            # The utterance will be reported as lost when its audio is read.
             known[path] = f"unreadable: {error.strerror}"
     return known[path]
 
 
 def _judge(recipe: Recipe, corpus: str, split: str, total: int, lost: Mapping[str, str]) -> None:
-    """Name the utterances that failed; fail where they are too many."""
+    """List the utterances that failed; fail if there are too many."""
     report = recipe.dump(corpus, split, "f0").parent / "rejected.tsv"
     if not lost:
         report.unlink(missing_ok=True)

@@ -1,20 +1,20 @@
 """Stage 4: convert held-out utterances, for scoring.
 
-    exp/<name>/infer/pairs.tsv            utt, target_utt whose accompaniment it is sung to, or
-                                          in which a target speaker says the same
+    exp/<name>/infer/pairs.tsv            utt, target_utt: the song whose accompaniment is used,
+                                          or the target's recording of the same sentence
                      pairs_shuffled.tsv   the same utterances, each with another's accompaniment
-                     matched/<kind>/      what the vocoder is given, a store per kind
+                     matched/<kind>/      the vocoder's input, a store per kind
                      shuffled/<kind>/
-                     to_speech/<kind>/    some utterances the other way
-                     */outputs.tsv        utt, samples and loudness that the sound will have
-                     time_map/<utt>.tsv   speech_seconds, converted_seconds: where time went
+                     to_speech/<kind>/    some utterances, target to source
+                     */outputs.tsv        utt, length [samples] and loudness of the output
+                     time_map/<utt>.tsv   speech_seconds, converted_seconds: the time warp
 
 Roles are those of the recipe: the first is the source (speech), the last the target (singing).
 Where there are more than two, every ordered pair of them is a direction with a folder of its own
 (`vctool.experiment.directions`).
-Which utterances these are, and what each goes with, says `vctool.inference.pairs`.
+`vctool.inference.pairs` chooses the utterances and pairs them.
 
-Done is what is in all stores of its set: it is not loaded again when a stopped run goes on.
+An utterance is done if it is in all stores of its set; a resumed run does not load it again.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ def run(recipe: Recipe, device: str = "auto", nj: int = 1) -> None:
         nj: threads that prepare what the model is given.
 
     Raises:
-        CheckpointError: nothing is trained, or with other features than the recipe's.
+        CheckpointError: nothing is trained, or it was trained with other features.
         DataError: a role has no held-out utterances, or an accompaniment is missing.
     """
     converter = Converter(recipe.exp, device, recipe.vocoder)
@@ -81,7 +81,7 @@ def run(recipe: Recipe, device: str = "auto", nj: int = 1) -> None:
 
 
 class Given(NamedTuple):
-    """What all sets are converted with."""
+    """Settings common to all sets."""
 
     recipe: Recipe
     converter: Converter
@@ -89,32 +89,32 @@ class Given(NamedTuple):
     model: str
     """Hash of the checkpoint."""
     nj: int
-    """Threads that prepare what the model is given."""
+    """Number of threads that prepare the model's inputs."""
 
 
 class Set(NamedTuple):
     """Utterances that are converted into one folder."""
 
     folder: Path
-    """Gets a store per kind, and outputs.tsv."""
+    """Output folder of a store per kind, and outputs.tsv."""
     times: Path
-    """Gets the time maps."""
+    """Output folder of the time maps."""
     role: str
     """Whose utterances they are."""
     pairs: Sequence[Pair]
     request: Request
     digest: str
-    """Hash of what they follow from."""
+    """Hash of everything that the results depend on."""
 
 
 def _request(recipe: Recipe, converter: Converter, to: str) -> Request:
-    """Ask for a role; the recipe's stretch is that of its target, the last one."""
+    """Build a request for a role; the recipe's stretch applies to its target, the last role."""
     stretch = recipe.convert.stretch if to == list(recipe.roles)[-1] else 1.0
     return converter.request(to, stretch)
 
 
 def _beside(given: Given, way: Direction, one: Set) -> None:
-    """Convert with other accompaniments, and some utterances the other way."""
+    """Convert with shuffled accompaniments, and some utterances from target to source."""
     infer, converter = one.folder.parent, given.converter
     if converter.needs_accompaniment(way.target):
         shuffled = shuffle(one.pairs)
@@ -131,7 +131,7 @@ def _beside(given: Given, way: Direction, one: Set) -> None:
 
 
 def _convert_set(given: Given, job: Set) -> None:
-    """Convert one set of utterances into one store per kind, leaving out what is there."""
+    """Convert one set of utterances into one store per kind, skipping those that are done."""
     features, converter = given.recipe.features, given.converter
     table = job.folder / "outputs.tsv"
     stores = [job.folder / kind for kind in converter.gives]
@@ -169,10 +169,10 @@ def _convert_set(given: Given, job: Set) -> None:
 
 
 class Outputs:
-    """How long and how loud the sounds of a set will be: a table that grows with the set.
+    """Table of the length and loudness of a set's outputs, appended to as the set is converted.
 
     Args:
-        path: the table; whole lines that are there are kept.
+        path: the table; complete lines in it are kept.
 
     Use as a context manager while lines are added.
     """
@@ -207,7 +207,7 @@ class Outputs:
 
 
 def _names(folder: Path) -> set[str]:
-    """Name the utterances that have a time map; one that lost its content in a crash is none."""
+    """List the utterances that have a time map; files that a crash left empty do not count."""
     if not folder.is_dir():
         return set()
     return {path.stem for path in folder.glob("*.tsv") if path.stat().st_size}
@@ -274,7 +274,7 @@ def _write_pairs(path: Path, found: Mapping[Direction, Sequence[Pair]]) -> None:
 
 
 def _digest(model: str, pairs: Sequence[Pair], request: Request) -> str:
-    """Hash what the converted features follow from besides the recipe's settings."""
+    """Hash what the converted features depend on besides the recipe's settings."""
     ids = [(pair.source.id, pair.target.id if pair.target else "") for pair in pairs]
     text = json.dumps([model, ids, request.to, request.stretch])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -5,8 +5,8 @@
     exp/<name>/infer/to_speech/  ->  exp/<name>/wav_to_speech/<utt>.wav
     exp/<name>/infer/a_to_b/     ->  exp/<name>/wav/a_to_b/<utt>.wav, of three roles and more
 
-A file that is there is complete, so a stopped run continues where it was. Every store is opened
-once, here; processes are told where the features of their utterances lie.
+Existing files are complete, so a stopped run continues where it was. Every store is opened once,
+here; worker processes get the locations of their utterances' features.
 """
 
 import logging
@@ -73,7 +73,7 @@ def run(recipe: Recipe, nj: int = 1) -> None:
 
 
 class Sound(NamedTuple):
-    """What stage 4 says of a sound."""
+    """What stage 4 says about an output: length and loudness."""
 
     folder: Path
     """Folder with a store per kind."""
@@ -83,7 +83,7 @@ class Sound(NamedTuple):
     level_db: float
 
     def is_there(self) -> bool:
-        """Tell whether it was written; one that lost its content in a power cut was not."""
+        """Tell whether it is written; a file that a power cut left empty is not."""
         return self.target.is_file() and self.target.stat().st_size > 2 * self.samples
 
 
@@ -98,7 +98,7 @@ def _sounds(recipe: Recipe, exp: Path) -> Iterator[Sound]:
 
 
 def _tasks(recipe: Recipe, sounds: Iterable[Sound]) -> Iterator[Task]:
-    """Say where the features of those sounds lie that are not there yet."""
+    """List the outputs that are still missing, with the locations of their features."""
     vocoder = vocoders.absolute(recipe.vocoder)
     opened: dict[Path, list[FeatureStore]] = {}
     for one in sounds:

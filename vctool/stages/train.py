@@ -1,4 +1,4 @@
-"""Stage 3: train a recipe's system, or go on from its last checkpoint."""
+"""Stage 3: train a recipe's system, or continue from its last checkpoint."""
 
 import logging
 from pathlib import Path
@@ -26,7 +26,7 @@ def run(recipe: Recipe, device: str = "auto", fresh: bool = False) -> Path:
     Raises:
         ConfigError: unknown hyper-parameters, loss weights or vocoder.
         DataError: features are missing or a role has no utterances.
-        CheckpointError: the last checkpoint is of other settings; the fields are named.
+        CheckpointError: the last checkpoint has other settings; the message names the fields.
         TrainingError: losses stay non-finite.
     """
     with processes(device) as own:

@@ -1,1 +1,1 @@
-"""Commands that are no stage of a recipe."""
+"""Work of the commands that are not stages of a recipe."""

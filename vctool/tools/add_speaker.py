@@ -1,7 +1,7 @@
-"""`vctool train --add-speaker`: write the recipe of a trained experiment with one voice more.
+"""`vctool train --add-speaker`: write a recipe that adds one voice to a trained experiment.
 
 The recipe is laid over the one that the experiment was trained with, and names it in `extends`
-(`training.extend`); every stage takes it as it takes any other recipe. The experiment itself is
+(`training.extend`). Every stage can run it like any other recipe. The trained experiment itself is
 only read.
 """
 
@@ -17,7 +17,7 @@ from vctool.experiment.recipe import PLAIN_NAME, load, resolve
 from vctool.stages.download import read_stamp
 
 MARK = "# Written by `vctool train --add-speaker`"
-"""How a recipe begins that may be written again."""
+"""First line of recipes that may be overwritten."""
 
 
 def write_recipe(recipe: str, settings: Iterable[str], voice: str, *, dry_run: bool = False) -> str:
@@ -26,16 +26,16 @@ def write_recipe(recipe: str, settings: Iterable[str], voice: str, *, dry_run: b
     Args:
         recipe: name or path of the recipe that the experiment was trained with.
         settings: its `--set` overrides.
-        voice: `NAME`, who is in the corpus of the recipe, or `CORPUS/NAME`.
+        voice: `NAME`, a speaker of the recipe's corpus, or `CORPUS/NAME`.
         dry_run: write nothing.
 
     Returns:
-        The name of the new recipe, and of its experiment.
+        The name of the new recipe, which is also that of its experiment.
 
     Raises:
-        ConfigError: the voice cannot be added: it is there already, its corpus is not there, or
+        ConfigError: the voice cannot be added: it is there already, its corpus is missing, or
             the recipe's roles are not listed.
-        CheckpointError: nothing is trained that could be extended.
+        CheckpointError: there is no trained experiment to extend.
         DataError: a recipe of this name was written by hand.
     """
     settings = tuple(settings)
@@ -65,7 +65,7 @@ def write_recipe(recipe: str, settings: Iterable[str], voice: str, *, dry_run: b
             "name": title,
             "corpus": {"also": {name: corpus or trained.corpus.name}},
             "extends": trained.name,
-            "evaluate": {"roles": [name]},  # what others become is what it was
+            "evaluate": {"roles": [name]},  # the other directions are unchanged
         },
     )
     path = Path("recipes") / f"{title}.yaml"

@@ -1,4 +1,4 @@
-"""Which corpora there are: hours, size, licence, and what of them is on this machine."""
+"""List the corpora: hours, size, licence, and what of them is on this machine."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ HEADS = ("name", "hours", "to fetch", "here", "licence")
 
 
 def rows() -> list[tuple[str, ...]]:
-    """List all corpora, each with what `HEADS` name."""
+    """List all corpora, a row each with the columns of `HEADS`."""
     infos = {name: corpora.get(name).INFO for name in corpora.names()}
     return [
         (name, info.length, _size(_archives(info)), state(name), _licence(info))
@@ -21,7 +21,7 @@ def rows() -> list[tuple[str, ...]]:
 
 
 def details(name: str) -> list[str]:
-    """Tell everything of one corpus: its terms, layout and parts, and where each is from.
+    """Describe one corpus in full: its terms, layout and parts, and where to get each.
 
     Raises:
         ConfigError: there is no such corpus.
@@ -44,7 +44,7 @@ def details(name: str) -> list[str]:
 
 
 def state(name: str) -> str:
-    """Tell in a few words what of a corpus is on this machine."""
+    """Say in a few words how much of a corpus is on this machine."""
     module = corpora.get(name)
     info: CorpusInfo = module.INFO
     folder = DOWNLOADS / info.folder

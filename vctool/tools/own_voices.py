@@ -1,7 +1,7 @@
-"""A user's own recordings: data dirs of them, and a recipe that trains on them.
+"""Prepare a user's own recordings: make data dirs, and a recipe that trains on them.
 
-The recipe turns one domain into another, such as speech into singing, or the speakers of a folder
-into one another, or trains a vocoder on them; which of these follows from the recipe below it.
+The recipe converts one domain to another, such as speech to singing, or the speakers of a folder to
+one another, or trains a vocoder; its base recipe decides which.
 """
 
 import re
@@ -18,7 +18,7 @@ from vctool.experiment.roles import require
 from vctool.stages.download import MEASURED, SEED, write_stamp
 
 OWN_NAME = re.compile(r"\w[\w-]*")
-"""What a user's corpus may be called; folders, a recipe and an experiment are named after it."""
+"""Allowed names of a user's corpus; folders, a recipe and an experiment get this name."""
 
 BETWEEN_DOMAINS = "mini"
 """Recipe that recordings of one domain are laid over unless another is named."""
@@ -44,8 +44,8 @@ def prepare_own(
 ) -> Path | None:
     """Prepare a user's own recordings, and write a recipe that trains on them.
 
-    A single voice of which nothing else is said gets no recipe: it is there to be added to a
-    trained model (`tools.add_speaker`).
+    A single voice gets no recipe unless other arguments ask for one: it can be added to a trained
+    model (`tools.add_speaker`).
 
     Args:
         wavs: folder with `<speaker>/**/*.{wav,flac,mp3,ogg}`.
@@ -104,7 +104,7 @@ def prepare_own(
 
 
 def _base(wavs: Path, domain: str | None, source: str | None, target: str | None) -> str:
-    """Choose the recipe that recordings are laid over."""
+    """Choose the base recipe."""
     if source is not None or target is not None:
         return BETWEEN_SPEAKERS
     if domain is not None:
@@ -121,7 +121,7 @@ def _corpus(
     source: str | None,
     target: str | None,
 ) -> tuple[Tree, str]:
-    """Lay a corpus over that of a recipe, in the same form; and say what it is, in a few words."""
+    """Replace a recipe's corpus by one of the same form; also return a short description of it."""
     named = source is not None or target is not None
     if below.name is None:
         if named:
@@ -150,7 +150,7 @@ def _speakers(wavs: Path) -> list[str]:
 
 
 def _places(name: str, base: str, force: bool) -> tuple[Path, Path]:
-    """Return where the recipe and the data dirs go, if the names can be used."""
+    """Return the paths of the recipe and the data dirs, after checking the names."""
     if not OWN_NAME.fullmatch(name):
         raise ConfigError(f"--name {name}: must be a name of letters, digits, _ and -, not a path")
     if name in corpora.names():
@@ -172,7 +172,7 @@ def _pair(wavs: Path, source: str | None, target: str | None) -> tuple[str, str]
     """Choose source and target among the speakers of a folder.
 
     Raises:
-        ConfigError: there is only one, none of a name that is given, or both are one.
+        ConfigError: there is only one speaker, no speaker has a given name, or both are the same.
     """
     speakers = _speakers(wavs)
     _require_several(speakers, wavs)

@@ -1,10 +1,10 @@
-"""`vctool package-vocoder`: a trained vocoder as one small file, with a card that says what it is.
+"""`vctool package-vocoder`: write a trained vocoder as one small file with a model card.
 
     NAME.safetensors    16-bit weights and settings; a path for --vocoder
     NAME.md             what it was trained on, under which terms, and how good it is
 
-The card rests on scores of held-out recordings (stage 6, or `vctool copy-synthesis --out`), and
-weights of recordings that are not for everybody's use are not packaged.
+The card quotes scores on held-out recordings (stage 6, or `vctool copy-synthesis --out`). Weights
+are not packaged if the licence of a training corpus restricts their use.
 """
 
 import json
@@ -28,7 +28,7 @@ from vctool.vocoders.stored import experiment, packaged
 from vctool.vocoders.stored.experiment import Stored
 
 LARGEST = 20_000_000
-"""What comes with the project is at most this large [bytes]."""
+"""Maximum size of weights that ship with the project [bytes]."""
 DECIDING = ("lsd", "mr_stft", "dnsmos_overall", "content")
 """Measures by which a vocoder is compared with Griffin-Lim."""
 
@@ -39,17 +39,17 @@ def run(trained: Path, out: Path, scores: Path | None = None, row: str | None = 
     Args:
         trained: an experiment of a vocoder's family, or one of its checkpoints.
         out: the file, `*.safetensors`; the card stands beside it.
-        scores: folder with `results.json`; the experiment's own, by stage 6, where None.
-        row: the vocoder's row there; `model`, or the path `trained`, where None.
+        scores: folder with `results.json`; None: the experiment's own, by stage 6.
+        row: the vocoder's row there; None: `model`, or the path `trained`.
 
     Returns:
         What was written, and how it compares with Griffin-Lim.
 
     Raises:
-        ConfigError: it is no vocoder, too large for where it goes, not to be shared, or `out` is
-            called otherwise.
+        ConfigError: it is not a vocoder, it is too large for its place, its licence forbids
+            sharing, or the name of `out` has another ending.
         CheckpointError: there is no checkpoint, or it is not readable.
-        DataError: there are no scores of it.
+        DataError: there are no scores of the vocoder.
     """
     if out.suffix != packaged.SUFFIX:
         raise ConfigError(f"--out {out}: end the name in {packaged.SUFFIX}")
@@ -84,10 +84,10 @@ def _experiment(found: Stored) -> Path:
 
 
 def _licences(found: Stored) -> dict[str, str]:
-    """Say under which terms the recordings stand that it was trained on, by corpus.
+    """Return the licence terms of its training recordings, by corpus.
 
     Raises:
-        ConfigError: those of one rule out that everybody uses what is made of them.
+        ConfigError: the licence of a corpus does not let everybody use what is made from it.
     """
     terms: dict[str, str] = {}
     for name in _corpora(found.folder.resolve(), found.state, set()):
@@ -105,12 +105,12 @@ def _licences(found: Stored) -> dict[str, str]:
 
 
 def _corpora(folder: Path, state: checkpoints.State, seen: set[Path]) -> list[str]:
-    """Name the corpora that a checkpoint learnt from, be it through other experiments.
+    """Name the corpora that a checkpoint was trained on, directly or through other experiments.
 
     Args:
         folder: the checkpoint, absolute.
-        state: what it says of itself.
-        seen: checkpoints whose corpora are named already; this one is added.
+        state: its `state.json`.
+        seen: checkpoints that are done already; this one is added.
 
     Raises:
         ConfigError: one of them does not say what it was trained on.
@@ -165,7 +165,7 @@ def _row(
 
 
 def compare(measures: Mapping[str, Mapping[str, Any]], row: str) -> list[str]:
-    """Say on which measures a vocoder is better than Griffin-Lim, and on which worse.
+    """Say on which measures a vocoder is better or worse than Griffin-Lim.
 
     Args:
         measures: values by measure and row, with paired differences.
@@ -232,7 +232,7 @@ def _card(
 
 
 def _amount(corpus: str) -> str:
-    """Say how much of a corpus is there to be trained on, where it is on this machine."""
+    """Describe the training data of a corpus, if it is on this machine."""
     place = Path("data") / corpus / "train"
     if not (place / "wav.scp").is_file():
         return ""
@@ -244,7 +244,7 @@ def _amount(corpus: str) -> str:
 
 
 def _table(measures: Mapping[str, Mapping[str, Any]], row: str) -> list[str]:
-    """Lay the scores out: the recordings, Griffin-Lim, what else there is, the vocoder."""
+    """Format the score table: the recordings, Griffin-Lim, other vocoders, the vocoder."""
     rows = [name for name in measures["lsd"] if name != row] + [row]
     columns = measures_on("vocoders")
     shown = [name for name in columns if name in measures]

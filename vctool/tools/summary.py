@@ -1,7 +1,7 @@
-"""What a data dir holds, voice by voice: how much, how long, how loud and how high.
+"""Summarise a data dir by voice: amount, durations, levels and F0.
 
-Durations are those of the tables, so of all utterances; levels and F0 are measured on a sample of
-every voice's utterances, spread over its recordings in order.
+Durations come from the tables, so they cover all utterances; levels and F0 are measured on a sample
+of every voice's utterances, spread over its recordings in order.
 """
 
 from collections import defaultdict
@@ -22,7 +22,7 @@ SAMPLE = 10
 """Utterances of a voice whose level and F0 are measured."""
 
 DRAWN = 24
-"""Voices that fit beside one another into a plot: those with most sound."""
+"""Maximum number of voices in a plot: those with most sound."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def summarise(data: DataDir, *, sample: int = SAMPLE, nj: int = 1) -> list[Voice
 
     Args:
         data: the data dir.
-        sample: utterances of a voice whose sound is looked at.
+        sample: utterances of each voice whose level and F0 are measured.
         nj: number of processes.
 
     Returns:
@@ -99,7 +99,7 @@ LEGEND = "least, median and most of durations and levels; 5 %, median and 95 % o
 
 
 def total(data: DataDir, voices: Sequence[Voice]) -> str:
-    """Say in a line how much there is of all."""
+    """Return the totals in one line."""
     rates = sorted({rate for voice in voices for rate in voice.rates})
     texts = sum(one.text is not None for one in data)
     accomps = sum(bool(one.accomp) for one in data)
@@ -114,7 +114,7 @@ def total(data: DataDir, voices: Sequence[Voice]) -> str:
 
 
 def row(voice: Voice) -> tuple[str, ...]:
-    """Return what `HEADS` name of a voice."""
+    """Return a voice's row of the table, in the order of `HEADS`."""
     return (
         voice.name,
         str(len(voice.durations)),

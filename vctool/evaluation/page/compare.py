@@ -1,7 +1,7 @@
 """Two scored systems against each other, utterance by utterance.
 
 The mean difference has a paired bootstrap interval (Efron, 1979) and the two-sided p of Wilcoxon's
-signed-rank test (1945), which asks nothing of how the differences are distributed.
+signed-rank test (1945), which assumes no distribution of the differences.
 """
 
 import json
@@ -23,9 +23,9 @@ SYSTEM = "model"
 RESAMPLES = 2000
 """Bootstrap resamples of every interval."""
 LEAST = 2
-"""Fewest utterances in common."""
+"""Minimum number of utterances in common."""
 NAMED = 3
-"""Utterances that are named where more are missing."""
+"""Maximum number of missing utterances that are named."""
 HEADS = ("measure", "a", "b", "a - b", "better", "p", "n")
 WHOLE_HEADS = ("measure of a whole set", "a", "b")
 
@@ -48,12 +48,12 @@ class Difference:
 
     @property
     def value(self) -> float:
-        """Mean difference, first less second."""
+        """Mean difference, first minus second."""
         return self.first - self.second
 
     @property
     def certain(self) -> bool:
-        """Whether zero lies outside the interval."""
+        """Whether the interval excludes zero: the difference is significant."""
         return self.low > 0 or self.high < 0
 
 
@@ -148,7 +148,7 @@ def signed_rank(apart: np.ndarray) -> float:
 
 
 def preface(first: Path, second: Path) -> str:
-    """Say what `rows` hold."""
+    """Return the caption of `rows`."""
     return (
         f"a = {first}, b = {second}: means over the same utterances, and the mean of a - b with "
         "its 95 % interval; 'better' is the better of the two, where that interval excludes 0. "
@@ -157,7 +157,7 @@ def preface(first: Path, second: Path) -> str:
 
 
 def rows(found: Comparison) -> list[tuple[str, ...]]:
-    """Return what `HEADS` name of every measure that utterances have."""
+    """Return a row, in the order of `HEADS`, for every measure with values per utterance."""
     known = measures()
     return [
         (
@@ -174,7 +174,7 @@ def rows(found: Comparison) -> list[tuple[str, ...]]:
 
 
 def whole_rows(found: Comparison) -> list[tuple[str, ...]]:
-    """Return what `WHOLE_HEADS` name of every measure that only a whole set has."""
+    """Return a row, in the order of `WHOLE_HEADS`, for every measure of a whole set."""
     known = measures()
     return [
         (_title(measure, known), cell(first), cell(second))
@@ -183,7 +183,7 @@ def whole_rows(found: Comparison) -> list[tuple[str, ...]]:
 
 
 def remarks(found: Comparison, first: Path, second: Path) -> list[str]:
-    """Say what was not compared, a line each."""
+    """List what was not compared, one line each."""
     told = [f"not compared: {measure}: {why}" for measure, why in found.left_out.items()]
     for folder, names in zip((first, second), found.only, strict=True):
         if names:
@@ -203,11 +203,11 @@ def _own(folder: Path) -> dict[str, dict[str, float]]:
 
 
 class _Results(NamedTuple):
-    """What is read of results.json."""
+    """The fields that are read from results.json."""
 
     data_hash: str
     values: dict[str, float]
-    """Of the own system, by measure."""
+    """Values of the folder's own system, by measure."""
 
 
 def _results(folder: Path) -> _Results:
@@ -237,7 +237,7 @@ def _title(measure: str, known: Mapping[str, Measure]) -> str:
 
 
 def _better(measure: str, one: Difference, known: Mapping[str, Measure]) -> str:
-    """Name the better of the two, where there is one for certain and better means something."""
+    """Name the better system, if the difference is significant and the measure has a direction."""
     wish = known[measure].better if measure in known else ""
     if not one.certain or wish not in ("higher", "lower"):
         return "-"
