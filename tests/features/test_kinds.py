@@ -189,7 +189,7 @@ def test_a_kind_keeps_its_promises(kind: str) -> None:
     other = whole_features(Excerpt(make_speech(0.5), CONFIG), (kind,), F0Range(110.0, 130.0))[kind]
     assert np.array_equal(made, other) != one.in_voice_range
     if one.f0_column is not None:
-        np.testing.assert_array_equal(kinds.f0_of({"chroma": made, kind: made}), made[:, 0])
+        np.testing.assert_array_equal(base.f0_of({"chroma": made, kind: made}), made[:, 0])
     same = one.stretch(made, np.arange(len(made), dtype=float), CONFIG)
     np.testing.assert_allclose(same, made, rtol=1e-5, atol=1e-5)
     longer = one.stretch(made, np.linspace(0, len(made) - 1, 3 * len(made) - 2), CONFIG)
