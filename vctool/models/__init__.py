@@ -1,1 +1,1 @@
-"""The families: one folder each, found by their place in the tree."""
+"""The model families: one folder each, found by its name."""

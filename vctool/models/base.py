@@ -1,6 +1,6 @@
-"""The contract of a family: all that `vctool/models/<family>/system.py` has to say.
+"""The interface of a model family: what `vctool/models/<family>/system.py` implements.
 
-A family yields losses; the engine steps, logs, saves, resumes and validates. The folder is the
+A family yields losses; the engine trains, logs, saves, resumes and validates. The folder is the
 registry: `vctool/models/NAME/system.py` with a class `System` makes NAME a valid family.
 """
 
@@ -28,7 +28,7 @@ Terms = dict[str, Tensor]
 
 
 class Context(Config):
-    """What a system must know besides its own config; stored in every checkpoint."""
+    """What a system needs besides its own config; stored in every checkpoint."""
 
     features: FeatureConfig
     """Settings of every feature it reads and writes."""
@@ -41,53 +41,53 @@ class Context(Config):
     domains: dict[str, SpeakerStats] = Field(default_factory=dict)
     """Log-F0 statistics over all training speakers of each role."""
     added: tuple[str, ...] = ()
-    """Roles that were added to a trained system, whose other roles stay as they are."""
+    """Roles that are added to a trained system; the others stay unchanged."""
 
 
 Reference = dict[str, np.ndarray]
-"""What a system knows of a target that it was not trained on: arrays by name, of any shape, which
-it computes of the target's recordings once (`System.reference`) and is given with every block.
-They are contiguous and of a plain type, so that safetensors can keep them beside a model."""
+"""Conditioning on a target that the system was not trained on: arrays by name, of any shape,
+computed once from the target's recordings (`System.reference`) and passed with every block. They
+are contiguous and of a plain dtype, so that safetensors can store them beside a model."""
 
 
 class NoOptions(Config):
-    """What may be asked of a conversion, in families that ask nothing of their own."""
+    """Conversion options of families that have none of their own."""
 
 
 class Condition(NamedTuple):
-    """What a conversion is told besides its source."""
+    """Inputs of a conversion besides its source."""
 
     accompaniment: Features | None = None
     """Features of an accompaniment by kind (`accomp_mel`, ...), each (F, D) with the source's F;
     None where the direction needs none."""
     reference: Reference | None = None
-    """The target, where it is recordings and no role."""
+    """The target, where it is given by recordings instead of a role."""
     options: Any = NoOptions()
     """The family's own `Options`."""
 
 
 class Stream(NamedTuple):
-    """A system that runs in real time, a chunk of sound after the other."""
+    """A system that runs in real time, one chunk of sound after another."""
 
     module: nn.Module
-    """`module(chunk, state)` returns a chunk of the same length and the next state, and keeps
-    nothing itself: `chunk` is (1, T), with T a multiple of `granule`, `state` a tuple of tensors
+    """`module(chunk, state)` returns a chunk of the same length and the next state, and is
+    itself stateless: `chunk` is (1, T), with T a multiple of `granule`, `state` a tuple of tensors
     whose shapes never change."""
     state: tuple[Tensor, ...]
     """The state before the first chunk."""
     rate: int
-    """Sampling rate of what goes in and comes out [Hz]."""
+    """Sampling rate of input and output [Hz]."""
     granule: int
-    """Chunks are multiples of this long [samples]."""
+    """The length of a chunk is a multiple of this [samples]."""
     latency: int
-    """By how much the output comes later than its input, exactly [samples]."""
+    """Exact delay of the output behind the input [samples]."""
 
 
 class NotRealTime(NamedTuple):
     """Why a system does not run in real time."""
 
     reason: str
-    """In one line, such as `its encoder sees a whole utterance`."""
+    """One line, such as `its encoder sees a whole utterance`."""
 
 
 class Dataset(Protocol):
@@ -106,16 +106,16 @@ class System(nn.Module):
     Config: ClassVar[type[Config]]
     """Frozen settings, one documented field per hyper-parameter."""
     Options: ClassVar[type[BaseModel]] = NoOptions
-    """What may be asked of a conversion besides a target: documented fields with defaults, each a
-    number, a flag or a word, typed as `--field value`. What every family has (stretch, transpose)
-    is not among them."""
+    """Options of a conversion besides its target: documented fields with defaults, each a number, a
+    flag or a word, given as `--field value`. Options that every family has (stretch, transpose) are
+    not among them."""
     discriminator_groups: ClassVar[tuple[str, ...]] = ()
-    """Which of its groups discriminate. Their losses fall when the others get worse, so the
-    held-out losses of all other groups rank checkpoints."""
+    """Parameter groups of discriminators. Their losses fall when the generators get worse, so
+    checkpoints are ranked by the held-out losses of all other groups."""
     task: ClassVar[str] = "voices"
-    """What a recipe is scored as that names no `evaluate.task`."""
+    """Evaluation task of a recipe that sets no `evaluate.task`."""
     takes_reference: ClassVar[bool] = False
-    """Whether a target may be recordings of it instead of a role; see `reference`."""
+    """Whether a target may be given by recordings instead of a role; see `reference`."""
     takes_more_roles: ClassVar[bool] = False
     """Whether roles can be added once it is trained. Every tensor of the smaller system is then in
     the larger one under the same name, and is kept: frozen where it is a parameter, and not touched
@@ -131,17 +131,17 @@ class System(nn.Module):
 
     @classmethod
     def reads(cls, config: Any) -> tuple[str, ...]:
-        """Name the kinds that conversion takes; those of an accompaniment begin with `accomp_`."""
+        """Return the kinds that conversion reads; an accompaniment's begin with `accomp_`."""
         raise NotImplementedError
 
     @classmethod
     def learns(cls, config: Any) -> tuple[str, ...]:
-        """Name the kinds that a training batch is drawn from; default: those that it reads."""
+        """Return the kinds that a training batch is drawn from; default: those of `reads`."""
         return cls.reads(config)
 
     @classmethod
     def writes(cls, config: Any) -> tuple[str, ...]:
-        """Name the kinds that conversion gives, which the recipe's vocoder must accept."""
+        """Return the kinds that conversion writes, which the recipe's vocoder must accept."""
         raise NotImplementedError
 
     @classmethod
@@ -155,15 +155,15 @@ class System(nn.Module):
     ) -> Dataset | None:
         """Choose how clips are drawn from the utterances of each role.
 
-        None, the default, where nothing is learnt and nothing set up from data.
+        None, the default, for a family that neither learns nor is set up from data.
         """
         return None
 
     def groups(self) -> dict[str, Iterable[nn.Parameter]]:
-        """Name the parameters that each optimizer steps.
+        """Return the parameters of each optimizer, by group.
 
-        A family that learns nothing names none: it is set up and saved, and that is its training.
-        Parameters that it has take no gradient (`requires_grad_(False)`).
+        A family without training returns none: it is only set up and saved. Its parameters, if
+        any, take no gradient (`requires_grad_(False)`).
         """
         raise NotImplementedError
 
@@ -171,15 +171,15 @@ class System(nn.Module):
         """Initialise buffers from data (MiniRocket biases, normalisation); default: nothing."""
 
     def objectives(self, batch: Any, step: int) -> Iterator[tuple[str, Terms]]:
-        """Yield `(group, terms)` in the order in which groups are stepped.
+        """Yield `(group, terms)` in the order in which groups are updated.
 
-        What follows a `yield` runs after that group's step. The same generator is iterated
+        Code after a `yield` runs after that group's update. The same generator is iterated
         without gradients for validation.
         """
         raise NotImplementedError
 
     def reference(self, recordings: Iterable[Features]) -> Reference:
-        """Compute what `convert` must know of a target that is recordings and no role.
+        """Compute what `convert` needs of a target that is given by recordings instead of a role.
 
         Args:
             recordings: features of the target, by the kinds of a voice in `reads`; a long
@@ -192,7 +192,7 @@ class System(nn.Module):
 
         Args:
             source: features by kind, each (F, D), of the kinds of a voice in `reads`.
-            condition: what else the conversion is told.
+            condition: all other inputs of the conversion.
             to: the role to convert to, one of `context.roles`; None where the target is
                 `condition.reference`.
 
@@ -203,7 +203,7 @@ class System(nn.Module):
 
     @classmethod
     def needs_accompaniment(cls, config: Any, to: str | None) -> bool:
-        """Tell whether a direction converts under an accompaniment; default: no."""
+        """Tell whether a direction needs an accompaniment; default: no."""
         return False
 
     def streamable(self) -> Stream | NotRealTime:
@@ -212,13 +212,13 @@ class System(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """The device that its weights are on, or its buffers; the CPU where it has neither."""
+        """The device of its weights or buffers; the CPU where it has neither."""
         tensors = chain(self.parameters(), self.buffers())
         return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
 
 def families() -> list[str]:
-    """Name the families: the folders of this package that hold a `system.py`."""
+    """Return the names of the families: the folders of this package that hold a `system.py`."""
     found = (path for folder in models.__path__ for path in Path(folder).glob("*/system.py"))
     return sorted(path.parent.name for path in found)
 

@@ -1,10 +1,10 @@
-"""A linear map between two speakers from recordings of different sentences, by aligning frames.
+"""Fit a linear map between two speakers from different sentences, by aligning frames.
 
 INCA (Erro, Moreno and Bonafonte, 2010): pair every frame of either speaker with the nearest frame
 of the other, fit a map to the pairs, convert by it, and pair again. Frames are compared together
 with their neighbours in time, and the map reads them too, so that it is a filter. Least squares
-shrinks what it cannot predict; every channel's deviation is therefore restored. It begins from a
-warped frequency axis, since vocal tracts differ in length first of all (Eide and Gish, 1996).
+shrinks what it cannot predict; every channel's deviation is therefore restored. The fit starts
+from a warped frequency axis, as speakers differ most in vocal tract length (Eide and Gish, 1996).
 """
 
 from typing import NamedTuple
@@ -20,16 +20,16 @@ SPACING = 4
 ITERATIONS = 16
 """Rounds of pairing and fitting; the distance falls by under 1 % a round after these."""
 TRIAL_FRAMES, TRIAL_ITERATIONS = 2048, 5
-"""The same while beginnings are tried."""
+"""Rounds for each of the starts that are tried."""
 RIDGE = 0.3
-"""Penalty on the map's distance from its beginning, over the mean power of a tap."""
+"""Penalty on the map's distance from its start, relative to the mean power of a tap."""
 ROWS = 512
 """Frames compared at once: larger tables go back to the system each time, which takes longer than
 filling them."""
 
 
 def apply(x: Tensor, weight: Tensor) -> Tensor:
-    """Filter (B, D, F) by (D, D, TAPS) into (B, D, F); the ends are held."""
+    """Filter (B, D, F) with (D, D, TAPS) to (B, D, F); the first and last frames are repeated."""
     reach = SPACING * (TAPS // 2)
     return F.conv1d(F.pad(x, (reach, reach), mode="replicate"), weight, dilation=SPACING)
 
@@ -42,19 +42,19 @@ def identity(channels: int) -> Tensor:
 
 
 class Frames(NamedTuple):
-    """Frames of one speaker that are aligned."""
+    """Frames of one speaker to be aligned."""
 
     segments: Tensor
     """(N, D, F), normalised to mean 0 and deviation 1."""
     places: Tensor
-    """(P, 2) segment and frame."""
+    """(P, 2) index of segment and of frame."""
 
     def at(self, x: Tensor) -> Tensor:
         """Gather the taps of every place from (N, D, F): (P, D, TAPS)."""
         return taps(x, self.places)
 
     def thinned(self, most: int) -> "Frames":
-        """Keep evenly spaced places, `most` at the most."""
+        """Keep at most `most` evenly spaced places."""
         return self._replace(places=self.places[:: -(-len(self.places) // most)])
 
 
@@ -70,28 +70,28 @@ def taps(x: Tensor, places: Tensor) -> Tensor:
 
 
 def choose(segments: Tensor, active: Tensor, most: int) -> Frames:
-    """Choose evenly spaced frames out of those that are worth aligning.
+    """Choose evenly spaced frames out of the active ones.
 
     Args:
         segments: (N, D, F).
         active: (N, F) bool, false where there is silence.
-        most: how many at the most.
+        most: the largest number of frames.
     """
     return Frames(segments, active.nonzero()).thinned(most)
 
 
 @torch.no_grad()
 def fit(source: Frames, target: Frames, starts: Tensor) -> Tensor:
-    """Fit the filter that turns one speaker's segments into the other's, of other sentences.
+    """Fit the filter that turns one speaker's segments into another's; the sentences may differ.
 
     Frames that are paired wrongly at first stay so: a woman's vowels lie nearer to a man's other
-    vowels than to his same ones. Several beginnings are therefore tried, the frequency axis warped
-    by more or less, and the one is kept that brings the speakers nearest to each other.
+    vowels than to his same ones. Several starts are therefore tried, with the frequency axis warped
+    by different amounts, and the one that brings the speakers nearest to each other is kept.
 
     Args:
         source: the frames to convert.
         target: the frames to resemble.
-        starts: (W, D, D) linear maps of a frame to begin from.
+        starts: (W, D, D) linear maps of a frame to start from.
 
     Returns:
         (D, D, TAPS) float32.
@@ -103,7 +103,7 @@ def fit(source: Frames, target: Frames, starts: Tensor) -> Tensor:
 
 
 def _refine(source: Frames, target: Frames, start: Tensor, iterations: int) -> tuple[Tensor, float]:
-    """Pair and fit in turn; return the filter and how far apart it leaves the speakers."""
+    """Pair and fit in turn; return the filter and the distance left between the speakers."""
     anchor = identity(len(start)).to(start.device)
     anchor[:, :, TAPS // 2] = start
     seen, wanted = source.at(source.segments), target.at(target.segments)
@@ -121,14 +121,14 @@ def _refine(source: Frames, target: Frames, start: Tensor, iterations: int) -> t
 
 
 def _gain(seen: Tensor, weight: Tensor) -> Tensor:
-    """Return what restores the deviation of every channel: (D, 1, 1)."""
+    """Return the gain that restores the deviation of every channel: (D, 1, 1)."""
     made = torch.einsum("pct,dct->pd", seen, weight)
     gain: Tensor = seen[..., TAPS // 2].std(dim=0) / made.std(dim=0).clamp_min(1e-3)
     return gain[:, None, None]
 
 
 def nearest(queries: Tensor, bank: Tensor) -> Tensor:
-    """Return the index of the nearest place of the bank, taps and all, for every query."""
+    """Return for every query the index of the nearest place of the bank, compared over all taps."""
     queries, bank = queries.flatten(1), bank.flatten(1)
     power = bank.square().sum(dim=1)
     return torch.cat([(power - 2 * part @ bank.T).argmin(dim=1) for part in queries.split(ROWS)])

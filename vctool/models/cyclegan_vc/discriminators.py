@@ -1,6 +1,6 @@
 """The discriminators of CycleGAN-VC and CycleGAN-VC2.
 
-Both end without a squashing function, for least-squares losses (Mao et al., 2017).
+Both have linear outputs, for least-squares losses (Mao et al., 2017).
 """
 
 from torch import Tensor, nn

@@ -58,7 +58,7 @@ class Generator(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Convert.
+        """Convert segments of any length.
 
         Args:
             x: (B, D, F).

@@ -64,7 +64,7 @@ class Gated1d(nn.Module):
 
 
 class Gated2d(nn.Module):
-    """The same over features and frames: (B, inside, D, F) -> (B, outside, D', F').
+    """`Gated1d` over features and frames: (B, inside, D, F) -> (B, outside, D', F').
 
     Args:
         inside: channels in.
@@ -96,7 +96,7 @@ class Gated2d(nn.Module):
 
 
 class Residual1d(nn.Module):
-    """Gated convolution, convolution, normalisation, sum: (B, channels, F) to the same.
+    """Residual block: gated convolution, convolution, normalisation; (B, channels, F) to the same.
 
     Args:
         channels: channels in and out.
@@ -110,6 +110,6 @@ class Residual1d(nn.Module):
         self.norm = InstanceNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Add what the block computes."""
+        """Add the output of the layers to the input."""
         inner: Tensor = self.norm(self.conv(self.gated(x)))
         return x + inner

@@ -8,7 +8,7 @@ from vctool.config import Config
 
 
 class CycleGanVcConfig(Config):
-    """Hyper-parameters; the variants' own choices are in `conf/cyclegan_vc/`."""
+    """Hyper-parameters; those of each published variant are in `conf/cyclegan_vc/`."""
 
     voice: Literal["mcep", "mel"] = "mcep"
     """What is converted: mel-cepstra, with F0 moved by a formula and aperiodicity kept (WORLD), or
@@ -27,21 +27,22 @@ class CycleGanVcConfig(Config):
     discriminator_width: int = Field(64, ge=4)
     """Channels after the discriminator's first layer; they double three times."""
     start: Literal["random", "identity", "alignment"] = "random"
-    """What the generator begins as: `random`, as published; `identity`: it adds to its input, so
-    it begins as the mean-variance transform; `alignment`: it adds to a linear map that is fitted
-    before training by pairing nearest frames of the two speakers (`alignment`)."""
+    """Initial mapping of the generator: `random`, as published; `identity`: its output is added to
+    its input, so it begins as the mean-variance transform; `alignment`: its output is added to a
+    linear map fitted before training by pairing nearest frames of the two speakers."""
     aligned_frames: int = Field(8192, ge=64)
-    """Frames of each speaker that `alignment` pairs, evenly spaced; more change little."""
+    """Frames of each speaker that `alignment` pairs, evenly spaced; more make little difference."""
     two_step: bool = False
-    """Judge the cycle's reconstruction too, by discriminators of its own (CycleGAN-VC2)."""
+    """Add an adversarial loss on the cycle's reconstruction, with its own discriminators
+    (CycleGAN-VC2)."""
     identity_steps: int | None = Field(10000, ge=0)
-    """Steps after which the identity loss ends; None keeps it to the end, 0 has none at all."""
+    """Steps after which the identity loss ends; None keeps it to the end, 0 never uses it."""
     neighbours: int = Field(0, ge=0)
-    """Frames of each speaker that are remembered, and that fakes are drawn to: the nearest of
-    them, context and all, is the aim of a loss; 0 remembers none, as published."""
+    """Stored frames of each speaker for the nearest-neighbour loss: a fake frame, with its
+    context, is drawn to the nearest stored one; 0 stores none, as published."""
     mask_frames: int = Field(0, ge=0)
-    """Longest stretch of frames that is hidden from the generator and to be filled in
-    (MaskCycleGAN-VC); 0 hides nothing, and the generator takes no mask."""
+    """Longest stretch of frames that is masked for the generator to fill in (MaskCycleGAN-VC); 0
+    masks nothing, and the generator takes no mask."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "CycleGanVcConfig":

@@ -1,4 +1,4 @@
-"""Between features on disk and the channels of a generator."""
+"""Convert between features on disk and the channels of a generator."""
 
 from typing import Literal
 
@@ -21,7 +21,7 @@ ACTIVE_DB = 40.0
 def spectrum(
     features: np.ndarray, voice: Literal["mcep", "mel"], config: FeatureConfig
 ) -> np.ndarray:
-    """Take what is converted out of `world` or `mel` features: (F, D) float32.
+    """Return the part of `world` or `mel` features that is converted: (F, D) float32.
 
     Mel-cepstra c_0 .. c_M, or log-mel bands [dB].
     """
@@ -35,7 +35,7 @@ def level(values: np.ndarray, voice: Literal["mcep", "mel"]) -> float:
 
 
 def active(values: Tensor, voice: Literal["mcep", "mel"]) -> Tensor:
-    """Tell where somebody speaks, in segments (B, D, F) relative to their level: (B, F) bool."""
+    """Mark the frames with speech, in segments (B, D, F) relative to their level: (B, F) bool."""
     if voice == "mcep":
         return values[:, 0] > -ACTIVE_DB * np.log(10.0) / 20.0
     return values.amax(dim=1) > -ACTIVE_DB
@@ -61,19 +61,19 @@ def warp_matrices(voice: Literal["mcep", "mel"], size: int) -> np.ndarray:
     """Return linear maps that warp the frequency axis by an all-pass, for all of its constants.
 
     Args:
-        voice: what is warped; both stand on a mel-like axis.
+        voice: what is warped; both are on a mel-like axis.
         size: D, channels.
 
     Returns:
-        (WARPS, D, D) float32; negative constants raise what lies low, as in a shorter vocal tract,
-        and positive ones lower it. The middle one is the identity.
+        (WARPS, D, D) float32; negative constants move formants up, as a shorter vocal tract does,
+        and positive ones move them down. The middle one is the identity.
     """
     axis = np.linspace(0.0, np.pi, 8 * size + 1)
     centres = (np.arange(size) + 0.5) * np.pi / size
     maps = []
     for alpha in np.linspace(-LARGEST_WARP, LARGEST_WARP, WARPS):
         if voice == "mcep":
-            series = np.cos(np.arange(size)[:, None] * mcep.warp(axis, alpha))  # c_m read elsewhere
+            series = np.cos(np.arange(size)[:, None] * mcep.warp(axis, alpha))  # at warped places
             maps.append(mcep.encode(np.exp(2.0 * series), size - 1, 0.0).T)
         else:
             place = mcep.warp(centres, alpha) * size / np.pi - 0.5

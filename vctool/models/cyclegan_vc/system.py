@@ -1,4 +1,4 @@
-"""One speaker's voice to another's and back, from recordings of different sentences.
+"""Convert one speaker's voice to another's and back, trained on different sentences.
 
 After CycleGAN-VC (Kaneko and Kameoka, 2018), CycleGAN-VC2 (Kaneko et al., 2019) and
 MaskCycleGAN-VC (Kaneko et al., 2021): two generators and their discriminators, with least-squares
@@ -82,12 +82,12 @@ class System(base.System):
 
     @classmethod
     def reads(cls, config: CycleGanVcConfig) -> tuple[str, ...]:
-        """Name the kind that conversion takes, and training too."""
+        """Return the feature kind that conversion and training read."""
         return ("world",) if config.voice == "mcep" else ("mel",)
 
     @classmethod
     def writes(cls, config: CycleGanVcConfig) -> tuple[str, ...]:
-        """Name the kind that conversion gives."""
+        """Return the feature kind that conversion writes."""
         return cls.reads(config)
 
     @classmethod
@@ -145,7 +145,7 @@ class System(base.System):
                 self._generator(side).linear.copy_(fitted)
 
     def objectives(self, batch: Mapping[str, Clips], step: int) -> Iterator[tuple[str, Terms]]:
-        """Step the discriminators on real segments and fakes, then the generators through them."""
+        """Train the discriminators on real and fake segments, then the generators against them."""
         config = self.config
         clips = {side: batch[role] for role, side in self.sides.items()}
         real = {side: self._normalise(one.voice, side) for side, one in clips.items()}
@@ -178,7 +178,7 @@ class System(base.System):
             one = same[side]
             if one is not None:
                 terms[f"identity_{side}"] = (one - real[side]).abs().mean()
-            elif config.identity_steps:  # over: its weight stays in the recipe
+            elif config.identity_steps:  # the loss has ended; the recipe keeps its weight
                 terms[f"identity_{side}"] = real[side].new_zeros(())
         if config.neighbours:
             for side, other in ((TARGET, SOURCE), (SOURCE, TARGET)):
@@ -197,7 +197,7 @@ class System(base.System):
         values = streams.spectrum(raw, config.voice, features)
         offset = streams.level(values, config.voice)
         values = streams.shift_level(values, config.voice, -offset)
-        # Normalisation over an instance wants as many frames as it was trained with.
+        # Instance normalisation works best on as many frames as in training.
         short = max(0, config.segment_frames - len(values))
         padded = np.pad(values, ((0, short), (0, 0)), mode="symmetric")
         with torch.inference_mode():
@@ -233,17 +233,17 @@ class System(base.System):
     def _generate(
         self, side: str, other: Tensor, mask: Tensor | None, own: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Convert the other side's segments, and one's own where identity counts, in one pass."""
+        """Convert the other side's segments, and for the identity loss this side's, in one pass."""
         generator = self._generator(side)
         if own is None:
             return generator(other, mask), None
-        if mask is not None:  # nothing is hidden from the identity
+        if mask is not None:  # the identity loss has no masked frames
             mask = torch.cat([mask, torch.ones_like(mask)])
         fake, same = generator(torch.cat([other, own]), mask).split([len(other), len(own)])
         return fake, same
 
     def _to_neighbours(self, fake: Tensor, spoken: Tensor, side: str) -> Tensor:
-        """L1 distance of fakes (B, D, F) to the speaker's most similar frames, where spoken."""
+        """L1 distance of fakes (B, D, F) to the speaker's nearest frames, where there is speech."""
         bank = getattr(self, f"{side}_bank")
         batch, frames = spoken.shape
         steps = torch.arange(0, frames, alignment.SPACING, device=fake.device)

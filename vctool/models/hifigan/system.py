@@ -1,9 +1,10 @@
 """Train the vocoder `hifigan` (Kong, Kim and Bae, 2020): mel to sound against discriminators.
 
 Least-squares adversarial losses, feature matching and an L1 distance of log-mels, as published. A
-multi-resolution STFT loss (Yamamoto, Song and Kim, 2020) stands beside them for short trainings.
+multi-resolution STFT loss (Yamamoto, Song and Kim, 2020) is added for short trainings.
 Different from the published code: losses are means over discriminators and layers, not sums (the
-weights in `conf/hifigan/` make up for it), and discriminators see a clip once for both opponents.
+weights in `conf/hifigan/` make up for it), and one discriminator pass over a clip serves both
+updates.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -48,17 +49,17 @@ class System(base.System):
 
     @classmethod
     def reads(cls, config: HifiganTrainingConfig) -> tuple[str, ...]:
-        """Name the kind that sound is made of."""
+        """Return the feature kind that sound is synthesised from."""
         return ("mel",)
 
     @classmethod
     def learns(cls, config: HifiganTrainingConfig) -> tuple[str, ...]:
-        """Name the kinds that a training batch holds."""
+        """Return the feature kinds of a training batch."""
         return ("mel", "wave")
 
     @classmethod
     def writes(cls, config: HifiganTrainingConfig) -> tuple[str, ...]:
-        """Name the kind that conversion gives: sound."""
+        """Return the feature kind that conversion writes: sound."""
         return ("wave",)
 
     @classmethod
@@ -70,7 +71,7 @@ class System(base.System):
         batch_size: int,
         seed: int,
     ) -> UnpairedClips:
-        """Draw clips of mel and sound, of any voice."""
+        """Draw clips of mel and sound, from any voice."""
         return vocoder_clips.draw(
             sets,
             cls.learns(config),
@@ -82,14 +83,14 @@ class System(base.System):
         )
 
     def groups(self) -> dict[str, Iterable[nn.Parameter]]:
-        """The generator, and everyone who judges it."""
+        """The generator is one group, and all discriminators are the other."""
         return {
             "generator": list(self.generator.parameters()),
             "discriminator": list(self.discriminators.parameters()),
         }
 
     def objectives(self, batch: Mapping[str, Clips], step: int) -> Iterator[tuple[str, Terms]]:
-        """Step the discriminators on recordings and on what is made, then the generator."""
+        """Train the discriminators on recordings and on fakes, then the generator."""
         config, features = self.config, self.context.features
         (mel, frames), _ = vocoder_clips.join(
             batch, vocoder_clips.columns(self.learns(config), features)
@@ -113,7 +114,7 @@ class System(base.System):
         yield "generator", terms
 
     def convert(self, source: Features, condition: Condition, to: str | None) -> Features:
-        """Make an utterance's sound from its mel; see `base.System.convert`."""
+        """Synthesise an utterance's sound from its mel; see `base.System.convert`."""
         mel = torch.tensor(source["mel"], dtype=torch.float32).T
         wave = synthesise(self.generator, mel)
         hop = self.context.features.hop_length

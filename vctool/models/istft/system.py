@@ -1,8 +1,8 @@
 """Train the vocoder `istft`: mel to sound, by spectral distances and discriminators.
 
 The losses are those of HiFi-GAN (Kong, Kim and Bae, 2020) with a multi-resolution STFT loss
-(Yamamoto, Song and Kim, 2020) beside the mel's; the head that reads F0 off the mel learns from a
-tracker's, in voiced frames alone.
+(Yamamoto, Song and Kim, 2020) beside the mel's; the head that predicts F0 from the mel learns
+from an F0 tracker, in voiced frames only.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -44,17 +44,17 @@ class System(base.System):
 
     @classmethod
     def reads(cls, config: IstftTrainingConfig) -> tuple[str, ...]:
-        """Name the kind that sound is made of."""
+        """Return the feature kind that sound is synthesised from."""
         return ("mel",)
 
     @classmethod
     def learns(cls, config: IstftTrainingConfig) -> tuple[str, ...]:
-        """Name the kinds that a training batch holds."""
+        """Return the feature kinds of a training batch."""
         return ("mel", "pitch", "wave") if config.excitation == "harmonic" else ("mel", "wave")
 
     @classmethod
     def writes(cls, config: IstftTrainingConfig) -> tuple[str, ...]:
-        """Name the kind that conversion gives: sound."""
+        """Return the feature kind that conversion writes: sound."""
         return ("wave",)
 
     @classmethod
@@ -66,7 +66,7 @@ class System(base.System):
         batch_size: int,
         seed: int,
     ) -> UnpairedClips:
-        """Draw clips of all kinds, of any voice."""
+        """Draw clips of all kinds, from any voice."""
         kinds = cls.learns(config)
         return vocoder_clips.draw(
             sets,
@@ -79,7 +79,7 @@ class System(base.System):
         )
 
     def groups(self) -> dict[str, Iterable[nn.Parameter]]:
-        """The network, and everyone who judges it."""
+        """The network is one group, and all discriminators are the other."""
         return {
             "generator": list(self.generator.parameters()),
             "discriminator": list(self.discriminators.parameters()),
@@ -90,7 +90,7 @@ class System(base.System):
         self.generator.fit(self._parts(batch)[0]["mel"])
 
     def objectives(self, batch: Mapping[str, Clips], step: int) -> Iterator[tuple[str, Terms]]:
-        """Step the discriminators on recordings and on what is made, then the network."""
+        """Train the discriminators on recordings and on fakes, then the network."""
         parts, key = self._parts(batch)
         true = vocoder_clips.to_wave(parts["wave"])
         f0 = parts["pitch"][:, 0] if "pitch" in parts else None
@@ -118,7 +118,7 @@ class System(base.System):
         yield "generator", terms
 
     def convert(self, source: Features, condition: Condition, to: str | None) -> Features:
-        """Make an utterance's sound from its mel alone; see `base.System.convert`."""
+        """Synthesise an utterance's sound from its mel alone; see `base.System.convert`."""
         mel = torch.tensor(source["mel"], dtype=torch.float32).T[None]
         wave = synthesise(self.generator, mel)
         hop = self.context.features.hop_length

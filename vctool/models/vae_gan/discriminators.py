@@ -6,7 +6,7 @@ from torch import Tensor, nn
 class PatchDiscriminator(nn.Module):
     """One score per patch, for least-squares losses (Mao et al., 2017).
 
-    (B, n_mels, F) -> (B, n_mels / 16 * F / 16); no squashing at the end.
+    (B, n_mels, F) -> (B, n_mels / 16 * F / 16); linear output.
 
     Args:
         width: channels after the first layer; they double three times. Published: 64.
@@ -24,6 +24,6 @@ class PatchDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 3, padding=1))
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Score normalised log-mel: near 1 where real, near 0 where made."""
+        """Score normalised log-mel: near 1 for real clips, near 0 for fakes."""
         made: Tensor = self.layers(2.0 * mel[:, None] - 1.0).flatten(1)
         return made.float()

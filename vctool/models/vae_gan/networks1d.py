@@ -20,7 +20,7 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class EncoderBlock(nn.Module):
-    """A residual block with instance normalisation, which takes the voice's own average away.
+    """A residual block with instance normalisation, which removes the voice's average.
 
     (Chou et al., 2019, "One-shot voice conversion by separating speaker and content
     representations with instance normalization".)
@@ -39,7 +39,7 @@ class EncoderBlock(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """A residual block whose frames depend on their neighbourhood alone, not on the whole clip."""
+    """A residual block with a limited receptive field: frames do not depend on the whole clip."""
 
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class Encoder(nn.Module):
 
 
 class Shared(nn.Module):
-    """What all decoders have in common: the code at the frame rate, with the pitch.
+    """The layers that all decoders share: the code at the frame rate, with the pitch.
 
     Args:
         config: the hyper-parameters.
@@ -110,7 +110,7 @@ class Shared(nn.Module):
         )
 
     def forward(self, code: Tensor, f0: Tensor | None, loudness: Tensor | None) -> Tensor:
-        """Bring a code, F0 and loudness together.
+        """Combine a code with F0 and loudness.
 
         Args:
             code: (B, latent_channels, F / 2).
@@ -131,7 +131,7 @@ class Shared(nn.Module):
 
 
 class Decoder(nn.Module):
-    """One voice: what all decoders share to the voice's log-mel.
+    """Decoder of one voice: the output of `Shared` to the voice's log-mel.
 
     Args:
         config: the hyper-parameters.

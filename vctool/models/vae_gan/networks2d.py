@@ -63,7 +63,7 @@ class Encoder(nn.Module):
 
 
 class Shared(nn.Module):
-    """What all decoders have in common.
+    """The layers that all decoders share.
 
     Args:
         config: the hyper-parameters.
@@ -84,7 +84,7 @@ class Shared(nn.Module):
 
 
 class Decoder(nn.Module):
-    """One voice: what all decoders share to the voice's log-mel.
+    """Decoder of one voice: the output of `Shared` to the voice's log-mel.
 
     Args:
         config: the hyper-parameters.

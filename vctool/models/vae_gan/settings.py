@@ -26,28 +26,28 @@ class VaeGanConfig(Config):
     shared_blocks: int = Field(1, ge=0)
     """Residual blocks that all decoders share."""
     decoder_blocks: int = Field(3, ge=0)
-    """Residual blocks of each voice's own."""
+    """Residual blocks of each voice's own decoder."""
     discriminator_width: int = Field(64, ge=2)
     """Channels after a discriminator's first layer; they double three times."""
     cepstra: int = Field(0, ge=0)
     """Coefficients of the mel's cosine transform that the encoder sees (1d): 24 keep the formants
-    and lose the harmonics of F0; 0 shows it the mel as it is, as published."""
+    and drop the harmonics of F0; 0 gives it the mel as it is, as published."""
     pitch: Literal["none", "keep", "move"] = "none"
     """Whether decoders are given F0 beside the code (1d): `none`, as published, leaves pitch to the
     code; `keep` gives the source's, for instruments; `move` gives it the target's mean and
     deviation of log-F0, for speakers."""
     loudness: bool = False
-    """Whether decoders are given each frame's loudness beside the code (1d), within the range that
-    their voice has: what is silent then stays so, however another voice's silence is coded."""
+    """Whether decoders are given each frame's loudness beside the code (1d), within the range of
+    their voice: silence then stays silent, however another voice's silence is coded."""
     warp: float = Field(0.0, ge=0, lt=0.5)
-    """Largest change of vocal tract length that the encoder is shown training clips with, as a
-    share: frequencies are multiplied by 1 - warp to 1 + warp. Decoders so meet codes of voices that
-    are not their own; 0 shows clips as they are, as published."""
+    """Data augmentation: largest relative change of vocal tract length in the encoder's training
+    clips. Frequencies are multiplied by 1 - warp to 1 + warp, so decoders also see codes of other
+    voices than their own; 0 leaves clips as they are, as published."""
     discriminator_norm: bool = False
-    """Normalise instances within the discriminators, as published; it hides from them how loud
-    a conversion is."""
+    """Instance normalisation in the discriminators, as published; it hides the loudness of a
+    conversion from them."""
     speakers_per_batch: int | None = Field(4, ge=2)
-    """Voices in one batch, all equally often; of fewer voices, all. None: all, however many."""
+    """Voices in one batch, all equally often; all voices where there are fewer, or with None."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "VaeGanConfig":

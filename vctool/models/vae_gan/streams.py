@@ -1,4 +1,4 @@
-"""Between features on disk and the channels of the networks."""
+"""Convert between features on disk and the channels of the networks."""
 
 import numpy as np
 import torch
@@ -13,8 +13,8 @@ LOUD_PERCENTILE = 95.0
 """The level of an utterance is this percentile of its frames' loudest bins."""
 
 ACTIVE_DB, BELOW_ACTIVE_DB = 40.0, 10.0
-"""Whatever the pauses, the level is at most `BELOW_ACTIVE_DB` under the same percentile of those
-frames alone that are within `ACTIVE_DB` of the loudest; corpora of utterances have up to 6 [dB]."""
+"""However long the pauses, the level is at most `BELOW_ACTIVE_DB` under the same percentile of only
+those frames that are within `ACTIVE_DB` of the loudest; corpora of utterances have up to 6 [dB]."""
 
 GRID = 128
 """F0 values that `Harmonics` is tabulated at, evenly spaced in log-F0."""
@@ -26,7 +26,7 @@ LEAST_SCALE, MOST_SCALE = 0.5, 2.0
 def level(mel: np.ndarray) -> float:
     """Return an utterance's level [dB] from its log-mel (F, n_mels).
 
-    A word in a minute of silence is not louder than networks have heard, and so is not cut off.
+    One word in a minute of silence so stays within the range of the training data, unclipped.
     """
     loudest = mel.max(axis=1)
     active = loudest[loudest >= loudest.max() - ACTIVE_DB]
@@ -41,7 +41,7 @@ def normalise(mel: np.ndarray, offset: float, config: FeatureConfig) -> np.ndarr
 
 
 def denormalise(values: np.ndarray, offset: float, config: FeatureConfig) -> np.ndarray:
-    """Undo `normalise`; what lies under its floor stays on it."""
+    """Undo `normalise`; values below its floor stay at the floor."""
     mel = offset + (np.maximum(values, 0.0) - 1.0) * config.top_db
     return np.maximum(mel, mel.max() - config.top_db).astype(np.float32)
 
@@ -49,8 +49,8 @@ def denormalise(values: np.ndarray, offset: float, config: FeatureConfig) -> np.
 def move_f0(f0: np.ndarray, target: SpeakerStats) -> np.ndarray:
     """Give F0 (F,) [Hz] the target's mean and deviation of log-F0; unvoiced frames stay 0.
 
-    From the utterance's own statistics, since who speaks need not be known. A short utterance's
-    deviation says little, so the contour is stretched within `LEAST_SCALE` and `MOST_SCALE` only.
+    Uses the utterance's own statistics, since the source speaker may be unknown. A short
+    utterance's deviation is unreliable, so the contour is scaled by `LEAST_SCALE` to `MOST_SCALE`.
     """
     frames = voiced([f0])
     if not len(frames):
@@ -72,7 +72,7 @@ def loudness(mel: Tensor, top_db: float) -> Tensor:
 
 
 class Harmonics(nn.Module):
-    """What a decoder is told of pitch: where harmonics lie in the mel, voicing, and log-F0.
+    """Pitch conditioning of a decoder: where harmonics lie in the mel, voicing, and log-F0.
 
     Args:
         config: the feature settings.
@@ -92,7 +92,7 @@ class Harmonics(nn.Module):
         # A Hann window's main lobe reaches two bins of its own length to either side.
         lobe = 2.0 * config.rate / config.window
         filters = mel_filterbank(config).numpy()
-        # Triangles narrower than a bin catch nothing, and say nothing.
+        # Triangles narrower than a bin contain no FFT bin and give no information.
         flat = np.maximum(filters.sum(axis=1), AMIN)
         rows = []
         for f0 in np.exp(np.linspace(self.low, self.high, GRID)):

@@ -1,4 +1,4 @@
-"""One encoder for every voice and a decoder for each: any of N voices to any other.
+"""Convert any of N voices to any other: one shared encoder, and a decoder for each voice.
 
 After AlBadawy and Lyu (Interspeech 2020) and its many-voice form by Bonnici et al. (2021): a
 variational autoencoder whose decoders share their first block, with least-squares adversarial,
@@ -29,10 +29,10 @@ from vctool.models.vae_gan.settings import VaeGanConfig
 from vctool.models.vae_gan.warping import FrequencyWarp
 
 SETUP_CLIPS = 64
-"""Clips of each voice that its range is measured on."""
+"""Clips per voice that its range is measured on."""
 
 AT_ONCE = 32
-"""Windows of a conversion that pass the networks together."""
+"""Windows in one batch of a conversion."""
 
 
 class Voice(NamedTuple):
@@ -41,9 +41,9 @@ class Voice(NamedTuple):
     mel: Tensor
     """(B, n_mels, F) normalised log-mel."""
     f0: Tensor | None
-    """(B, F) [Hz], 0 where unvoiced; None where decoders are not told."""
+    """(B, F) [Hz], 0 where unvoiced; None where decoders do not take F0."""
     loudness: Tensor | None
-    """(B, F), as `streams.loudness` gives; None where decoders are not told."""
+    """(B, F), as `streams.loudness` gives; None where decoders do not take loudness."""
     key: Tensor
     """(B,) int64."""
 
@@ -79,12 +79,12 @@ class System(base.System):
 
     @classmethod
     def reads(cls, config: VaeGanConfig) -> tuple[str, ...]:
-        """Name the kinds that conversion takes, and training too."""
+        """Return the feature kinds that conversion and training read."""
         return ("mel",) if config.pitch == "none" else ("mel", "pitch")
 
     @classmethod
     def writes(cls, config: VaeGanConfig) -> tuple[str, ...]:
-        """Name the kinds that conversion gives."""
+        """Return the feature kinds that conversion writes."""
         return cls.reads(config)
 
     @classmethod
@@ -114,7 +114,7 @@ class System(base.System):
             batch_size,
             seed,
             setup_clips=SETUP_CLIPS,
-            # with added voices learns none of the others: one of them at a time is enough
+            # The old voices are frozen once others are added: one of them per batch is enough.
             roles_per_batch=config.speakers_per_batch if not added else len(added) + 1,
             always=added,
         )
@@ -122,7 +122,7 @@ class System(base.System):
     def groups(self) -> dict[str, Iterable[nn.Parameter]]:
         """The autoencoder is one group, and so are all discriminators.
 
-        Blocks that decoders share are in it once, and so are stepped once.
+        Blocks that decoders share are in it once, and so are updated once.
         """
         return {
             "generator": [
@@ -137,7 +137,8 @@ class System(base.System):
     def setup(self, batch: Mapping[str, Clips]) -> None:
         """Measure the range of every voice, in which its decoder begins at the mean.
 
-        Where voices are added to a trained system, only theirs, and as copies of the nearest one.
+        Where voices are added to a trained system, only theirs is measured, and each new decoder
+        starts as a copy of the nearest trained one.
         """
         added = self.context.added
         for role in added or batch:
@@ -161,7 +162,7 @@ class System(base.System):
         return known[int(np.argmin(distances))]
 
     def objectives(self, batch: Mapping[str, Clips], step: int) -> Iterator[tuple[str, Terms]]:
-        """Step the discriminators on real clips and conversions, then the autoencoder."""
+        """Train the discriminators on real clips and conversions, then the autoencoder."""
         voices = {role: self._voice(clips) for role, clips in batch.items()}
         roles = list(voices)
         turn = 1 + step % (len(roles) - 1)
@@ -171,7 +172,7 @@ class System(base.System):
 
         posterior = self._encode(self._warped(real, key))
         code = dict(zip(roles, posterior.sample(key, 0).chunk(len(roles)), strict=True))
-        # each decoder once: on its own voice's code, and on that of another
+        # each decoder runs once: on the codes of its own voice and of another
         same, fake = {}, {}
         for role in roles:
             other = source[role]

@@ -1,7 +1,7 @@
-"""The range that a voice has, of each mel bin and of loudness: its decoder stays within.
+"""The range of a voice, of each mel bin and of loudness, that its decoder stays within.
 
-Conversions have no target frame by frame, so nothing but a critic would keep a decoder from a bin
-that is louder than the voice ever was, and heard as a beep.
+Conversions have no target frame by frame, so only a discriminator would keep a decoder from
+making a bin louder than the voice ever was, which sounds like a beep.
 """
 
 import torch
@@ -50,7 +50,7 @@ class VoiceRange(nn.Module):
         return loudness.clamp(self.loudness[0], self.loudness[1])
 
     def quieten(self, mel: Tensor, loudness: Tensor) -> Tensor:
-        """Lower the frames of mels (B, n_mels, F) that are louder than was asked for, (B, F).
+        """Lower the frames of mels (B, n_mels, F) that exceed a requested loudness (B, F).
 
         Where a decoder meets a code that its own voice never had, it may fill a pause with sound.
         """

@@ -1,4 +1,4 @@
-"""Clips of a longer or shorter vocal tract: log-mel with its frequency axis stretched."""
+"""Simulate a longer or shorter vocal tract: log-mel with its frequency axis stretched."""
 
 import numpy as np
 import torch
@@ -12,11 +12,11 @@ STEPS = 32
 
 
 class FrequencyWarp(nn.Module):
-    """Multiply the frequencies of mels by a factor of their own each.
+    """Multiply the frequencies of each mel by its own factor.
 
     Args:
         features: the feature settings.
-        largest: the largest change, as a share.
+        largest: the largest relative change.
     """
 
     low: Tensor
@@ -27,7 +27,7 @@ class FrequencyWarp(nn.Module):
         edges = mel_frequencies(features)
         step = hz_to_mel(edges[1]) - hz_to_mel(edges[0])
         factors = 1.0 + largest * np.linspace(-1.0, 1.0, 2 * STEPS + 1)
-        # what appears at a bin comes from where it was before the factor
+        # the value at a bin is read where it was before the warp
         origin = (hz_to_mel(edges[1:-1] / factors[:, None]) - hz_to_mel(edges[1])) / step
         origin = np.clip(origin, 0.0, features.n_mels - 1.0)
         low = np.minimum(origin.astype(np.int64), features.n_mels - 2)

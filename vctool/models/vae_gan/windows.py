@@ -1,4 +1,4 @@
-"""Sequences of any length through networks of a fixed clip length, joined by cross-fades."""
+"""Cut sequences of any length into windows of the clip length, and join them by cross-fades."""
 
 import numpy as np
 from torch import Tensor
@@ -23,7 +23,7 @@ def starts(frames: int, clip: int) -> np.ndarray:
 
 
 def join(windows: Tensor, begin: np.ndarray, frames: int) -> Tensor:
-    """Overlap windows into one sequence, each fading linearly towards its ends.
+    """Overlap-add windows into one sequence, each fading linearly towards its ends.
 
     The weights of a frame add up to one, so windows that agree are returned as they are, and each
     frame stands where it stood in its window.

@@ -1,8 +1,8 @@
 """The discriminators: random convolutional kernels with a trained head, and a convolutional one.
 
-The published critic computed MiniRocket features outside torch, so no gradient ever reached a
-generator, and was fitted on speech alone, so it never read the accompaniment's channels. Here the
-features are differentiable, and the critic is fitted on the very channels that it judges.
+The published discriminator computed MiniRocket features outside torch, so no gradient reached a
+generator, and was fitted on speech alone, so it never used the accompaniment's channels. Here the
+features are differentiable, and the discriminator is fitted on the channels that it judges.
 """
 
 import itertools
@@ -25,7 +25,7 @@ class RocketCritic(nn.Module):
         frames: clip length [frames].
         num_features: MiniRocket features asked for (10,000 gives the published 9,996).
         hidden: width of the head's first layer; the second is half of it.
-        dropout: share of the head's units left out, drawn from each clip's own key.
+        dropout: share of the head's units that are dropped, drawn from each clip's own key.
         seed: seed of the channel combinations.
     """
 
@@ -52,7 +52,7 @@ class RocketCritic(nn.Module):
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
-        """Take the biases' quantiles, and the features' mean and spread, from (B, C, F) clips."""
+        """Set the biases, and the features' mean and deviation, from (B, C, F) clips."""
         self.rocket.fit(x)
         features = self.rocket(x)
         self.mean.copy_(features.mean(dim=0))

@@ -39,7 +39,7 @@ class Output(NamedTuple):
 
 
 class Bottleneck(NamedTuple):
-    """How much of the input's pitch a melody network is shown."""
+    """How much of the input's pitch a melody network sees."""
 
     scale: Tensor
     """(B,) in [0, 1], how far the melody follows the contour."""
@@ -60,7 +60,7 @@ class Bottleneck(NamedTuple):
 def _fill_missing(bands: Tensor, shared: Tensor) -> Tensor:
     """Let bands that one domain lacks move with the uppermost shared ones.
 
-    At their mean instead, they would hiss through every pause until training says otherwise.
+    At their mean instead, they would hiss in every pause until training corrects it.
 
     Args:
         bands: (B, bands, F) normalised, 0 where missing.
@@ -77,7 +77,7 @@ class Generator(nn.Module):
 
     The spectrum comes in normalised by the origin's statistics and goes out by the target's, so
     with `residual` an untrained generator is the mean-variance transform. Bands that only one
-    domain carries are not shown: what belongs in them is inferred from those below. Nor are the
+    domain carries are not input: the network infers them from those below. Nor are the
     input's voicing and aperiodicity: an F0 tracker calls one sonorant frame in six of read speech
     unvoiced and one in a hundred of singing, and such frames, resynthesised as loud noise, are
     the roughest of all errors. Both are inferred from the bands, as the target domain has them.
@@ -130,7 +130,7 @@ class Generator(nn.Module):
             origin: statistics of the domain the voice comes from.
             target: statistics of the domain to convert to.
             shared: (spectrum,) bool, the channels that both domains carry.
-            bottleneck: how much of the input's pitch the melody network is shown.
+            bottleneck: how much of the input's pitch the melody network sees.
         """
         bands = self.layout.bands
         shown = origin.normalise(voice[:, : self.layout.spectrum]) * shared[None, :, None]

@@ -1,16 +1,16 @@
-"""F0 as a stream of its own: a shared bottleneck, a pitch posterior, and its best path.
+"""F0 as a separate stream: a shared bottleneck, a pitch posterior, and its best path.
 
-A mel-only generator has no handle on pitch, and given the input's F0 outright, the identity loss
-teaches it to copy. So each melody network sees F0 only through a *contour*: log-F0 low-passed over
-about a third of a second, freed of the utterance's mean and spread. What a sung and a spoken
-contour share survives that; notes, vibrato and register do not, and must come from the
-accompaniment, from the target domain's statistics and from what the network has learnt of them.
+A mel-only generator does not control pitch, and if it is given the input's F0 as it is, the
+identity loss teaches it to copy. So each melody network sees F0 only through a *contour*: log-F0
+low-passed over about a third of a second, normalised by the utterance's mean and spread. What a
+sung and a spoken contour share survives that; notes, vibrato and register do not, and must come
+from the accompaniment, from the target domain's statistics and from what the network has learnt.
 
 The network scores every semitone with the same two-dimensional convolutions, so what it learns of
 a chord in one key holds in all twelve. Its scores, and all that is computed from them, are float32
 under autocast too: MIDI notes in bf16 lie a quarter of a semitone apart, and above 64 half a
-semitone, which a critic could tell from sung ones. Conversion takes the best path through the
-posterior under the target domain's own note-to-note transitions, counted on its training clips.
+semitone, which a discriminator could tell from sung ones. Conversion takes the best path through
+the posterior under the target domain's note-to-note transitions, counted on its training clips.
 """
 
 import math
@@ -73,7 +73,7 @@ def contour(notes: np.ndarray, voiced: np.ndarray, frame_rate: float) -> tuple[n
     window = np.hanning(taps + 2)[1:-1]
     padded = np.pad(notes.astype(np.float64) - mean, taps // 2, mode="edge")
     smooth = fftconvolve(padded, window / window.sum(), mode="valid")
-    # Half a semitone of spread at least: a monotone's jitter is not to be blown up to a melody.
+    # Half a semitone of spread at least: a monotone's jitter must not be scaled up to a melody.
     spread = max(float(smooth[voiced].std()), 0.5)
     return (smooth / spread).astype(np.float32), mean
 
@@ -103,7 +103,7 @@ def contour_of(notes: Tensor, voiced: Tensor, frame_rate: float) -> Tensor:
 
 
 class MelodyNet(nn.Module):
-    """Score semitones under an accompaniment: a posterior over notes at every fourth frame.
+    """Score semitones given an accompaniment: a posterior over notes at every fourth frame.
 
     Its input is a picture of pitch against time. Rows are semitones; layers are the chroma of the
     accompaniment repeated in every octave, the same averaged over the clip (the key), a bump at
@@ -212,7 +212,7 @@ def expected_note(scores: Tensor, frames: int) -> Tensor:
 
 
 def count_transitions(notes: Tensor, voiced: Tensor) -> Tensor:
-    """Count how far a domain moves between steps, in semitones up or down.
+    """Estimate how often a domain moves by each interval between steps, in semitones.
 
     Args:
         notes: (B, F) MIDI notes.
@@ -237,8 +237,8 @@ def best_path(scores: Tensor, transitions: Tensor, emission: float) -> Tensor:
     Args:
         scores: (NOTES, S) unnormalised log-probabilities of one utterance.
         transitions: (2 * NOTES - 1,) log-probabilities of moves.
-        emission: exponent of the posterior against the transitions; neighbouring steps say much
-            the same, so it is below one.
+        emission: exponent of the posterior against the transitions; neighbouring steps are
+            correlated, so it is below one.
 
     Returns:
         (S,) MIDI notes.
@@ -261,14 +261,14 @@ def best_path(scores: Tensor, transitions: Tensor, emission: float) -> Tensor:
 
 
 def intonation(scores: Tensor, path: Tensor) -> Tensor:
-    """Find how far beside the notes of a path the posterior lies: sung pitch is not on a grid.
+    """Find the deviation of the posterior from the notes of a path: sung pitch is not on a grid.
 
     Args:
         scores: (NOTES, S) unnormalised log-probabilities of one utterance.
         path: (S,) MIDI notes.
 
     Returns:
-        (S,) semitones: the posterior's mean over each note and its two neighbours, less the note.
+        (S,) semitones: the posterior's mean over each note and its two neighbours, minus the note.
     """
     rows = torch.arange(LOWEST_NOTE, LOWEST_NOTE + NOTES, device=scores.device)
     beside = rows[:, None] - path.to(scores.device)[None]

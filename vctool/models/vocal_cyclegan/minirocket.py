@@ -1,4 +1,4 @@
-"""MiniRocket in torch: convolution features of a critic, with gradients that reach its input.
+"""MiniRocket in torch: convolution features of a discriminator, differentiable in the input.
 
 Dempster, Schmidt and Webb, "MiniRocket" (KDD 2021, arXiv:2012.08791), multivariate form. Every
 kernel has nine taps, three of weight 2 and six of weight -1, which makes 84 of them. Each is used
@@ -46,7 +46,7 @@ def choose_dilations(
 
     Args:
         length: T of the input [frames], at least 9.
-        num_features: wanted number of features; the greatest multiple of 84 up to it is met.
+        num_features: wanted number of features; the largest multiple of 84 up to it is used.
         max_dilations: most dilations before equal ones are merged.
 
     >>> choose_dilations(256, 10_000).dilations[-1], 84 * sum(choose_dilations(256, 10_000)[1])
@@ -90,14 +90,14 @@ def golden_quantiles(count: int) -> Tensor:
 class MiniRocket(nn.Module):
     """PPV features of dilated random-channel convolutions, differentiable in their input.
 
-    Nothing is trained. What `fit` learns from data are buffers, so a checkpoint carries them;
-    a module with random weights does not exist: until `fit` or a loaded state, forward refuses.
+    Nothing is trained. What `fit` learns from data are buffers, so a checkpoint carries them.
+    `forward` raises until `fit` is called or a state is loaded.
 
     Args:
         channels: C of the input.
         length: T of the input [frames], at least 9; decides the dilations. Other lengths are
             accepted as long as the longest kernel fits.
-        num_features: wanted number of features; the greatest multiple of 84 up to it is met.
+        num_features: wanted number of features; the largest multiple of 84 up to it is used.
         seed: of the channel combinations, and of the examples that `fit` takes biases from.
         temperature: width of the soft count in standard deviations of the convolution output.
             Smaller follows the hard count closer and lets fewer frames carry the gradient.
@@ -240,7 +240,7 @@ class MiniRocket(nn.Module):
 
     def _floor_scales(self) -> None:
         top = float(self.scales.max())
-        # Data that is constant everywhere has no spread to go by: one unit is then as good as any.
+        # Constant data has no spread to take the scale from; 1 is as good as any.
         self.scales.clamp_(min=MIN_RELATIVE_SCALE * top) if top > 0 else self.scales.fill_(1.0)
 
     def _plan(self) -> list[DilationPlan]:

@@ -1,4 +1,4 @@
-"""What the networks know of a domain without learning it: means, spreads, bandwidth, note moves."""
+"""Statistics of a domain: means, deviations, bandwidth and note transitions."""
 
 import torch
 from torch import Tensor, nn
@@ -7,10 +7,10 @@ from vctool.models.vocal_cyclegan.melody import NOTES, count_transitions
 from vctool.models.vocal_cyclegan.streams import Layout
 
 AUDIBLE_DB = 55.0
-"""A band is carried by a domain if it comes within this of the domain's strongest band [dB]."""
+"""A domain carries a band that comes within this of the domain's strongest band [dB]."""
 EDGE_BANDS, EDGE_SHARE = 2, 0.13
 """Bands below a missing one, by number and by share of its frequency, that lie on a filter's slope
-or in the ripple of a coded envelope, and so tell as much as the missing one."""
+or in the ripple of a coded envelope, and so reveal the bandwidth as the missing one does."""
 
 
 class Domain(nn.Module):
@@ -93,8 +93,8 @@ class Domain(nn.Module):
 def shared_bands(speech: Tensor, singing: Tensor, layout: Layout) -> Tensor:
     """Find the channels that both domains carry.
 
-    Speech recorded at 16 kHz beside singing at 44.1 kHz is told apart by its bandwidth alone, and
-    a critic that sees that teaches a generator nothing else. A band counts as carried where its
+    Speech recorded at 16 kHz differs from singing at 44.1 kHz by bandwidth alone, and a
+    discriminator that sees it teaches a generator nothing else. A band counts as carried where its
     loud frames (95th percentile) come within `AUDIBLE_DB` of the domain's strongest band, and no
     band at or just above it is missing (`EDGE_BANDS`, `EDGE_SHARE`).
 

@@ -7,11 +7,12 @@ Per convolution output C (T values) and bias b:
           d PPV / d C_t = (1 + u^2)^(-3/2) / (2 w T)
 
 s is smooth, tends to the hard count as the width w goes to 0, and its slope falls off as a power
-of u, not exponentially, so a sample far from every bias is still told which way to move. It also
+of u, not exponentially, so a sample far from every bias still gets a gradient. It also
 costs one reciprocal square root where a logistic sigmoid costs an exponential.
 
-Speed comes from order, not from special code. The 84 kernels have taps of one pattern, so
-channels are summed first (a bag of rows, 84 rows per dilation) and nine shifted multiples follow.
+Speed comes from the order of operations, not from special code. The 84 kernels have taps of one
+pattern, so channels are summed first (a bag of rows, 84 rows per dilation) and nine shifted
+multiples follow.
 Work goes in pieces of the batch that stay in cache, on a CPU one piece per thread, and the backward
 pass computes C again instead of keeping (B, F, T) values: what autograd would store is 650 MB where
 the input has 8.
@@ -53,7 +54,7 @@ class Bags(NamedTuple):
 
 
 class DilationPlan(NamedTuple):
-    """All that one dilation needs. Rows are ordered: zero-padded kernels first, then the others.
+    """Tables of one dilation. Rows are ordered: zero-padded kernels first, then the others.
 
     As published, every second kernel sees the input padded with zeros (T values of C), the others
     only frames where all taps are inside (T - 8 dilation values), alternating over dilations too.
@@ -79,7 +80,7 @@ def plan_dilation(
     taps: Sequence[tuple[int, ...]],
     device: torch.device,
 ) -> DilationPlan:
-    """Lay out one dilation.
+    """Make the tables of one dilation.
 
     Args:
         index: place of the dilation among all.
@@ -144,7 +145,7 @@ def proportion_of_positive_values(
 
 
 class _SoftPPV(torch.autograd.Function):
-    """The soft count; keeps its input alone and computes the convolutions again backward."""
+    """The soft count; stores only its input and recomputes the convolutions backward."""
 
     @staticmethod
     def forward(
@@ -164,7 +165,7 @@ class _SoftPPV(torch.autograd.Function):
 
 
 class _Half(NamedTuple):
-    """One parity of one dilation: 42 rows, and what belongs to them."""
+    """One parity of one dilation: 42 rows and their tables."""
 
     plan: DilationPlan
     padded: bool
@@ -181,7 +182,7 @@ class _Half(NamedTuple):
 def _halves(
     biases: Tensor, widths: Tensor, plans: list[DilationPlan]
 ) -> list[tuple[DilationPlan, tuple[_Half, _Half]]]:
-    """Hand out biases and widths to the two parities of every dilation."""
+    """Split biases and widths between the two parities of every dilation."""
     halves = []
     counts = [KERNELS * plan.features for plan in plans]
     first = 0
@@ -256,12 +257,12 @@ def _per_piece(function: Callable[..., Tensor], x: Tensor, *more: Tensor) -> Ten
     Args:
         function: of pieces of all tensors.
         x: (B, C, T).
-        *more: tensors of as many rows.
+        *more: tensors with as many rows as `x`.
     """
     on_cpu = x.device.type == "cpu"
     columns = COLUMNS if on_cpu else COLUMNS * GPU_FACTOR
     pieces = math.ceil(len(x) / max(1, columns // x.shape[2]))
-    if on_cpu:  # as many for every thread
+    if on_cpu:  # equal shares for all threads
         threads = torch.get_num_threads()
         pieces = min(len(x), math.ceil(pieces / threads) * threads)
     parts = list(zip(*(tensor.tensor_split(max(1, pieces)) for tensor in (x, *more)), strict=True))

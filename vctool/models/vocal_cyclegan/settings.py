@@ -11,9 +11,9 @@ class VocalCycleGanConfig(Config):
     """Hyper-parameters; the defaults train in minutes on two cores."""
 
     voice: Literal["mel", "world"] = "world"
-    """What a voice is: its log-mel, as published, or WORLD's envelope with F0 apart."""
+    """Features of the voice: its log-mel, as published, or WORLD's envelope and a separate F0."""
     accompaniment: bool = True
-    """Sing to an accompaniment; false where the singing has none."""
+    """Condition singing on an accompaniment; false where the singing has none."""
     clip_frames: int = Field(128, ge=32)
     """Length of a training clip [frames]."""
     singing_channels: tuple[int, ...] = (64, 96, 128)
@@ -23,11 +23,11 @@ class VocalCycleGanConfig(Config):
     kernel: int = Field(5, ge=3)
     """Length of the Wave-U-Nets' convolutions [frames], odd; published: 3."""
     residual: bool = True
-    """Start from the mean-variance transform between domains and learn what it leaves."""
+    """Start from the mean-variance transform between domains and learn the residual."""
     melody_width: int = Field(16, ge=4)
     """Channels of the melody networks."""
     melody_layers: int = Field(4, ge=1)
-    """Layers of the melody networks; each doubles the time they see."""
+    """Layers of the melody networks; each doubles their receptive field in time."""
     contour_noise: float = Field(2.0, ge=0)
     """Spread of the slow noise added to contours in training [semitones]."""
     register_noise: float = Field(1.5, ge=0)
@@ -39,15 +39,16 @@ class VocalCycleGanConfig(Config):
     glide_seconds: float = Field(0.08, ge=0)
     """Length of the glide from note to note [s]."""
     rocket_features: int = Field(2000, ge=84)
-    """MiniRocket features of each critic; 10,000 gives the published 9,996."""
+    """MiniRocket features of each discriminator; 10,000 gives the published 9,996."""
     rocket_hidden: int = Field(256, ge=2)
     """Width of the head on the MiniRocket features; published: 1024 and 512."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Dropout in that head while training; published: 0.3."""
     patch_width: int = Field(32, ge=0)
-    """Width of the convolutional critic beside MiniRocket; 0 leaves it out, as published."""
+    """Width of the convolutional discriminator beside MiniRocket; 0 leaves it out, as published."""
     gate: float | None = None
-    """Step the critics only while the running mean of their loss is above this; published: 0.6."""
+    """Train discriminators only while the running mean of their loss is above this; published:
+    0.6."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "VocalCycleGanConfig":

@@ -1,8 +1,8 @@
-"""What the networks see of an utterance, made from its features and turned back into features.
+"""Convert features to the channels that the networks see, and back.
 
 The voice is one matrix of channels. `bands` is the spectral envelope on the mel scale in dB: the
-log-mel itself, or WORLD's coded envelope read at mel-spaced bands. With WORLD features there follow
-the coded aperiodicities [dB] and four rows of pitch. Levels are relative to the utterance's own
+log-mel itself, or WORLD's coded envelope read at mel-spaced bands. With WORLD features the coded
+aperiodicities [dB] and four rows of pitch follow. Levels are relative to the utterance's own
 loud frames, so that a quiet recording and a loud one look alike.
 """
 
@@ -24,7 +24,7 @@ LOUD_PERCENTILE = 95.0
 
 @dataclass(frozen=True)
 class Layout:
-    """Which channels of the voice are what."""
+    """The meaning of the voice's channels."""
 
     kind: Literal["mel", "world"]
     bands: int
@@ -140,7 +140,7 @@ def level(bands: np.ndarray) -> float:
 
 
 def voice_level(features: np.ndarray, shape: Layout, config: FeatureConfig) -> float:
-    """Return the level that `to_channels` takes away [dB]."""
+    """Return the level that `to_channels` subtracts [dB]."""
     if shape.kind == "mel":
         return level(features)
     _, coded, _ = world.split(features, config)

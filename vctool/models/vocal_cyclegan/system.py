@@ -1,10 +1,10 @@
-"""Speech and an accompaniment to singing, and singing to speech, from unpaired recordings.
+"""Convert speech and an accompaniment to singing, and singing to speech, from unpaired data.
 
-After VocalCycleGAN: Wave-U-Net generators on mel frames, critics on MiniRocket features, and
-adversarial (least squares; Mao et al., 2017), cycle and identity losses (Zhu et al., 2017). What
-differs, because it decides the result: adversarial gradients reach the generators; a critic sees
-the accompaniment, and judges a fake with the one that it was made with; critics and generators see
-only bands that both domains carry; and F0 is a stream of its own (see `melody`).
+After VocalCycleGAN: Wave-U-Net generators on mel frames, discriminators on MiniRocket
+features, and adversarial (least squares; Mao et al., 2017), cycle and identity losses (Zhu et al.,
+2017). What differs, because the result depends on it: adversarial gradients reach the generators; a
+discriminator sees the accompaniment, for a fake the one that it was generated with; discriminators
+and generators see only bands that both domains carry; and F0 is a separate stream (see `melody`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -42,7 +42,7 @@ SPEECH, SINGING = "speech", "singing"
 
 
 class System(base.System):
-    """The two generators and the two critics."""
+    """The two generators and the two discriminators."""
 
     Config = VocalCycleGanConfig
     discriminator_groups = ("discriminator",)
@@ -87,13 +87,13 @@ class System(base.System):
 
     @classmethod
     def reads(cls, config: VocalCycleGanConfig) -> tuple[str, ...]:
-        """Name the kinds that conversion takes, and training too."""
+        """Name the kinds that conversion and training read."""
         accompaniment = ("accomp_mel", "accomp_chroma") if config.accompaniment else ()
         return (config.voice, *accompaniment)
 
     @classmethod
     def writes(cls, config: VocalCycleGanConfig) -> tuple[str, ...]:
-        """Name the kind that conversion gives."""
+        """Name the kind that conversion writes."""
         return (config.voice,)
 
     @classmethod
@@ -105,7 +105,7 @@ class System(base.System):
         batch_size: int,
         seed: int,
     ) -> UnpairedClips:
-        """Draw speech with accompaniments of random songs, and singing with its own."""
+        """Draw speech with random songs' accompaniments, and singing with its own."""
         shape = layout(config.voice, context.features)
 
         def voice(utterances: FeatureSet, name: str) -> np.ndarray:
@@ -128,13 +128,13 @@ class System(base.System):
         return UnpairedClips(roles, voice, made, config.clip_frames, batch_size, seed)
 
     def groups(self) -> dict[str, Iterable[nn.Parameter]]:
-        """Both generators are one group, and so are all critics."""
+        """Both generators are one group, and so are all discriminators."""
         generators = [*self.to_singing.parameters(), *self.to_speech.parameters()]
         return {"generator": generators, "discriminator": list(self.critics.parameters())}
 
     @torch.no_grad()
     def setup(self, batch: Mapping[str, Clips]) -> None:
-        """Measure both domains' channels, find the bands they share, and fit the critics."""
+        """Measure both domains' channels, find the bands they share, and fit the discriminators."""
         for name in (SPEECH, SINGING):
             clips = batch[name]
             self._domain(name).measure(clips.voice, batch[SINGING].condition)
@@ -145,7 +145,7 @@ class System(base.System):
             self._rocket(name).fit(judged)
 
     def objectives(self, batch: Mapping[str, Clips], step: int) -> Iterator[tuple[str, Terms]]:
-        """Step the critics on real clips and fakes, then the generators through the critics."""
+        """Train the discriminators on real and fake clips, then the generators against them."""
         speech, singing = batch[SPEECH], batch[SINGING]
         under = speech.condition  # a random song's accompaniment
         sung = self._sing(speech.voice, under, speech.key)
@@ -205,7 +205,7 @@ class System(base.System):
         origin = SPEECH if to == SINGING else SINGING
         was_training = self.training
         self.eval()
-        # The large networks are those on mel. Beside WORLD they are small, and notes are decided.
+        # Only the networks on mel are large. With WORLD they are small, and notes are decoded.
         low = self.layout.kind == "mel" and computes_bf16(self.device)
         with (
             torch.inference_mode(),
@@ -232,7 +232,7 @@ class System(base.System):
 
     @classmethod
     def needs_accompaniment(cls, config: VocalCycleGanConfig, to: str | None) -> bool:
-        """Only singing is made under an accompaniment."""
+        """Only the direction to singing needs an accompaniment."""
         return config.accompaniment and to == SINGING
 
     # Generators.
@@ -259,7 +259,7 @@ class System(base.System):
         return output
 
     def _bottleneck(self, keys: Tensor, frames: int, salt: int) -> Bottleneck:
-        """Draw how far, and how wrongly, each clip's pitch is shown to a melody network."""
+        """Draw how much of each clip's pitch a melody network sees, and with how much noise."""
         scale = keyed_uniform(keys, (1,), salt)[:, 0]
         knots = keyed_normal(keys, (1, 2 + frames // 32), salt + 1)
         slow = F.interpolate(knots, size=frames, mode="linear", align_corners=True)[:, 0]
@@ -322,7 +322,7 @@ class System(base.System):
         error = (output.spectrum[:, noise] - voice[:, noise]).abs() * voiced[:, None]
         return entropy + 0.1 * error.mean()
 
-    # Critics.
+    # Discriminators.
 
     def _rocket(self, name: str) -> RocketCritic:
         critic = self.critics[f"{name}_rocket"]
@@ -330,7 +330,7 @@ class System(base.System):
         return critic
 
     def _judged(self, domain: str, output: Output, condition: Tensor | None) -> Tensor:
-        """Assemble what a critic sees: shared bands, pitch, and the accompaniment, normalised."""
+        """Assemble a discriminator's input, normalised: shared bands, pitch and accompaniment."""
         at = self._domain(domain)
         parts = [at.normalise(output.spectrum) * self.shared[None, :, None]]
         if output.notes is not None and output.voiced is not None:
@@ -356,7 +356,7 @@ class System(base.System):
         fake_keys: Tensor,
         rocket: Tensor,
     ) -> Tensor:
-        """Least squares: real clips to one, fakes to zero; half the sum, mean over critics."""
+        """Least squares: real clips to one, fakes to zero; half the sum, mean over networks."""
         with torch.no_grad():
             known = self._rocket(name).features(real)
         on_real = self._scores(name, real, known, real_keys)
@@ -365,7 +365,7 @@ class System(base.System):
         return 0.5 * (real_loss + _mean([score.square() for score in on_fake]))
 
     def _critics_step(self, terms: Terms) -> bool:
-        """Tell whether the gate is open, and move its running mean while training."""
+        """Tell whether discriminators are updated; while training, update the running mean."""
         if self.config.gate is None or not self.training:
             return True
         loss = torch.stack([term.detach() for term in terms.values()]).mean()
