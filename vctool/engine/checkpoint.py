@@ -5,9 +5,9 @@
                               optimizer.safetensors   Adam's moments, `group/parameter/moment`
                               state.json              family, config, context, step, recipe, train
 
-A folder is written beside and renamed, then the manifest is replaced, each when what is before it
-is on the disk, so that a process killed at any moment, or a power cut, leaves a checkpoint that
-loads. `state.json` rebuilds the model without the recipe.
+A folder is written under a temporary name and renamed, then the manifest is replaced, each only
+when the step before is on the disk. A process killed at any moment, or a power cut, so leaves a
+checkpoint that loads. `state.json` rebuilds the model without the recipe.
 """
 
 import json
@@ -57,7 +57,7 @@ def describe(
     recipe: Mapping[str, Any],
     train: Mapping[str, Any],
 ) -> State:
-    """Return the part of `state.json` that follows from the system and its recipe.
+    """Return the part of `state.json` that describes the system and its recipe.
 
     Args:
         system: the model, with its config and context.
@@ -147,7 +147,7 @@ def load(path: Path, device: str | torch.device = "cpu") -> tuple[base.System, S
         device: where the weights go.
 
     Raises:
-        CheckpointError: nothing there, half written, of another family or of a changed config.
+        CheckpointError: missing, incomplete, of another family or with a changed config.
     """
     folder = find(path)
     state = read_state(folder)
@@ -168,7 +168,7 @@ def load_weights(folder: Path, system: nn.Module) -> None:
     """Copy a checkpoint's weights and buffers into a system, strictly.
 
     Raises:
-        CheckpointError: unreadable, or names or shapes differ; the first few are named.
+        CheckpointError: unreadable, or names or shapes differ; the message lists the first few.
     """
     stored = read_tensors(folder / MODEL)
     own = system.state_dict()
@@ -189,20 +189,20 @@ def load_weights(folder: Path, system: nn.Module) -> None:
 
 
 def completed(settings: Config, stored: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Give fields that came after a checkpoint was written the defaults that they came with.
+    """Fill in the defaults of fields that are newer than the checkpoint.
 
     Args:
-        settings: of the kind that was stored.
+        settings: an object of the class that was stored.
         stored: as plain values; returned as they are where they do not fit any more.
     """
     try:
         return build(type(settings), stored, "stored").model_dump(mode="json", by_alias=True)
-    except ConfigError:  # a comparison field by field says what does not fit
+    except ConfigError:  # the comparison field by field will report what does not fit
         return stored
 
 
 def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Name the fields in which two trees of settings differ: `model.width: 64 -> 32`."""
+    """List the fields in which two trees of settings differ: `model.width: 64 -> 32`."""
     changes: list[str] = []
     for key in dict.fromkeys([*old, *new]):
         was, now = old.get(key, "unset"), new.get(key, "unset")
@@ -214,7 +214,7 @@ def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str =
 
 
 def _writable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Bring tensors to the CPU, each in memory of its own, as safetensors demands."""
+    """Copy tensors to the CPU, each in its own memory, as safetensors requires."""
     seen: set[int] = set()
     result = {}
     for name, tensor in tensors.items():
@@ -236,7 +236,7 @@ def _require_room(checkpoints: Path, size: int) -> None:
 
 
 def _replace_folder(source: Path, target: Path) -> None:
-    """Rename a folder over another one; a folder with content cannot be renamed over."""
+    """Replace a folder by another; rename alone cannot replace a folder that is not empty."""
     if target.exists():
         manifest.remove(target)
     os.replace(source, target)

@@ -1,4 +1,4 @@
-"""Several processes as one: started by `torchrun`, each with its share of every global batch."""
+"""Data-parallel training: processes of `torchrun`, each with its share of every global batch."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ class Processes:
 
     @property
     def writes(self) -> bool:
-        """Tell whether this is the one process that writes files and prints."""
+        """Whether this is the process that writes files and prints (rank 0)."""
         return self.rank == 0
 
 
@@ -51,10 +51,10 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
 
 @contextmanager
 def processes(device: str = "auto") -> Iterator[Processes]:
-    """Join the processes that `torchrun` started, or be the only one.
+    """Join the process group that `torchrun` started, or run as a single process.
 
     Args:
-        device: `auto`, `cpu` or `cuda`; gloo connects CPUs and nccl GPUs.
+        device: `auto`, `cpu` or `cuda`; the backend is gloo on CPUs and nccl on GPUs.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
@@ -88,7 +88,7 @@ def average_gradients(parameters: Sequence[nn.Parameter], size: int) -> None:
     """Average the gradients of parameters over all processes, in place.
 
     Parameters without a gradient get zeros first, with one process too, so that a parameter that
-    only some processes reached is stepped alike everywhere.
+    only some processes used is updated alike in all of them.
     """
     for parameter in parameters:
         if parameter.grad is None:
@@ -108,14 +108,14 @@ def broadcast(module: nn.Module, size: int) -> None:
     if size == 1:
         return
     for tensor in (t for t in [*module.parameters(), *module.buffers()] if t.numel()):
-        # contiguous bytes, for backends that know neither bool nor strides
+        # contiguous bytes, for backends that support neither bool nor strides
         data = tensor.detach().contiguous()
         dist.broadcast(data.view(-1).view(torch.uint8), src=0)
         tensor.data.copy_(data)
 
 
 def any_process(flags: Iterable[bool | Tensor], processes: Processes) -> list[bool]:
-    """Tell for each flag whether it is raised in any process; the one wait of a training step."""
+    """Tell for each flag whether it is set in any process; the one wait of a training step."""
     raised = torch.stack([torch.as_tensor(f, device=processes.device).float() for f in flags])
     return [value > 0 for value in mean_over_processes(raised).tolist()]
 

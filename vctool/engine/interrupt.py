@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request, so that training stops between two steps and not within one."""
+"""Defer Ctrl-C and SIGTERM, so that training stops between two steps and not within one."""
 
 import logging
 import signal
@@ -9,9 +9,9 @@ logger = logging.getLogger(__name__)
 
 
 class Interrupt:
-    """While entered, turns the first SIGINT or SIGTERM into `requested`; a second SIGINT is final.
+    """Context that sets `requested` at the first SIGINT or SIGTERM; a second SIGINT stops at once.
 
-    Outside the main thread, where Python allows no handlers, it changes nothing.
+    Outside the main thread, where Python allows no handlers, it does nothing.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Interrupt:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def leave(self) -> None:
-        """End the process's work as the signal asks, once the state is saved.
+        """Raise what the signal stands for; call it once the state is saved.
 
         Raises:
             KeyboardInterrupt: after SIGINT; the command line exits with status 130.

@@ -1,4 +1,4 @@
-"""What training writes about itself: a progress line, `metrics.jsonl`, TensorBoard."""
+"""Logs of a training: the progress line, `metrics.jsonl` and TensorBoard."""
 
 import json
 import os
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
 
 
 class Averages:
-    """Running means of named scalars that stay on the device until they are read."""
+    """Means of named scalars, kept on the device until they are read."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
     def add(self, values: Mapping[str, Tensor]) -> None:
-        """Count one more value of each name."""
+        """Add one value to each name's mean."""
         for name, value in values.items():
             one = value.detach().float()
             self._sums[name] = self._sums[name] + one if name in self._sums else one
             self._counts[name] = self._counts.get(name, 0) + 1
 
     def take(self) -> dict[str, float]:
-        """Return the means and start anew."""
+        """Return the means and reset."""
         means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
         self._sums, self._counts = {}, {}
         return means
 
 
 class Journal:
-    """Scalars over steps, in `log/metrics.jsonl` and for TensorBoard.
+    """Writer of scalars over steps, to `log/metrics.jsonl` and TensorBoard.
 
     One JSON object a line: `step`, `split` (`train` or `dev`), then `group/term` values, and
     `total/group`, `grad_norm/group`, `learning_rate/group`.
@@ -46,7 +46,7 @@ class Journal:
         self._writer: SummaryWriter | None = None
 
     def rewind(self, step: int) -> None:
-        """Forget what was written after a step, which is about to be trained again."""
+        """Delete the lines of later steps, which are about to be trained again."""
         self.close()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         kept = [line for line in self._lines() if _step_of(line) <= step]
@@ -80,7 +80,7 @@ class Journal:
 
 
 def _step_of(line: str) -> float:
-    """Return the step of a line; a line that a killed process wrote in part counts as too late."""
+    """Return the step of a line; an incomplete one, of a killed process, counts as last."""
     try:
         return float(json.loads(line)["step"]) if line.endswith("\n") else float("inf")
     except ValueError:
@@ -90,7 +90,7 @@ def _step_of(line: str) -> float:
 def progress_line(
     step: int, steps: int, totals: Mapping[str, float], seconds_per_step: float
 ) -> str:
-    """Return one line on where training is.
+    """Return the progress line.
 
     Args:
         step: steps done.
@@ -109,7 +109,7 @@ def progress_line(
 
 
 def duration(seconds: float) -> str:
-    """Write a duration in two units.
+    """Format a duration in two units.
 
     >>> duration(7260), duration(75), duration(4)
     ('2h01m', '1m15s', '4s')

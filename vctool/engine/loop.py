@@ -1,4 +1,4 @@
-"""The training loop, once for every family: step, validate, save, resume, recover."""
+"""The training loop of all families: step, validate, save, resume, recover."""
 
 import logging
 import time
@@ -32,17 +32,17 @@ from vctool.processes import mean_over_processes
 logger = logging.getLogger(__name__)
 
 Sample = Callable[[System, int], None]
-"""Writes what the system makes of held-out recordings at a step; called in eval mode."""
+"""Writes conversions of held-out recordings at a step; called in eval mode."""
 
 NAMED_UTTERANCES = 8
-"""Utterances that an error names before it counts the rest."""
+"""Most utterances that an error lists; it counts the rest."""
 
 
 class Trainer:
-    """Trains one system to its number of steps, from wherever it stopped.
+    """Trains one system to its number of steps, or resumes it.
 
-    Batches, weights and noise are functions of (seed, step), so a run that was stopped anywhere
-    and goes on ends with the weights of an undisturbed one, bit for bit on a CPU with the same
+    Batches, weights and noise are functions of (seed, step), so a run that was stopped and
+    resumed ends with the weights of an uninterrupted one, bit for bit on a CPU with the same
     number of threads.
     """
 
@@ -65,15 +65,15 @@ class Trainer:
         Args:
             system: freshly built, the same in all processes up to its random weights.
             data: training batches; with a method `setup_batch()` where `setup` needs another
-                batch than the first. None only where nothing is learnt and nothing set up.
+                batch than the first. None only for a system with neither training nor setup.
             valid: held-out batches, of which the first `validate_batches` are used.
             config: the training settings.
             out: the experiment's folder; checkpoints, logs and TensorBoard go below it.
             family: name of the system's folder below `vctool/models/`.
             recipe: the resolved recipe as plain values, to store in checkpoints.
-            processes: which process this is and its device; alone on the CPU where not given.
-            sample: writes what the system makes of held-out recordings, after each validation.
-            fitted: whether it is set up already, as one that begins with trained weights is.
+            processes: which process this is and its device; default: a single process on the CPU.
+            sample: writes conversions of held-out recordings, after each validation.
+            fitted: whether the system is set up already, as with pretrained weights.
 
         Raises:
             TrainingError: the batch cannot be shared evenly by the processes.
@@ -88,7 +88,7 @@ class Trainer:
         self.family, self.recipe = family, dict(recipe or {})
         self.optimizers = GroupOptimizers(self.system, config)
         self.steps = config.steps if self.optimizers.parameters else 0
-        """The last step; 0 where nothing is learnt."""
+        """The last step; 0 for a system without training."""
         assert data is not None or not self.steps, f"{family}: learns without batches"
         self.checkpoints = out / "checkpoints"
         self._journal = Journal(out)
@@ -96,9 +96,9 @@ class Trainer:
         self._score: float | None = None
 
     def run(self, fresh: bool = False) -> Path:
-        """Train to the last step, or go on from the latest checkpoint.
+        """Train to the last step, resuming from the latest checkpoint if there is one.
 
-        A system that learns nothing is set up and saved, as step 0.
+        A system without training is set up and saved, as step 0.
 
         Args:
             fresh: delete the experiment's checkpoints and start over.
@@ -107,7 +107,7 @@ class Trainer:
             The folder of the last checkpoint.
 
         Raises:
-            CheckpointError: the latest checkpoint is of other settings (the fields are named), or
+            CheckpointError: the latest checkpoint has other settings (the message lists them), or
                 there is no room for the next one.
             TrainingError: losses stay non-finite after `retries` rollbacks.
             KeyboardInterrupt: Ctrl-C, after the state was saved.
@@ -123,7 +123,7 @@ class Trainer:
         return found
 
     def _begin(self, fresh: bool) -> int:
-        """Take up the latest checkpoint, or set up and save step 0; return the steps done."""
+        """Load the latest checkpoint, or set up and save step 0; return the steps done."""
         if self.processes.writes:
             if fresh:
                 manifest.clear(self.checkpoints)
@@ -131,7 +131,7 @@ class Trainer:
             manifest.sweep(self.checkpoints)
         self._meet()
         found = manifest.latest(self.checkpoints)
-        # no process may look after the first one has begun to write
+        # all processes must look before the first one begins to write
         self._meet()
         if found is not None:
             step = self._resume(found)
@@ -175,10 +175,10 @@ class Trainer:
         return step
 
     def _require_work(self, folder: Path, step: int, changes: Sequence[str]) -> None:
-        """Refuse settings that no step will be trained with, and that reports would then name.
+        """Refuse changed settings when no step is left to train with them.
 
         Raises:
-            CheckpointError: the model is trained to its end, or beyond, with other ones.
+            CheckpointError: the model is fully trained with other settings.
         """
         pace = tuple(f"train.{field}: " for field in PACE_FIELDS)
         decisive = [change for change in changes if not change.startswith(pace)]
@@ -195,7 +195,7 @@ class Trainer:
         return int(checkpoint.read_state(folder)["step"])
 
     def _set_up(self) -> None:
-        """Initialise from data: the global batch in every process, then the first one's result."""
+        """Initialise from the global batch, then broadcast the first process's result."""
         if self.data is not None and not self.fitted:
             seed_step(self.config.seed, 0, purpose=SETUP)
             own = getattr(self.data, "setup_batch", None)
@@ -205,7 +205,7 @@ class Trainer:
         broadcast(self.system, self.processes.size)
 
     def _train(self, step: int) -> None:
-        """Train from a step to the last; Ctrl-C ends it after a checkpoint."""
+        """Train from a step to the last; on Ctrl-C save a checkpoint and stop."""
         assert self.data is not None
         batches = Prefetcher(self.data, self.processes, self.steps)
         try:
@@ -262,7 +262,7 @@ class Trainer:
         self._journal.write(step, "train", {**means, **rates, "seconds_per_step": seconds})
 
     def _validate_if_due(self, step: int) -> bool:
-        """Validate on every `validate_every`th step and the last; tell whether it is the best."""
+        """Validate every `validate_every` steps and at the last; tell whether it is the best."""
         self._score = None
         if self.valid is None or (step % self.config.validate_every and step != self.config.steps):
             return False
@@ -278,7 +278,7 @@ class Trainer:
         return self._score < best
 
     def validate(self, step: int) -> dict[str, float]:
-        """Return the mean of every term over the held-out batches; nothing is left changed.
+        """Return the mean of every term over the held-out batches; the system is left unchanged.
 
         Args:
             step: steps done, as the system's objectives see it.
@@ -318,10 +318,10 @@ class Trainer:
         manifest.prune(self.checkpoints, self.config.keep, self.config.save_every)
 
     def _roll_back(self, step: int, values: Mapping[str, Tensor]) -> int:
-        """Return to the last regular checkpoint with half the step size; return its step.
+        """Return to the last regular checkpoint with half the learning rate; return its step.
 
         Regular means a multiple of `save_every`: a checkpoint that an interruption left in between
-        is passed over, so that an interrupted run recovers as an undisturbed one does.
+        is skipped, so that an interrupted run recovers as an uninterrupted one does.
         """
         assert self.data is not None
         names = list(dict.fromkeys(self.data.names(step)))
@@ -346,23 +346,23 @@ class Trainer:
             self._journal.rewind(target)
         scale = self._progress["scale"]
         self._say(
-            logging.WARNING, "%s; back to step %d with %g of the step size", what, target, scale
+            logging.WARNING, "%s; back to step %d with %g of the learning rate", what, target, scale
         )
         return target
 
     def _mean(self, values: Mapping[str, float]) -> dict[str, float]:
-        """Average named numbers over the processes, which hold equal shares."""
+        """Average named numbers over the processes, whose shares are equal."""
         device = self.processes.device
         own = torch.tensor(list(values.values()), dtype=torch.float64, device=device)
         return dict(zip(values, mean_over_processes(own).tolist(), strict=True))
 
     def _say(self, level: int, text: str, *values: object) -> None:
-        """Log once, not once per process."""
+        """Log in the first process only."""
         if self.processes.writes:
             logger.log(level, text, *values)
 
     def _meet(self) -> None:
-        """Wait until every process is here."""
+        """Wait for all processes (barrier)."""
         any_process([False], self.processes)
 
     def _train_settings(self) -> dict[str, Any]:

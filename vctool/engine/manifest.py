@@ -1,6 +1,6 @@
-"""The folder of checkpoints: which is latest, which best, which may go.
+"""Manage the folder of checkpoints: which is the latest, which the best, which to delete.
 
-What only reads it is `vctool.checkpoints`, which those below the engine use too.
+Reading it is in `vctool.checkpoints`, which lower layers than the engine use too.
 """
 
 import json
@@ -37,7 +37,7 @@ __all__ = [
 
 
 def write_manifest(checkpoints: Path, manifest: Mapping[str, Any]) -> None:
-    """Replace the manifest in one move; it is on the disk then."""
+    """Replace the manifest atomically and sync it to the disk."""
     write_text(checkpoints / MANIFEST, json.dumps(manifest, indent=1) + "\n", durable=True)
 
 
@@ -53,10 +53,10 @@ def note(checkpoints: Path, name: str, score: float | None) -> None:
 
 
 def prune(checkpoints: Path, keep: int, save_every: int) -> None:
-    """Delete what is neither latest, best, nor among the newest `keep` regular checkpoints.
+    """Delete checkpoints other than the latest, the best and the newest `keep` regular ones.
 
     Regular ones are those at multiples of `save_every`: a rollback goes to these only, so that a
-    run that was interrupted in between rolls back as an undisturbed one would.
+    run that was interrupted in between rolls back as an uninterrupted one would.
     """
     manifest = read_manifest(checkpoints)
     steps = step_folders(checkpoints)
@@ -68,21 +68,21 @@ def prune(checkpoints: Path, keep: int, save_every: int) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Delete a checkpoint so that a half-deleted one is never taken for a whole one."""
+    """Delete a checkpoint so that a half-deleted one is never taken for a complete one."""
     doomed = folder.with_name(f".old-{folder.name}-{os.getpid()}")
     os.replace(folder, doomed)
     shutil.rmtree(doomed)
 
 
 def sweep(checkpoints: Path) -> None:
-    """Delete what killed processes left half written or half deleted."""
+    """Delete incomplete folders that killed processes left."""
     for pattern in (".tmp-step-*", ".old-step-*"):
         for left in checkpoints.glob(pattern):
             shutil.rmtree(left)
 
 
 def clear(checkpoints: Path) -> None:
-    """Delete all checkpoints and the manifest, and nothing else that is in the folder.
+    """Delete all checkpoints and the manifest, but nothing else in the folder.
 
     The folder stays: it may be a link to another disk.
     """

@@ -1,4 +1,4 @@
-"""One Adam per group of parameters, with its schedule, and its moments as named tensors."""
+"""One Adam optimizer per parameter group, its schedule, and its moments as named tensors."""
 
 from collections.abc import Mapping
 
@@ -12,13 +12,13 @@ from vctool.models.base import System
 
 
 class GroupOptimizers:
-    """The optimizers of a system, one for each group that it names."""
+    """The optimizers of a system, one for each of its parameter groups."""
 
     def __init__(self, system: System, config: TrainConfig) -> None:
         """Build one Adam for each group.
 
         Raises:
-            ConfigError: a step size or loss weights for a group that the system does not have.
+            ConfigError: a learning rate or loss weights for a group that the system does not have.
         """
         self.config = config
         self.parameters = {
@@ -41,7 +41,7 @@ class GroupOptimizers:
         }
 
     def learning_rate(self, group: str, step: int, scale: float = 1.0) -> float:
-        """Return a group's step size at a step: constant, then linear to zero at the last step.
+        """Return a group's learning rate at a step: constant, then linear to zero at the last step.
 
         Args:
             group: which optimizer.
@@ -54,11 +54,11 @@ class GroupOptimizers:
         return config.learning_rates.get(group, config.learning_rate) * share * scale
 
     def clear(self, group: str) -> None:
-        """Drop a group's gradients."""
+        """Clear a group's gradients."""
         self._adams[group].zero_grad(set_to_none=True)
 
     def update(self, group: str, learning_rate: float) -> None:
-        """Step one group with the gradients that it holds, then drop them."""
+        """Update one group with its gradients, then clear them."""
         adam = self._adams[group]
         for settings in adam.param_groups:
             settings["lr"] = learning_rate
@@ -75,7 +75,7 @@ class GroupOptimizers:
         }
 
     def load_moments(self, stored: Mapping[str, Tensor]) -> None:
-        """Take over Adam's state; parameters that are not named start afresh.
+        """Load Adam's state; parameters that are not in it start without one.
 
         Raises:
             CheckpointError: a tensor belongs to no parameter here.
@@ -92,7 +92,7 @@ class GroupOptimizers:
                     "start over with --fresh"
                 )
             parameter = by_name[name]
-            # a fresh tensor: memory as aligned as in an undisturbed run gives the same rounding
+            # a new tensor: memory aligned as in an uninterrupted run gives the same rounding
             own = torch.empty(value.shape, dtype=value.dtype, device=parameter.device).copy_(value)
             self._adams[group].state[parameter][key] = own
 
@@ -100,7 +100,7 @@ class GroupOptimizers:
 def _check_partition(
     system: System, groups: Mapping[str, list[nn.Parameter]], names: Mapping[nn.Parameter, str]
 ) -> None:
-    """Assert that every trainable parameter is in exactly one group; families get this wrong."""
+    """Assert that every trainable parameter is in exactly one group, as families must ensure."""
     owners: dict[nn.Parameter, str] = {}
     for group, parameters in groups.items():
         for parameter in parameters:

@@ -1,4 +1,4 @@
-"""Batches computed ahead in one thread, while the device is busy with the step before."""
+"""Compute batches ahead in one thread, while the device is busy with the step before."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,7 +11,7 @@ from vctool.engine.distributed import Processes
 from vctool.models.base import Dataset
 
 AHEAD = 2
-"""Batches that wait in memory."""
+"""Batches kept ready in memory."""
 
 
 def map_tensors(batch: Any, function: Callable[[Tensor], Tensor]) -> Any:
@@ -33,10 +33,10 @@ def to_device(batch: Any, device: torch.device) -> Any:
 
 
 class Prefetcher:
-    """Batches of consecutive steps; any other step is computed when it is asked for.
+    """Prefetches batches of consecutive steps; any other step is computed on demand.
 
-    The dataset runs in a thread of its own, so it must draw from generators of its own, keyed by
-    step, never from torch's global one.
+    The dataset runs in a separate thread, so it must draw from its own generators, keyed by step,
+    never from torch's global one.
     """
 
     def __init__(self, data: Dataset, processes: Processes, stop: int) -> None:
@@ -57,12 +57,12 @@ class Prefetcher:
         return to_device(self._waiting.pop(step).result(), self._processes.device)
 
     def close(self) -> None:
-        """End the thread after the batch that it is at."""
+        """End the thread after its current batch."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _compute(self, step: int) -> Any:
         batch = self._data.batch(step, self._processes.rank, self._processes.size)
         if self._processes.device.type == "cuda":
-            # pinned memory is fetched while the GPU computes
+            # pinned memory is copied while the GPU computes
             return map_tensors(batch, Tensor.pin_memory)
         return batch

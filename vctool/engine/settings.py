@@ -1,4 +1,4 @@
-"""What a recipe may say about training, for every family."""
+"""Training settings of a recipe, the same for every family."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from vctool.config import Config
 
 
 class Ramp(Config):
-    """A loss weight that moves linearly and then stays."""
+    """A loss weight that changes linearly and then stays constant."""
 
     from_: float = Field(alias="from")
     """Weight at step 0."""
@@ -24,7 +24,7 @@ class Ramp(Config):
 
 
 class TrainConfig(Config):
-    """How a system is trained; the loss weights carry the names that the family yields."""
+    """How a system is trained; loss weights are named like the loss terms of the family."""
 
     steps: int = Field(1000, ge=1)
     """Number of training steps."""
@@ -33,33 +33,33 @@ class TrainConfig(Config):
     seed: int = Field(0, ge=0)
     """Seed of the weights, the batches and the noise."""
     learning_rate: float = Field(2e-4, gt=0)
-    """Adam's step size for every group without one of its own."""
+    """Adam's learning rate for every group without its own."""
     learning_rates: dict[str, float] = {}
-    """Adam's step size by group name."""
+    """Adam's learning rate by group name."""
     betas: tuple[float, float] = (0.5, 0.999)
     """Adam's decay rates of the first and second moment."""
     decay_from: float = Field(0.5, ge=0, le=1)
-    """Share of the steps after which the step size falls linearly to zero; 1 never decays."""
+    """Share of the steps after which the learning rate falls linearly to zero; 1 never decays."""
     clip_grad: float | None = Field(None, gt=0)
     """Largest norm of one group's gradient; none where not given."""
     weights: dict[str, dict[str, float | Ramp]] = {}
     """Weight of every loss term, by group: `weights[group][term]`."""
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
-    """Arithmetic of the forward pass (autocast); weights stay float32. `auto` takes bf16 where the
-    device computes with it natively."""
+    """Precision of the forward pass (autocast); weights stay float32. `auto` uses bf16 where the
+    device supports it natively."""
     log_every: int = Field(50, ge=1)
     """Steps between progress lines and TensorBoard points."""
     validate_every: int = Field(500, ge=1)
-    """Steps between held-out validations, each with one written sample per direction."""
+    """Steps between held-out validations, each of which writes one sample per direction."""
     validate_batches: int = Field(8, ge=1)
     """Held-out batches in one validation, the same ones each time."""
     save_every: int = Field(500, ge=1)
-    """Steps between checkpoints; a new best validation is saved besides."""
+    """Steps between checkpoints; a new best validation is saved too."""
     keep: int = Field(2, ge=1)
     """Newest checkpoints kept, besides the best."""
     retries: int = Field(3, ge=0)
-    """Rollbacks with a halved step size before a non-finite loss ends the training."""
+    """Rollbacks, each halving the learning rate, before a non-finite loss ends the training."""
 
 
 PACE_FIELDS = ("log_every", "validate_every", "validate_batches", "save_every", "keep", "retries")
-"""Fields of `TrainConfig` that decide what is said and kept, and no weight."""
+"""Fields of `TrainConfig` that affect logging and checkpoints only, not the trained weights."""

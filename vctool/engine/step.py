@@ -1,4 +1,4 @@
-"""One training step: the whole dance of opponents, and the same generator for validation."""
+"""One training step over all parameter groups, and the same objectives for validation."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,11 +17,11 @@ from vctool.models.base import System, Terms
 from vctool.precision import computes_bf16
 
 TRAINING, VALIDATION, SETUP = 0, 1, 2
-"""Purposes of random numbers; each has a stream of its own at every step."""
+"""Purposes of random numbers; each has its own stream at every step."""
 
 
 class StepResult(NamedTuple):
-    """What one step came to."""
+    """Results of one step."""
 
     values: dict[str, Tensor]
     """Scalars by `group/term`, `total/group` and `grad_norm/group`, on the device."""
@@ -30,7 +30,7 @@ class StepResult(NamedTuple):
 
 
 def seed_step(seed: int, step: int, rank: int = 0, purpose: int = TRAINING) -> None:
-    """Key torch's global noise by seed, step and process, so that resuming needs no state of it."""
+    """Seed torch's global generator by seed, step and process, so that resuming needs no state."""
     state = np.random.SeedSequence([seed, step, rank, purpose]).generate_state(1, np.uint64)
     torch.manual_seed(int(state[0]) >> 1)
 
@@ -76,7 +76,7 @@ def train_step(
     processes: Processes,
     scale: float = 1.0,
 ) -> StepResult:
-    """Step every group once, in the order in which the system yields them.
+    """Update every group once, in the order in which the system yields them.
 
     Args:
         system: in train mode.
@@ -84,7 +84,7 @@ def train_step(
         step: steps done before this one.
         optimizers: one for each group.
         processes: how many processes average their gradients.
-        scale: factor on every step size.
+        scale: factor on every learning rate.
     """
     config = optimizers.config
     seed_step(config.seed, step, processes.rank)
@@ -95,7 +95,7 @@ def train_step(
         parameters = optimizers.parameters[group]
         optimizers.clear(group)
         if total.requires_grad:
-            # `inputs` keeps every other group's gradients untouched, and uncomputed
+            # with `inputs` no other group's gradients are computed or changed
             torch.autograd.backward(total, inputs=parameters)
         average_gradients(parameters, processes.size)
         norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
@@ -111,7 +111,7 @@ def train_step(
 def evaluate_objectives(
     system: System, batch: Any, step: int, config: TrainConfig, device: torch.device
 ) -> dict[str, Tensor]:
-    """Return every term of a held-out batch, from the generator that training iterates.
+    """Return every term of a held-out batch, from the same objectives as in training.
 
     Call it within `undisturbed`, without gradients.
     """
@@ -123,7 +123,7 @@ def evaluate_objectives(
 
 @contextmanager
 def undisturbed(system: System) -> Iterator[None]:
-    """Evaluate in eval mode without gradients, and leave buffers, modes and noise as they were."""
+    """Run in eval mode without gradients; restore buffers, modes and random state after."""
     buffers = [(buffer, buffer.detach().clone()) for buffer in system.buffers()]
     modes = [(module, module.training) for module in system.modules()]
     device = system.device
@@ -143,9 +143,9 @@ def undisturbed(system: System) -> Iterator[None]:
 def score(system: System, values: Mapping[str, float], config: TrainConfig) -> float:
     """Sum the weighted held-out terms that rank checkpoints; lower is better.
 
-    Those of `System.discriminator_groups` do not count: their losses fall when the others get
-    worse. Ramped weights count with their last value, so that checkpoints of different steps are
-    comparable.
+    Groups in `System.discriminator_groups` do not count: their losses fall when the generators
+    get worse. Ramped weights count with their last value, so that checkpoints of different steps
+    are comparable.
     """
     return sum(
         weight_at(weight, config.steps) * values[f"{group}/{name}"]
@@ -158,7 +158,7 @@ def score(system: System, values: Mapping[str, float], config: TrainConfig) -> f
 def _autocast(
     objectives: Iterator[tuple[str, Terms]], config: TrainConfig, device: torch.device
 ) -> Iterator[tuple[str, Terms]]:
-    """Run only the generator's own body in bf16: what the loop does between is float32."""
+    """Run only the body of the objectives in bf16; the loop's work in between is float32."""
     while True:
         with torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(config, device)):
             item = next(objectives, None)

@@ -1,1 +1,1 @@
-"""What stage 3 needs before and beside the engine."""
+"""Stage 3 around the engine: setup, samples, extending and fine-tuning."""

@@ -1,9 +1,9 @@
-"""Train roles that a trained system lacks, while it stays as it is to the bit.
+"""Add roles to a trained system without changing a bit of what it has learnt.
 
-A recipe with `extends: NAME` has the roles of `exp/NAME` and more. Its system begins with all
-weights, buffers and statistics of that experiment's last checkpoint; what came from there is
-frozen, and only what the new roles brought along is trained. All is written to the recipe's own
-folder, and once its first checkpoint stands there, training goes on as any other does.
+A recipe with `extends: NAME` has the roles of `exp/NAME` and more. Its system starts with all
+weights, buffers and statistics of that experiment's last checkpoint. These are frozen, and only
+the parameters of the new roles are trained. All is written to the recipe's own folder, and after
+its first checkpoint training continues as any other.
 """
 
 import logging
@@ -35,11 +35,11 @@ class Base(NamedTuple):
 
 
 def read(recipe: Recipe) -> Base:
-    """Read the experiment that a recipe extends, and see that the recipe goes with it.
+    """Read the experiment that a recipe extends, and check that the recipe fits it.
 
     Raises:
         ConfigError: the family cannot be extended.
-        CheckpointError: nothing is trained there, or something else; the fields are named.
+        CheckpointError: no checkpoint there, or one with other settings; the message lists them.
     """
     assert recipe.base is not None
     cls, config = family(recipe.family), plan.model_config(recipe)
@@ -68,7 +68,7 @@ def read(recipe: Recipe) -> Base:
 
 
 def widen(recipe: Recipe, before: Base, context: Context) -> Context:
-    """Return the context of all roles; what it says of the old ones is what it said before.
+    """Return the context of all roles; that of the old ones is unchanged.
 
     Args:
         recipe: one with `extends`.
@@ -101,10 +101,10 @@ def widen(recipe: Recipe, before: Base, context: Context) -> Context:
 
 
 def take_over(system: System, before: Base) -> None:
-    """Give a new, larger system the weights and buffers of the old one, and freeze them.
+    """Copy the weights and buffers of the old system to the new, larger one, and freeze them.
 
     Raises:
-        CheckpointError: the family does not keep a tensor that was there, or has another shape.
+        CheckpointError: a tensor of the old system is missing in the new one or differs in shape.
     """
     own = system.state_dict()
     for name, value in before.tensors.items():
@@ -127,7 +127,7 @@ def take_over(system: System, before: Base) -> None:
 
 
 def require_kept(recipe: Recipe, before: Base) -> None:
-    """See that a recipe's last checkpoint, where there is one, holds the old system unchanged.
+    """Check that a recipe's last checkpoint, if any, holds the old system unchanged.
 
     Raises:
         CheckpointError: the experiment that it extends has been trained since.

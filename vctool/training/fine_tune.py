@@ -1,9 +1,9 @@
-"""Fine-tune a vocoder on what a conversion system makes: its mels, the recordings' sound.
+"""Fine-tune a vocoder on a conversion system's mels, with the original sound as the target.
 
-A recipe with `fine_tune` has the mels of its training utterances replaced by those that a trained
-system makes of them when it converts them to the role that they play already. Nothing is moved in
-time by that, so the true sound still belongs to them, and the vocoder learns to make sound of mels
-that are as smooth as converted ones. Utterances that play none of its roles are left out.
+A recipe with `fine_tune` replaces the mels of its training utterances by reconstructions: a trained
+system converts each utterance to its own role. This keeps the timing, so the original sound is
+still the right target, and the vocoder learns to synthesise from mels as smooth as converted ones.
+Utterances that have none of the system's roles are left out.
 
     exp/<name>/reconstructed/<corpus>/<split>/mel/     a store, safe to kill and to rerun
 """
@@ -32,12 +32,12 @@ logger = logging.getLogger(__name__)
 
 
 def store(recipe: Recipe, corpus: str, split: str) -> Path:
-    """Folder of the mels that take the place of a split's own."""
+    """Folder of the mels that replace a split's own."""
     return recipe.exp / "reconstructed" / corpus / split / KIND
 
 
 def reconstruct(recipe: Recipe, splits: tuple[str, ...], device: torch.device) -> None:
-    """Convert the utterances of a recipe's corpora to the roles that they play already.
+    """Convert the utterances of a recipe's corpora to their own roles.
 
     Args:
         recipe: one with `fine_tune.mels_of`.
@@ -45,10 +45,10 @@ def reconstruct(recipe: Recipe, splits: tuple[str, ...], device: torch.device) -
         device: where the conversion runs.
 
     Raises:
-        CheckpointError: nothing is trained there.
+        CheckpointError: that system has no checkpoint.
         ConfigError: that system writes no mel, reads what this recipe does not, or has other
             feature settings.
-        DataError: no features, or no utterance plays a role of that system.
+        DataError: no features, or no utterance has a role of that system.
     """
     assert recipe.maker is not None
     system, _ = checkpoint.load(recipe.maker, device)
@@ -60,7 +60,7 @@ def reconstruct(recipe: Recipe, splits: tuple[str, ...], device: torch.device) -
 
 
 def _reconstruct(recipe: Recipe, system: System, corpus: str, split: str, digest: str) -> None:
-    """Write the store of one split, going on where it was stopped."""
+    """Write the store of one split, resuming where it was stopped."""
     data = DataDir.read(recipe.data(corpus, split), check=False)
     kinds = system.reads(system.config)
     stores = {
@@ -89,10 +89,10 @@ def _reconstruct(recipe: Recipe, system: System, corpus: str, split: str, digest
 
 
 def begin(system: System, recipe: Recipe) -> None:
-    """Give a new system the weights and buffers of the experiment that it starts from.
+    """Initialise a new system with the weights and buffers of the experiment it starts from.
 
     Raises:
-        CheckpointError: nothing is trained there, or another family or other sizes.
+        CheckpointError: no checkpoint there, or one of another family or of other sizes.
     """
     assert recipe.start is not None
     folder = checkpoints.find(recipe.start)
@@ -115,10 +115,10 @@ def begin(system: System, recipe: Recipe) -> None:
 
 
 def require_start(recipe: Recipe) -> None:
-    """See that a recipe's last checkpoint, where there is one, was begun as the recipe says.
+    """Check that a recipe's last checkpoint, if any, started from the weights the recipe names.
 
     Raises:
-        CheckpointError: it was begun with other weights.
+        CheckpointError: it started from other weights.
     """
     folder = checkpoints.latest(recipe.exp / "checkpoints")
     if folder is None:
@@ -133,7 +133,7 @@ def require_start(recipe: Recipe) -> None:
 
 
 def _require_fit(recipe: Recipe, system: System) -> None:
-    """See that a system's mels can take the place of a recipe's.
+    """Check that a system's mels can replace a recipe's.
 
     Raises:
         ConfigError: they cannot.
@@ -154,7 +154,7 @@ def _require_fit(recipe: Recipe, system: System) -> None:
 
 
 def _role(utterance: Utterance, system: System) -> str | None:
-    """Return the role of a system that an utterance plays; None where it plays none."""
+    """Return the role that an utterance has in a system, or None."""
     for name in (utterance.speaker, utterance.domain):
         if name in system.context.roles:
             return name

@@ -1,8 +1,8 @@
-"""What a half-trained system makes of one held-out recording per voice: heard, seen, checked.
+"""Write samples during training: a conversion of one held-out recording per direction.
 
-Of two roles either way; of more, every role is turned into the next one, so that as many samples
-are made as there are roles, up to `MOST`, those from and to added roles first. The one role of a
-vocoder is turned into itself.
+With two roles, both directions are sampled; with more, every role is converted to the next one, so
+that there are as many samples as roles, up to `MOST`, those from and to added roles first. The
+single role of a vocoder is converted to itself.
 
 exp/<name>/samples/step-00001000-speech-to-singing.wav
                    step-00001000-speech-to-singing.png
@@ -30,11 +30,11 @@ SECONDS = 6.0
 """Length of a sample; longer recordings are cut."""
 
 MOST = 6
-"""Directions that are sampled; each takes seconds at every validation."""
+"""Most directions that are sampled; each takes seconds at every validation."""
 
 
 class Source(NamedTuple):
-    """What one direction converts."""
+    """The input of one direction."""
 
     origin: str
     target: str
@@ -48,7 +48,7 @@ class Samples:
 
     Args:
         out: folder of the samples.
-        sets: held-out utterances of every role; the first in order is taken.
+        sets: held-out utterances of every role; the first one is used.
         system: tells which directions need an accompaniment.
     """
 
@@ -64,7 +64,7 @@ class Samples:
         ]
 
     def __call__(self, system: System, step: int) -> None:
-        """Convert, write a wave and a picture for each direction, and shout at what is odd."""
+        """Write a wave and a spectrogram of each direction, and warn of faulty samples."""
         for source in self._sources:
             read = {kind: source.features[kind] for kind in self._reads}
             converted = system.convert(read, source.condition, source.target)
@@ -103,7 +103,7 @@ class Samples:
         )
 
     def _sound(self, written: Features, source: Features) -> np.ndarray:
-        """Make sound of what was written; of the source itself where that is nothing."""
+        """Synthesise the written features; kinds that are not written are the source's."""
         features = vocoders.given(self.vocoder, written, source)
         frames = len(features[self.vocoder.reads[0]])
         samples = max((frames - 1) * self.features.hop_length, 1)
@@ -111,7 +111,7 @@ class Samples:
 
 
 def ring(roles: Sequence[str], first: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """Turn every role into the next one, up to `MOST` of them, from and to the `first` ones first.
+    """Pair every role with the next one, up to `MOST` pairs; those with a `first` role go first.
 
     >>> ring(["a", "b"]), ring(["a", "b", "c"]), ring(["voices"])
     ([('a', 'b'), ('b', 'a')], [('a', 'b'), ('b', 'c'), ('c', 'a')], [('voices', 'voices')])
@@ -126,11 +126,11 @@ def draw(path: Path, before: np.ndarray, after: np.ndarray, rate: int, title: st
     """Write the spectrograms of an input and an output, one above the other, as a PNG.
 
     Args:
-        path: the file, replaced in one move.
+        path: the file, replaced atomically.
         before: (T,) the input.
         after: (T,) the output.
         rate: their sampling rate [Hz].
-        title: what stands above.
+        title: the title of the figure.
     """
     figure = Figure(figsize=(9, 6), layout="constrained")
     FigureCanvasAgg(figure)

@@ -1,4 +1,4 @@
-"""Building what stage 3 trains: the system, its batches, and the samples that it writes."""
+"""Build what stage 3 trains: the system, its batches, and the writer of samples."""
 
 import logging
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ def prepare(recipe: Recipe, own: Processes, before: extend.Base | None = None) -
     Args:
         recipe: the experiment.
         own: which process this is.
-        before: the experiment that it extends, where it does.
+        before: the experiment that it extends, if any.
     """
     cls = family(recipe.family)
     config = plan.model_config(recipe)
@@ -86,8 +86,8 @@ def has_split(recipe: Recipe, split: str) -> bool:
 def open_sets(recipe: Recipe, kinds: tuple[str, ...], split: str) -> dict[str, FeatureSet]:
     """Open the utterances of every role with their features.
 
-    Kinds of the accompaniment are left out where a corpus has none; a family that cannot do
-    without says so.
+    Kinds of the accompaniment are left out where a corpus has none; a family that needs them
+    raises an error.
 
     Raises:
         DataError: no features, or no utterance of a role.
@@ -110,7 +110,7 @@ def open_sets(recipe: Recipe, kinds: tuple[str, ...], split: str) -> dict[str, F
 
 
 def context(recipe: Recipe, sets: Mapping[str, FeatureSet]) -> Context:
-    """Collect what the system must know of the training data.
+    """Collect the context that the system needs of the training data.
 
     Raises:
         DataError: no utterance of a role has a voiced frame.
