@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -98,3 +99,32 @@ def test_nobody_there_is_one_line_each(loopback: Start, monkeypatch: pytest.Monk
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 30.0)
     with pytest.raises(ClusterError, match="has no workers"), cluster.use(loopback(0).address):
         pass
+
+
+class LateFuture:
+    """Ends just after the first wait for it has given up."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self.error = error
+        self.status = "pending"
+
+    def result(self, timeout: float) -> str:
+        if self.status == "pending":
+            self.status = "error" if self.error else "finished"
+            raise TimeoutError(f"timed out after {timeout} s.")
+        if self.error is not None:
+            raise self.error
+        return "here"
+
+    def exception(self) -> Exception | None:
+        return self.error
+
+
+def test_a_task_that_ends_as_a_wait_gives_up_has_its_result_and_its_own_error() -> None:
+    alive: Any = SimpleNamespace(_has_workers=lambda: True)
+    wait: Any = cluster.Cluster.wait
+    assert wait(alive, LateFuture(None)) == "here"
+    with pytest.raises(TimeoutError, match="the download"):
+        wait(alive, LateFuture(TimeoutError("the download")))
+    with pytest.raises(DataError, match="is silent"):
+        wait(alive, LateFuture(DataError("is silent")))

@@ -116,8 +116,10 @@ class Cluster:
                     "in this project's environment, with PYTHONPATH at its root"
                 ) from None
             except TimeoutError:
-                if future.done():  # the task's own
-                    raise
+                # The task's own, or ours: then the task may have ended since.
+                own = future.exception() if future.status == "error" else None
+                if isinstance(own, TimeoutError):
+                    raise own from None
             idle = 0.0 if self._has_workers() else idle + _STEP
             if idle >= NO_WORKER_SECONDS:
                 raise ClusterError(
