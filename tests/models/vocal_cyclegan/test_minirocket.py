@@ -1,8 +1,10 @@
 """MiniRocket: equal to the published method, and gradients that move its input."""
 
 import copy
+import importlib
 from itertools import combinations
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -12,9 +14,14 @@ from vctool.models.vocal_cyclegan import ppv
 from vctool.models.vocal_cyclegan.minirocket import MiniRocket, choose_dilations
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def sktime():
-    return pytest.importorskip("sktime.transformations.rocket", reason="sktime not installed")
+    """The reference, run as the Python that it is: numba takes half a minute to compile it."""
+    found = pytest.importorskip("sktime.transformations.rocket", reason="sktime not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numba.config, "DISABLE_JIT", True)
+        importlib.import_module("sktime.transformations.rocket._minirocket_multi_numba")
+    return found
 
 
 @pytest.fixture(autouse=True)
