@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import pytest
 
+from tests.warm import Warm
 from vctool import durable
 from vctool.openmp import wait_asleep
 
@@ -91,8 +92,9 @@ TINY = (
 class Project:
     """A copy of the project, in which commands are run as a user runs them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, warm: Warm) -> None:
         self.folder = folder
+        self.warm = warm
         for name in ("vctool", "recipes", "conf", "local"):
             shutil.copytree(
                 ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
@@ -104,14 +106,7 @@ class Project:
 
     def vctool(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run one command of vctool to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "vctool", *arguments],
-            cwd=self.folder,
-            env=self.variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return self.warm.run(arguments, self.folder, self.variables)
 
 
 @pytest.fixture(scope="session")
@@ -121,21 +116,29 @@ def tiny_settings() -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """Runs commands of vctool without importing torch for each."""
+    with Warm(tmp_path_factory.mktemp("warm")) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Project:
     """A project in which the recipe `mini` went through all stages, tiny and untaught."""
     from vctool.corpora import mini
     from vctool.stages.download import SEED, Prepared
 
     folder = tmp_path_factory.mktemp("project") / "main"
     folder.mkdir()
-    project = Project(folder)
+    project = Project(folder, warm)
     sizes = mini.Sizes(train=4, dev=2, test=4)
     source = mini.download(folder / "data" / "corpora", sizes=sizes, nj=1)
     report = mini.prepare(source, folder / "data" / "mini", seed=SEED, nj=1)
     stamp = Prepared("mini", str(source), SEED, str(report))
     (folder / "data" / "mini" / "prepared.json").write_text(json.dumps(asdict(stamp)))
     for stage in ("download", "features", "train", "infer", "synthesize", "evaluate"):
-        said = project.vctool(stage, *TINY)
+        alone = () if stage == "train" else ("--nj", "1")  # a process more imports torch once more
+        said = project.vctool(stage, *TINY, *alone)
         assert said.returncode == 0, said.stderr
     return project
 
@@ -152,7 +155,7 @@ class Loopback:
         self.address = f"tcp://127.0.0.1:{self.port}"
         self.processes: list[subprocess.Popen[bytes]] = []
         options = ["--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard", "--no-show"]
-        self.scheduler = self._start("dask_scheduler", *options)
+        self.scheduler = self._start("scheduler", *options)
         self.workers = [self._worker() for _ in range(count)]
 
     def _start(self, name: str, *options: str) -> "subprocess.Popen[bytes]":
@@ -161,7 +164,7 @@ class Loopback:
         environment["DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES"] = "1"
         with (self.folder / f"{name}-{len(self.processes)}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", f"distributed.cli.{name}", *options],
+                [sys.executable, "-m", "dask", name, *options],
                 cwd=self.folder,
                 env=environment,
                 stdout=log,
@@ -172,7 +175,7 @@ class Loopback:
 
     def _worker(self) -> "subprocess.Popen[bytes]":
         options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1"]
-        return self._start("dask_worker", self.address, *options)
+        return self._start("worker", self.address, *options)
 
     def wait(self) -> None:
         """Wait until all workers have come."""

@@ -1,20 +1,30 @@
-"""Every command in README.md runs, in a copy of the project with a trained model.
+"""Every command and every example in README.md runs, in a copy of the project with a trained model.
 
 Stages are only asked what they would do (`--dry-run`), because `tests/test_end_to_end.py` runs
-them; a command that this file does not know fails, so that none goes untested.
+them; a command that this file does not know fails, so that none goes untested. What would install
+packages, or serve until it is stopped, is checked by the program whose command it is.
 """
 
+import importlib.util
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
+from tests.sounds import speak
 from vctool.config import build, read_yaml
 from vctool.engine import checkpoint
+from vctool.experiment import recipe as recipes
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
 from vctool.models.base import Context, family
@@ -24,21 +34,24 @@ from vctool.tools.add_speaker import MARK
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 
-HARMLESS = ("cd", "git", ".", "source", "tensorboard", "cat", "less", "export")
-"""Commands that are the shell's or another project's."""
+SECONDS = 1.5
+"""Length of the recordings that commands are given: judges take their time for each second."""
 
 STAGES = ("download", "features", "train", "infer", "synthesize", "evaluate")
 
 
-def commands() -> list[str]:
-    """Return the command lines of README's fenced blocks, without prompts and comments."""
+def blocks(*languages: str) -> list[str]:
+    """Return README's fenced blocks of these languages."""
     # Every fenced block is matched, whatever its language: a closing fence looks like an opening.
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", README.read_text(), re.M | re.S)
-    shell = [text for language, text in blocks if language in ("", "sh", "bash", "console")]
-    lines = [line for block in shell for line in block.replace("\\\n", " ").splitlines()]
-    stripped = (line.removeprefix("$ ").split("  #")[0].strip() for line in lines)
-    starts = ("./", "vctool", "python", "torchrun", ".ci/", *(f"{name} " for name in HARMLESS))
-    return list(dict.fromkeys(line for line in stripped if line.startswith(starts)))
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", README.read_text(), re.M | re.S)
+    assert {language for language, _ in found} <= {"sh", "python", "text"}
+    return [text for language, text in found if language in languages]
+
+
+def commands() -> list[str]:
+    """Return the command lines of README's blocks, without comments."""
+    lines = [line for block in blocks("sh") for line in block.replace("\\\n", " ").splitlines()]
+    return list(dict.fromkeys(filter(None, (line.split("  #")[0].strip() for line in lines))))
 
 
 @pytest.fixture(scope="module")
@@ -46,17 +59,26 @@ def project(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Put recordings where README's examples have them, beside the trained model."""
     folder = trained.folder
     (folder.parent / "shared" / "data").mkdir(parents=True)
-    wavs = sorted((folder / "data" / "corpora" / "mini" / "wav").glob("*.wav"))
-    accompaniment = next((folder / "data" / "corpora" / "mini" / "accomp").glob("*.wav"))
-    examples = dict.fromkeys(("talks/one.wav", "in.wav", "sung.wav"), wavs[0])
-    for speaker in ("anna", "ben"):
-        examples |= {f"recordings/{speaker}/{index}.wav": wav for index, wav in enumerate(wavs)}
-    for index, wav in enumerate(wavs[:3]):
+    made = folder / "data" / "corpora" / "mini"
+    spoken, sung = (
+        sorted((made / "wav").glob(f"*-{what}-*.wav")) for what in ("speech", "singing")
+    )
+    backings = sorted((made / "accomp").glob("*.wav"))
+    examples = {"in.wav": spoken[0], "sung.wav": sung[0], "inst.wav": backings[0]}
+    for index, name in enumerate(("one", "two")):
+        examples |= {f"talks/{name}.wav": spoken[index], f"speech/{name}.wav": spoken[index]}
+        examples |= {f"songs/{name}.wav": sung[index], f"music/{name}.wav": backings[index]}
+        examples |= {
+            f"{place}/anna/{name}.wav": sung[index] for place in ("recordings", "resynthesised")
+        }
+    for index, wav in enumerate(spoken):
+        examples[f"recordings/{('anna', 'ben')[index % 2]}/{index}.wav"] = wav
+    for index, wav in enumerate(spoken[:2]):
         examples |= {f"{name}/{index}.wav": wav for name in ("source", "target", "converted")}
     for name, wav in examples.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(wav, folder / name)
-    shutil.copy(accompaniment, folder / "inst.wav")
+        wave, rate = soundfile.read(wav)
+        soundfile.write(folder / name, wave[: round(SECONDS * rate)], rate)
     save_speaker_model(folder / "exp" / "vcc2016_cyclegan_vc_SF1_TM3")
     save_vocoder(folder / "exp" / "vcc2016_istft")
     save_voices_model(folder / "exp" / "vcc2016_vae_gan", ("SF1", "SM1", "TF2", "TM3"))
@@ -110,33 +132,143 @@ def save_vocoder(folder: Path) -> None:
     checkpoint.save(folder / "checkpoints", made, family="istft", step=1, recipe=recipe)
 
 
+def run(command: list[str], **options: Any) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def activate(project: Any, words: list[str]) -> None:
+    """`. .venv/bin/activate`: an environment is made there unless another is active."""
+    bare = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "CONDA_PREFIX")}
+    said = run(["local/setup.sh", "--dry-run"], cwd=project.folder, env=bare)
+    place = said.stdout.split("would install into ")[1].strip()
+    assert [Path(place), "bin/activate"] == [project.folder / ".venv", words[1][len(".venv/") :]]
+
+
+def run_sh(project: Any, words: list[str]) -> None:
+    """`./run.sh`: every stage that is asked for says what it would do."""
+    helped = "--help" in words
+    said = run(
+        words if helped else [*words, "--dry-run"],
+        cwd=project.folder,
+        env=project.variables | {"VIRTUAL_ENV": str(project.warm.environment)},
+    )
+    assert said.returncode == 0, said.stderr
+    if not helped:
+        lines = said.stdout.splitlines()
+        assert lines and all(re.match(r"stage \d \w+: .*would ", line) for line in lines), said
+        assert not any("after stage 0" in line for line in lines)
+
+
+def vctool(project: Any, words: list[str]) -> None:
+    more = ["--dry-run"] if words[1] in STAGES and len(words) > 2 and "-" in words[2] else []
+    if words[1] in ("evaluate", "copy-synthesis"):
+        more += ["--nj", "1"]  # further processes would import torch
+    said = project.vctool(*words[1:], *more)
+    assert said.returncode == 0, said.stderr
+
+
+def torchrun(project: Any, words: list[str]) -> None:
+    """`torchrun OPTIONS -m vctool ...`: its options are torchrun's, and the rest is a command."""
+    from torch.distributed import run as torch_run
+
+    asked = torch_run.get_args_parser().parse_args(words[1:])
+    assert asked.module and asked.training_script == "vctool"
+    vctool(project, ["vctool", *asked.training_script_args])
+
+
+def tensorboard(project: Any, words: list[str]) -> None:
+    """`tensorboard --logdir DIR`: it finds the curves there."""
+    said = run(
+        [sys.executable, "-m", "tensorboard.main", "--inspect", *words[1:]], cwd=project.folder
+    )
+    assert said.returncode == 0, said.stderr
+    assert "exp/mini/tensorboard" in said.stdout and "train/total/generator" in said.stdout
+
+
+def pip(project: Any, words: list[str]) -> None:
+    """`pip install ...`: everything that is asked for is here, in that version."""
+    asked = [*words[1:], "--dry-run", "--no-index", "--disable-pip-version-check", "--quiet"]
+    said = run([sys.executable, "-m", "pip", *asked], cwd=project.folder)
+    assert (said.returncode, said.stdout) == (0, ""), said.stdout + said.stderr
+
+
+def dask(project: Any, words: list[str]) -> None:
+    """`dask scheduler` and `dask worker`: commands and options of the pinned release.
+
+    Tests of clusters start both.
+    """
+    (program,) = entry_points(group="dask_cli", name=words[1])
+    context = program.load().make_context(words[1], words[2:])
+    assert context.params["preload_argv"] == (), "unknown options go there"
+
+
+def pytest_of(project: Any, words: list[str]) -> None:
+    """`python -m pytest DIR`: its modules can be imported and hold tests."""
+    assert words[:3] == ["python", "-m", "pytest"]
+    (folder,) = (ROOT / word for word in words[3:] if not word.startswith("-"))
+    for path in sorted(folder.glob("test_*.py")):
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        assert any(name.startswith("test_") for name in vars(module)), path
+
+
+def script(project: Any, words: list[str]) -> None:
+    """`.ci/run`, `./tests/run.sh`: `tests/test_run_sh.py` runs them over a stand-in."""
+    assert len(words) == 1 and os.access(ROOT / words[0], os.X_OK)
+
+
+RUNNERS: dict[str, Callable[[Any, list[str]], None]] = {
+    ".": activate,
+    "./run.sh": run_sh,
+    "vctool": vctool,
+    "torchrun": torchrun,
+    "tensorboard": tensorboard,
+    "pip": pip,
+    "dask": dask,
+    "python": pytest_of,
+    "./tests/run.sh": script,
+    ".ci/run": script,
+}
+
+
 @pytest.mark.parametrize("command", commands())
 def test_the_command_runs(project: Any, command: str) -> None:
     words = shlex.split(command)
-    folder = project.folder
-    if words[0] in HARMLESS:
-        return
-    if words[0] == "./run.sh":
-        said = subprocess.run(
-            [*words, *([] if "--help" in words else ["--dry-run"])],
-            cwd=folder,
-            env=project.variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    elif words[0] in ("./tests/run.sh", ".ci/run"):
-        said = subprocess.run(
-            ["bash", "-n", words[0]], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-    elif words[0] == "torchrun" or words[:3] == ["python", "-m", "vctool"]:
-        said = project.vctool(*words[words.index("vctool") + 1 :], "--dry-run")
-    elif words[:3] == ["python", "-m", "pytest"]:
-        assert all((ROOT / word).exists() for word in words[3:] if not word.startswith("-"))
-        return
-    elif words[0] == "vctool":
-        dry = ["--dry-run"] if words[1] in STAGES and len(words) > 2 and "-" in words[2] else []
-        said = project.vctool(*words[1:], *dry)
-    else:
-        pytest.fail(f"no test knows how to run {command!r}")
-    assert said.returncode == 0, said.stderr
+    assert words[0] in RUNNERS, f"no test knows how to run {command!r}"
+    RUNNERS[words[0]](project, words)
+
+
+def example(name: str) -> str:
+    """Return the one example in Python that calls this."""
+    (found,) = (block for block in blocks("python") if f"{name}(" in block)
+    return found
+
+
+def test_the_example_of_converting_runs(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.folder)
+    speech, speech_rate = soundfile.read("in.wav", dtype="float32")
+    backing, backing_rate = soundfile.read("inst.wav", dtype="float32")
+    names: dict[str, Any] = {"speech": speech, "speech_rate": speech_rate}
+    names |= {"backing": backing, "backing_rate": backing_rate}
+    exec(example("vctool.load"), names)
+    stretch = recipes.load("mini").convert.stretch
+    seconds = len(names["wave"]) / names["rate"]
+    assert seconds == pytest.approx(stretch * len(speech) / speech_rate, abs=0.01)
+    assert np.abs(names["wave"]).max() > 0.01
+
+
+def test_the_example_of_scoring_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for judge in ("resemblyzer", "speechmos"):
+        monkeypatch.setitem(sys.modules, judge, None)
+    low, high = ([speak(seed, hz, 1.2) for seed in range(6)] for hz in (110.0, 170.0))
+    names: dict[str, Any] = {
+        **{"sources": low[:3], "targets": high[:3], "outputs": high[:3]},
+        **{"source_training": low[3:], "target_training": high[3:]},
+    }
+    exec(example("anchored_board"), names)
+    rows = capsys.readouterr().out
+    assert "| model |" in rows and "| copy |" in rows
