@@ -33,6 +33,16 @@ def speak(seed: int = 0, hz: float = 120.0, seconds: float = 2.0, rate: int = 16
 RATE = 16000
 
 
+def sine(seconds: float, hz: float, rate: int = RATE, peak: float = 0.2) -> np.ndarray:
+    """One pure tone: (T,)."""
+    return peak * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)
+
+
+def buzz(seconds: float, hz: float, count: int, rate: int = RATE, fall: float = 1.0) -> np.ndarray:
+    """`count` harmonics of one pitch, the k-th of peak 0.1 / k**fall: (T,)."""
+    return sum(sine(seconds, k * hz, rate, 0.1 / k**fall) for k in range(1, count + 1))
+
+
 def make_speech(seconds: float, rate: int = RATE, seed: int = 0) -> np.ndarray:
     """Syllables of a gliding harmonic voice around 120 Hz, with pauses between: (T,) float32."""
     rng = np.random.default_rng(seed)

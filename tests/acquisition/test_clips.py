@@ -1,8 +1,8 @@
 from pathlib import Path
 
-import numpy as np
 import soundfile
 
+from tests.sounds import sine
 from vctool.acquisition import clips
 from vctool.acquisition.info import CorpusInfo
 
@@ -10,8 +10,7 @@ INFO = CorpusInfo("own", "Own", 0.1, "mine", "https://example.org", 16000, "own/
 
 
 def put(path: Path, seconds: float, rate: int = 16000) -> Path:
-    wave = 0.2 * np.sin(2 * np.pi * 220 * np.arange(round(seconds * rate)) / rate)
-    soundfile.write(path, wave, rate)
+    soundfile.write(path, sine(seconds, 220, rate), rate)
     return path
 
 

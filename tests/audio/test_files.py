@@ -8,6 +8,7 @@ import soundfile
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
+from tests.sounds import sine
 from vctool import audio
 from vctool.audio import decoding
 from vctool.errors import AudioError
@@ -23,10 +24,6 @@ QUICK = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-
-
-def tone(seconds: float, rate: int, hz: float = 440.0) -> np.ndarray:
-    return (0.4 * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)).astype("f4")
 
 
 @pytest.fixture
@@ -204,10 +201,10 @@ def test_pcm16_comes_back_bit_for_bit_and_clips_without_wrapping(
 
 def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "x.wav"
-    audio.write(path, tone(0.1, 8000), 8000)
+    audio.write(path, sine(0.1, 440, 8000), 8000)
     before = path.read_bytes()
     with pytest.raises(RuntimeError), audio.AudioWriter(path, 8000) as file:
-        file.write(tone(0.2, 8000))
+        file.write(sine(0.2, 440, 8000))
         raise RuntimeError("interrupted")
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["x.wav"]
@@ -218,7 +215,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
     try:
         with pytest.raises(AudioError, match="cannot be written"):
-            audio.write(tmp_path / "x.wav", tone(10.0, 8000), 8000)
+            audio.write(tmp_path / "x.wav", sine(10.0, 440, 8000), 8000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(tmp_path.iterdir()) == []
@@ -227,7 +224,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
 def test_a_folder_that_is_a_file_cannot_be_written_into(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(AudioError, match="cannot be written"):
-        audio.write(tmp_path / "file" / "x.wav", tone(0.1, 8000), 8000)
+        audio.write(tmp_path / "file" / "x.wav", sine(0.1, 440, 8000), 8000)
 
 
 def test_list_audio_finds_endings_of_any_case_below_and_skips_hidden_files(tmp_path: Path) -> None:

@@ -1,15 +1,12 @@
 import numpy as np
 import pytest
 
+from tests.sounds import sine
 from vctool.audio import loudness
 
 
-def sine(seconds: float, rate: int, peak: float) -> np.ndarray:
-    return (peak * np.sin(2 * np.pi * 200 * np.arange(round(seconds * rate)) / rate)).astype("f4")
-
-
 def test_pauses_change_the_rms_and_not_the_active_level() -> None:
-    wave = sine(2.0, 16000, 0.5)
+    wave = sine(2.0, 200, peak=0.5)
     paused = np.concatenate([wave, np.zeros(6 * 16000, "f4")])
     assert loudness.level_db(wave, 16000) == pytest.approx(
         20 * np.log10(0.5 / np.sqrt(2)), abs=0.01
@@ -30,7 +27,7 @@ def test_the_level_does_not_depend_on_the_blocks(block: int) -> None:
 
 
 def test_matching_reaches_the_target_and_never_clips() -> None:
-    wave = sine(1.0, 16000, 0.1)
+    wave = sine(1.0, 200, peak=0.1)
     matched = loudness.match_level(wave, 16000, -20.0)
     assert loudness.level_db(matched, 16000) == pytest.approx(-20.0, abs=0.01)
     assert np.abs(loudness.match_level(wave, 16000, 10.0)).max() == pytest.approx(0.99, abs=1e-3)
@@ -51,7 +48,7 @@ def test_silence_and_very_short_waves_have_a_level_and_are_left_alone() -> None:
     assert loudness.level_db(np.empty(0, "f4"), 8000) == loudness.SILENCE_DB
     assert loudness.level_db(np.array([0.1, -0.1, 0.1], "f4"), 8000) == pytest.approx(-20.0, abs=1)
     assert np.array_equal(loudness.match_level(silence, 8000, -20.0), silence)
-    wave = sine(0.1, 8000, 0.1)
+    wave = sine(0.1, 200, 8000, 0.1)
     assert loudness.match_level(wave, 8000, loudness.SILENCE_DB) is wave
 
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
 from typer.testing import CliRunner
 
+from tests.sounds import sine
 from vctool import cli
 from vctool.data.datadir import DataDir, Utterance
 from vctool.errors import DataError
@@ -14,8 +14,7 @@ from vctool.errors import DataError
 
 @pytest.fixture
 def data(tmp_path: Path) -> DataDir:
-    wave = np.sin(2 * np.pi * 200 * np.arange(8000) / 16000)
-    soundfile.write(tmp_path / "x.wav", wave / 2, 16000)
+    soundfile.write(tmp_path / "x.wav", sine(0.5, 200, peak=0.5), 16000)
     made = DataDir(
         tmp_path / "data" / "own" / "train",
         tuple(Utterance(f"ann-{n}", "ann", "speech", tmp_path / "x.wav", 0.5) for n in range(3)),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.sounds import sine
 from vctool.corpora import nsynth
 from vctool.data.datadir import DataDir, check
 from vctool.errors import DataError
@@ -43,8 +44,7 @@ def put(folder: Path, notes: list[str]) -> None:
     (folder / "audio").mkdir(parents=True)
     for note in notes:
         pitch = 440 * 2 ** ((int(note.split("-")[1]) - 69) / 12)
-        wave = 0.2 * np.sin(2 * np.pi * pitch * np.arange(64000) / 16000)
-        soundfile.write(folder / "audio" / f"{note}.wav", wave, 16000)
+        soundfile.write(folder / "audio" / f"{note}.wav", sine(4.0, pitch), 16000)
     (folder / "examples.json").write_text(json.dumps({note: entry(note) for note in notes}))
 
 

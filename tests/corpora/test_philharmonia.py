@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.sounds import sine
 from vctool.corpora import philharmonia
 from vctool.data.datadir import DataDir, check
 from vctool.errors import DataError
@@ -15,8 +16,7 @@ PITCHES = [f"{name}{octave}" for octave in (3, 4) for name in ("C", "Ds", "F", "
 
 def put(path: Path, frequency: float = 440.0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    wave = 0.2 * np.sin(2 * np.pi * frequency * np.arange(22050) / 44100)
-    soundfile.write(path, wave, 44100, format="MP3")
+    soundfile.write(path, sine(0.5, frequency, 44100), 44100, format="MP3")
 
 
 def read(out: Path) -> dict[str, DataDir]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.sounds import sine
 from vctool.corpora import urmp
 from vctool.data.datadir import DataDir, check
 from vctool.errors import DataError
@@ -26,7 +27,7 @@ PIECES = (
 
 def tone(frequency: float, seconds: float = 5.0) -> np.ndarray:
     """A part that rests for two seconds first."""
-    wave = 0.2 * np.sin(2 * np.pi * frequency * np.arange(int(RATE * seconds)) / RATE)
+    wave = sine(seconds, frequency, RATE)
     wave[: 2 * RATE] = 0
     return wave
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.sounds import buzz
 from vctool.features import world
 from vctool.features.binding import pyworld
 from vctool.features.mel import log_mel
@@ -20,11 +21,8 @@ BANDS = [1, 2, 5]
 
 def voice(config: FeatureConfig, hz: float = 150.0, seconds: float = 0.6) -> np.ndarray:
     """Harmonics that fall by 6 dB an octave, between two silences."""
-    time = np.arange(int(seconds * config.rate)) / config.rate
-    harmonics = np.arange(1, int(4000 / hz))
-    wave = (np.sin(2 * np.pi * hz * harmonics[:, None] * time) / harmonics[:, None]).sum(axis=0)
-    noise = 1e-3 * np.random.default_rng(0).standard_normal(len(time))
-    wave = 0.2 * wave + noise
+    wave = 2 * buzz(seconds, hz, int(4000 / hz) - 1, config.rate)
+    wave += 1e-3 * np.random.default_rng(0).standard_normal(len(wave))
     return np.concatenate([np.zeros(3000), wave, np.zeros(3000)]).astype(np.float32)
 
 

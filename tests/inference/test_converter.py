@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import vctool
+from tests.sounds import buzz
 from vctool.audio import level_db
 from vctool.audio.tracks import ArrayTrack
 from vctool.errors import AudioError, CheckpointError, ConfigError
@@ -139,8 +140,7 @@ def test_silence_stays_silence(
 def test_a_stretched_voice_keeps_its_pauses(
     save_toy: Save, note: Make, features: FeatureConfig
 ) -> None:
-    time = np.arange(16000) / 16000
-    vowel = 0.1 * sum(np.sin(2 * np.pi * 110 * k * time) / k for k in range(1, 20))
+    vowel = buzz(1.0, 110, 19)
     # Second differences of noise, bright as an s: the tracker finds no pitch in it.
     noise = 1e-3 * np.diff(np.random.default_rng(0).normal(size=16002), n=2)
     wave = np.concatenate([noise, vowel + noise]).astype(np.float32)
@@ -174,8 +174,7 @@ def test_blocks_agree_with_one_whole_pass(
 
 @pytest.mark.parametrize("stretch", [1.0, 1.5])
 def test_a_held_tone_has_no_seam(save_toy: Save, note: Make, stretch: float) -> None:
-    time = np.arange(13 * 16000) / 16000
-    wave = 0.1 * sum(np.sin(2 * np.pi * 110 * k * time) / k for k in range(1, 20))
+    wave = buzz(13.0, 110, 19)
     converter = vctool.load(save_toy("blocks", block_seconds=5.0), "cpu")
     out, _ = converter.convert(wave, 16000, note(20.0, A), stretch=stretch)
     assert len(out) == round(13 * 16000 * stretch)

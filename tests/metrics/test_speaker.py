@@ -11,6 +11,7 @@ import pytest
 import soundfile
 from scipy.stats import norm
 
+from tests.sounds import sine
 from vctool.metrics import speaker
 from vctool.metrics.unavailable import MetricUnavailable
 
@@ -79,8 +80,7 @@ def test_what_holds_no_speech_is_like_nobody_or_embedded_whole(
 ) -> None:
     for samples in (1, 700, 32000):
         assert not encoder.embed(np.zeros(samples), 16000).any()
-    hum = np.sin(2 * np.pi * 50 * np.arange(16000) / 16000)
-    assert np.linalg.norm(encoder.embed(hum, 16000)) == pytest.approx(1.0)
+    assert np.linalg.norm(encoder.embed(sine(1.0, 50), 16000)) == pytest.approx(1.0)
 
 
 def test_it_prints_nothing_and_needs_no_network(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.sounds import buzz
 from vctool.data.datadir import DataDir, Utterance
 from vctool.tools import summary
 
@@ -13,9 +14,7 @@ RATE = 22050
 
 
 def put(path: Path, hz: float, gain: float, seconds: float) -> Path:
-    time = np.arange(round(seconds * RATE)) / RATE
-    harmonics = np.arange(1, 9)[:, None]
-    wave = (np.sin(2 * np.pi * harmonics * hz * time) / harmonics).sum(axis=0)
+    wave = buzz(seconds, hz, 8, RATE)
     soundfile.write(path, gain * wave / np.abs(wave).max(), RATE)
     return path
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.sounds import sine
 from vctool.config import PROJECT_ROOT, build, read_yaml
 from vctool.errors import ConfigError
 from vctool.features.mel import log_mel
@@ -63,8 +64,7 @@ def test_sound_is_of_any_length_and_the_same_each_time() -> None:
 def test_it_can_learn_a_sound_by_heart() -> None:
     """A tone whose period is a hop has the same phase in every frame."""
     one = network().train()
-    time = np.arange(3000) / CONFIG.rate
-    wave = (0.3 * np.sin(2 * np.pi * 160 * time)).astype(np.float32)
+    wave = sine(3000 / CONFIG.rate, 160, CONFIG.rate, 0.3).astype(np.float32)
     level = torch.from_numpy(log_mel(wave, CONFIG)[5:25]).T[None]
     true = torch.from_numpy(wave[450:2450])[None]
     adam = torch.optim.Adam(one.parameters(), lr=2e-3)

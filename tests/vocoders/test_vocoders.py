@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.sounds import buzz
 from vctool import vocoders
 from vctool.errors import ConfigError
 from vctool.features import framing, world
@@ -17,9 +18,7 @@ CONFIG = FeatureConfig(rate=16000, n_fft=1024, hop_length=192, n_mels=80)
 
 def tone(samples: int, hz: float = 220.0) -> np.ndarray:
     """Harmonics that fall by 12 dB an octave."""
-    order = np.arange(1, 12)[:, None]
-    phase = 2 * np.pi * hz * order * np.arange(samples) / CONFIG.rate
-    return (0.3 * (np.sin(phase) / order**2).sum(axis=0)).astype(np.float32)
+    return (3 * buzz(samples / CONFIG.rate, hz, 11, CONFIG.rate, fall=2)).astype(np.float32)
 
 
 def features_of(wave: np.ndarray) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.sounds import sine
 from vctool.acquisition.report import Report
 from vctool.data.datadir import DataDir, Utterance, check
 
@@ -23,7 +24,7 @@ def put() -> Put:
     def write(path: Path, rate: int, seconds: float = 0.4, wave: np.ndarray | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if wave is None:
-            wave = 0.2 * np.sin(2 * np.pi * 220 * np.arange(round(seconds * rate)) / rate)
+            wave = sine(seconds, 220, rate)
         file_format = "NIST" if path.suffix == ".sph" else None
         soundfile.write(path, wave, rate, format=file_format, subtype="PCM_16")
 

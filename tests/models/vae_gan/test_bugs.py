@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
+from tests.sounds import buzz
 from vctool.config import PROJECT_ROOT, build, read_yaml
 from vctool.data.feature_set import FeatureSet
 from vctool.engine import checkpoint, manifest
@@ -300,7 +301,7 @@ def converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Converter:
 def chime(begin: float, end: float, seconds: float) -> np.ndarray:
     """A harmonic sound between two moments, and nothing before and after."""
     time = np.arange(round(seconds * RATE)) / RATE
-    wave = sum(0.1 * np.sin(2 * np.pi * 160 * k * time) / k for k in range(1, 20))
+    wave = buzz(seconds, 160, 19, RATE)
     sounding = (time >= begin) & (time < end)
     return np.asarray(wave * sounding, np.float32)
 
