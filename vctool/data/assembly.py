@@ -87,7 +87,7 @@ class _Builder:
         self._seconds: dict[Path, float] = {}
         for name in REQUIRED:
             if not tables[name].exists:
-                # the reverse table is rebuilt from utt2spk by whoever reads
+                # readers rebuild the reverse table from utt2spk
                 tables[name].complain(None, "is missing", harmless=name == "spk2utt")
 
     def keys(self) -> Iterable[str]:

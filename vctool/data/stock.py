@@ -33,7 +33,7 @@ class Stock(NamedTuple):
     order: dict[Path, list[str]] = {}
     """Utterances of each shard in their order, sound or not."""
     untidy: frozenset[Path] = frozenset()
-    """Shards that hold something else than the entries that the index names."""
+    """Shards whose entries differ from those in the index."""
     indexed: bool = False
     """Whether the index names all sound entries, and where they are."""
     protected: bool = False

@@ -277,7 +277,7 @@ def clear(path: Path) -> None:
     """Remove what is in a store's folder, where there is one, so that it is made anew.
 
     Raises:
-        DataError: it holds something else than a store.
+        DataError: it is not a store.
     """
     if path.exists():
         with _alone(path):

@@ -25,8 +25,8 @@ from vctool.metrics.unavailable import MetricUnavailable
 A = TypeVar("A")
 
 JUDGED = "judged.sqlite"
-"""Cache of what judges said of recordings: in the folder of a corpus below `dump/`, or beside
-results."""
+"""File of cached outputs of evaluation networks (judges): in the folder of a corpus below `dump/`,
+or beside results."""
 
 
 class Board(Generic[A]):
@@ -39,15 +39,15 @@ class Board(Generic[A]):
         row: the unconverted sources, with all that systems are measured against.
         real: the real recordings. Where they come in several rows, a metric is taken on the first
             that has what it needs.
-        lacking: why fields of `row` are None, by their names.
+        lacking: reasons why fields of `row` are None, by field name.
     """
 
     name: ClassVar[str]
-    """By which metrics declare that they stand on it."""
+    """Name by which metrics declare that they belong to this board."""
     real_row: ClassVar[str]
     """The row of the real recordings."""
     analysis: ClassVar[type]
-    """What is found of every wave, unless a metric reads waves themselves."""
+    """Analysis of every wave, unless a metric reads the waves themselves."""
 
     def __init__(
         self, row: Row[A], real: Sequence[Row[A]], lacking: Mapping[str, str] | None = None
@@ -59,7 +59,7 @@ class Board(Generic[A]):
         self.not_run: dict[str, str] = {}
         """Metrics that could not be taken, each with the reason."""
         self.rows: dict[str, Row[A]] = {}
-        """What was measured, by system."""
+        """Rows that were measured, by system."""
         self.pooled: dict[str, dict[str, Pooled]] = {}
         """By system and measure."""
         for metric in self.metrics:
@@ -70,7 +70,7 @@ class Board(Generic[A]):
         self._measure_real(real)
 
     def _measure_real(self, real: Sequence[Row[A]]) -> None:
-        """Measure the real recordings, and set what they have by definition."""
+        """Measure the real recordings, and set the values that they have by definition."""
         found: dict[str, Pooled] = {}
         for row in real:
             new = self._measure(row, found)
@@ -96,7 +96,7 @@ class Board(Generic[A]):
         """Measure a system.
 
         Args:
-            name: its row in the table; `copy` is the one that gaps are closed from.
+            name: its row in the table; `copy` is the unconverted source, where gap closed is 0.
             waves: one (T,) per source, in the sources' order.
             rate: of the waves [Hz]; that of the sources where not given.
             seconds: (N,) processor time that each took [s], where it was taken.
@@ -123,7 +123,7 @@ class Board(Generic[A]):
         return table.per_utterance(self.pooled, self.layout)
 
     def settings(self) -> dict[str, str]:
-        """Spell out how every metric was taken."""
+        """Return the settings of every metric."""
         taken = {name for found in self.pooled.values() for name in found}
         return {
             metric.title: metric.settings(self.row)
@@ -133,12 +133,12 @@ class Board(Generic[A]):
 
     @property
     def analyses(self) -> dict[str, list[A]]:
-        """What was found of every system's waves."""
+        """Analyses of every system's waves."""
         return {name: row.outputs.analyses for name, row in self.rows.items()}
 
     @property
     def packages(self) -> list[str]:
-        """Packages whose versions decide the values of the metrics."""
+        """Packages whose versions affect the values of the metrics."""
         return list(dict.fromkeys(one for metric in self.metrics for one in metric.packages))
 
     @cached_property
@@ -148,7 +148,7 @@ class Board(Generic[A]):
 
     @property
     def layout(self) -> Layout:
-        """How the table is laid out."""
+        """Layout of the table."""
         exact = {
             name: one.exact
             for name, one in self.measures.items()
@@ -158,7 +158,7 @@ class Board(Generic[A]):
         return Layout(self.measures, self.real_row, frozenset(self._paired), exact, derived)
 
     def _measure(self, row: Row[A], known: Mapping[str, Pooled] | None = None) -> dict[str, Pooled]:
-        """Take every metric that a row has all the needs of, but for those that are known."""
+        """Compute every metric whose needs a row meets, except those that are known already."""
         found: dict[str, Pooled] = {}
         for metric in self.metrics:
             taken = known is not None and not known.keys().isdisjoint(metric.measures)
@@ -174,12 +174,12 @@ class Board(Generic[A]):
 
 
 def _absent(metric: Metric, row: Row[Any]) -> list[str]:
-    """Name what a metric needs and a row does not have."""
+    """Name the fields that a metric needs and a row lacks."""
     return [need for need in metric.needs if getattr(row, need) is None]
 
 
 class Scorable(Protocol):
-    """What scripts score against: recordings that have a board and baselines."""
+    """A scoring problem for scripts: recordings with a board and baselines."""
 
     def board(self, nj: int = 1) -> Board[Any]:
         """Open a board, with the real recordings measured, on `nj` processes."""
@@ -206,5 +206,5 @@ def anchored_board(task: Scorable, nj: int = 1) -> Board[Any]:
 
 
 def markdown(scores: Scores) -> str:
-    """Lay the values out as a table: one line per system, one column per measure."""
+    """Format the values as a table: one line per system, one column per measure."""
     return table.markdown(scores, measures())

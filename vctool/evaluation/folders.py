@@ -12,23 +12,23 @@ from vctool.evaluation.matching import match
 from vctool.metrics.pitch import RATE
 
 LEAST = 2
-"""Fewest recordings that are scored."""
+"""Minimum number of recordings to score."""
 NAMED = 5
-"""Recordings that are named where more have no partner."""
+"""Maximum number of recordings without a partner that are named."""
 SEED, RESAMPLES = 0, 1000
-"""Of the intervals, and of what is drawn."""
+"""Seed of the intervals and of random draws."""
 
 
 def recordings(folder: Path, what: str, others: Sequence[Path]) -> dict[str, Path]:
-    """Find the audio files below a folder by their paths without endings, but for other folders.
+    """Find the audio files below a folder, by their paths without extension.
 
     Args:
         folder: the folder.
         what: what it should hold, for errors, such as `sources`.
-        others: folders that are passed over where they lie below this one.
+        others: folders to skip if they lie below this one.
 
     Raises:
-        DataError: no such folder, no audio in it, or two files that differ by their ending alone.
+        DataError: no such folder, no audio in it, or two files that differ only in their extension.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; it should hold the {what}")
@@ -55,7 +55,7 @@ def owners(
     what: str,
     notes: list[str],
 ) -> dict[str, str]:
-    """Find what every recording of a system was made from.
+    """Find the source of every recording of a system.
 
     Args:
         converted: folder of the system's recordings.
@@ -97,7 +97,7 @@ def plain_names(sources: Sequence[str]) -> list[str]:
 
 
 def few(names: Sequence[str]) -> str:
-    """Name the first of some recordings, and count the others."""
+    """List the first few recordings, and count the others."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
 

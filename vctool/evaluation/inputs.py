@@ -1,6 +1,6 @@
-"""Which scoring tasks there are, and what they take besides the recordings that they score.
+"""List the scoring tasks and their inputs besides the recordings to score.
 
-Found without heavy imports, for the command line.
+Imports nothing heavy, for the command line.
 """
 
 import importlib
@@ -18,11 +18,11 @@ class Input(NamedTuple):
     help: str
     required: bool = True
     flag: bool = False
-    """Whether it is a switch; else it is a folder."""
+    """Whether it is a flag; otherwise it is a folder."""
 
     @property
     def option(self) -> str:
-        """What it is called on the command line."""
+        """Its option on the command line."""
         return f"--{self.name.replace('_', '-')}"
 
 
@@ -33,11 +33,11 @@ def names() -> list[str]:
 
 
 def inputs() -> dict[str, tuple[Input, ...]]:
-    """Return what every task takes for a folder of recordings; see `vctool.evaluation.task`."""
+    """Return the inputs of every task for a folder of recordings; see `vctool.evaluation.task`."""
     return {name: inputs_of(name) for name in names()}
 
 
 def inputs_of(name: str) -> tuple[Input, ...]:
-    """Return what one task takes; nothing where it scores experiments alone."""
+    """Return the inputs of one task; none if it scores experiments only."""
     face = importlib.import_module(f"vctool.evaluation.{name}")
     return tuple(getattr(face, "INPUTS", ()))

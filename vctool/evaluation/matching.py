@@ -1,4 +1,4 @@
-"""Which recording of one folder belongs to which of another, by their names alone.
+"""Pair the recordings of two folders by their names alone.
 
 Names are paths below a folder without their endings; a word is what stands between dots, dashes,
 underscores and blanks. In this order, the first that finds anything decides:
@@ -63,7 +63,7 @@ class _Names:
 
 
 def _partners(name: str, own: _Names, theirs: _Names) -> list[str]:
-    """Return the candidates of the first rule that has any."""
+    """Return the candidates of the first rule that finds any."""
     if name in theirs.words:
         return [name]
     if same := [other for other in theirs.words if _stem(other) == _stem(name)]:
@@ -85,7 +85,7 @@ def _words(stem: str) -> Words:
 
 
 def _held(one: Words, other: Words) -> tuple[int, int]:
-    """Return words and letters of the shorter name, where the longer holds it; else (0, 0)."""
+    """Count words and letters of the shorter name if the longer contains it; else (0, 0)."""
     short, long = sorted((one, other), key=len)
     places = range(len(long) - len(short) + 1)
     if not short or not any(long[place : place + len(short)] == short for place in places):
@@ -94,7 +94,7 @@ def _held(one: Words, other: Words) -> tuple[int, int]:
 
 
 def _cores(words: Mapping[str, Words]) -> dict[str, Words]:
-    """Take off the words that open, and that close, every name; needs two names or more."""
+    """Remove the common first and last words of all names; needs two or more names."""
     if len(words) < 2:
         return dict.fromkeys(words, ())
     opening = _opening(list(words.values()))
@@ -104,7 +104,7 @@ def _cores(words: Mapping[str, Words]) -> dict[str, Words]:
 
 
 def _opening(names: Sequence[Words]) -> int:
-    """Count the words that all names begin with."""
+    """Count the words that all names start with."""
     count = 0
     for column in zip(*names, strict=False):
         if len(set(column)) > 1:

@@ -1,4 +1,4 @@
-"""What stages 4 and 5 left to be scored, whatever the roles are."""
+"""Read the outputs of stages 4 and 5 that are scored, for any roles."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ def read_outputs(folder: Path, names: Sequence[str], rate: int) -> list[np.ndarr
 
 
 def require_outputs(folder: Path, names: Sequence[str]) -> None:
-    """See that stage 5 has written all utterances into a folder.
+    """Check that stage 5 has written all utterances into a folder.
 
     Raises:
         DataError: a file is missing.
@@ -56,8 +56,8 @@ def digest(ids: object, waves: Iterable[np.ndarray]) -> str:
     """Hash what was scored: 16 hex digits.
 
     Args:
-        ids: which recordings, as JSON can hold them.
-        waves: their sound, each (T,), full scale at 1.
+        ids: identify the recordings; JSON values.
+        waves: their samples, each (T,), full scale at 1.
     """
     found = hashlib.sha256(json.dumps(ids).encode())
     for wave in waves:  # 16 bits of it: the last bits of a resampler differ between machines

@@ -1,4 +1,4 @@
-"""Work on many waves: in this process, or on several. What is found does not depend on it."""
+"""Process many waves in this process or in several; the results are the same."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 CHUNK = 2
-"""Items that a process is handed at once."""
+"""Items that a process gets at once."""
 FEW = 4
 """Fewer items than this are not worth starting processes for."""
 
@@ -38,7 +38,7 @@ def workers(nj: int, start: Callable[[], object] | None = None) -> Iterator[Each
 
 
 def spread(nj: int) -> Each:
-    """Return what opens `nj` processes for every call, for scripts that open no context."""
+    """Return a mapper that opens `nj` processes for every call, for scripts without a context."""
 
     def each(one: Callable[[S], T], items: Sequence[S]) -> list[T]:
         with workers(nj if len(items) >= FEW else 1) as apply:

@@ -6,8 +6,7 @@
            report.html      RESULTS.md with players, in one file
            plots/           spectrograms with F0, loss curves
 
-A task says what there is to measure and what is to be told of it (`Scoring`); `score` does the
-rest.
+A task defines what to measure and how to describe it (`Scoring`); `score` does the rest.
 """
 
 import logging
@@ -36,7 +35,7 @@ FEW_RECORDINGS = 8
 
 
 class Outputs(NamedTuple):
-    """What one system made; see `Board.add`."""
+    """Outputs of one system; see `Board.add`."""
 
     name: str
     """Its row."""
@@ -48,7 +47,7 @@ class Outputs(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Scoring(ABC):
-    """What is scored, and what is said of it."""
+    """What is scored, and how the report describes it."""
 
     folder: Path
     """Gets every file."""
@@ -63,14 +62,14 @@ class Scoring(ABC):
     resamples: int = 1000
     """Of every interval."""
     cautions: Sequence[str] = ()
-    """Why it is less than a result."""
+    """Warnings: why it is less than a result."""
     notes: Sequence[str] = ()
-    """What else a reader must know."""
+    """Further notes for the reader."""
     losses: Losses = field(default_factory=Losses)
     config: Mapping[str, Any] = field(default_factory=dict)
     """Every setting of the experiment, by its dotted name."""
     cache: Path | None = None
-    """File in which it is kept what networks said of recordings."""
+    """File of the cached outputs of evaluation networks."""
 
     real_words: ClassVar[str]
     """What the row of real recordings is called in a sentence."""
@@ -83,12 +82,12 @@ class Scoring(ABC):
 
     @abstractmethod
     def systems(self, each: Each) -> Iterator[Outputs]:
-        """Make what is measured, row by row: baselines and the system that is scored."""
+        """Yield the rows to measure: baselines and the system that is scored."""
 
     @property
     @abstractmethod
     def count(self) -> int | None:
-        """How many systems there are; None where that is not known before they are made."""
+        """Number of systems; None if that is not known before they are made."""
 
     @property
     def real(self) -> Sequence[np.ndarray] | None:
@@ -101,15 +100,15 @@ class Scoring(ABC):
         return None
 
     def figures(self, board: Board[Any]) -> list[Path]:
-        """Draw what else there is to see below `folder`."""
+        """Draw further plots below `folder`."""
         return []
 
     def remarks(self, board: Board[Any]) -> dict[str, str]:
-        """Spell out what stands among the settings besides those of the metrics."""
+        """Describe settings other than those of the metrics."""
         return {}
 
     def settings(self, board: Board[Any]) -> dict[str, str]:
-        """Spell out how every measure is taken, what the baselines rest on, and the intervals."""
+        """Describe how every measure is taken, what the baselines use, and the intervals."""
         apart = "" if board.rows[board.real_row].paired else f", {self.real_words} is drawn apart"
         intervals = (
             f"percentile bootstrap over utterances, {self.resamples} resamples, centred on the "
@@ -140,7 +139,7 @@ class Scoring(ABC):
 
     @property
     def recall(self) -> Recall:
-        """Asks slow judges, or reads what they said of a recording before."""
+        """Runs slow judges, or returns their cached outputs."""
         return ask_anew if self.cache is None else Cache(self.cache).of_waves
 
 

@@ -26,13 +26,13 @@ from vctool.evaluation.inputs import Input, inputs_of, names
 from vctool.experiment.recipe import Recipe
 
 DEFAULT = "voices"
-"""What a folder of recordings is scored as, unless `--task` says otherwise."""
+"""Default task for a folder of recordings."""
 FOLDER = "evaluation"
-"""Where the results of a folder go, below the recordings, unless `--out` says otherwise."""
+"""Default output folder, below the recordings."""
 
 
 class RunRecipe(Protocol):
-    """Scores what a recipe's stages 4 and 5 wrote."""
+    """Scores the outputs of a recipe's stages 4 and 5."""
 
     def __call__(self, recipe: Recipe, nj: int = 1) -> None:
         """Score an experiment on `nj` processes, on which the scores do not depend."""

@@ -1,4 +1,4 @@
-"""Which frames of two utterances of one sentence belong together."""
+"""Align the frames of two utterances of one sentence."""
 
 from collections.abc import Sequence
 

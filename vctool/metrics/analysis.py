@@ -1,4 +1,4 @@
-"""What every measure reads of a wave, computed once."""
+"""Analysis of a wave that the measures share, computed once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

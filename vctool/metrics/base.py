@@ -1,4 +1,4 @@
-"""The contract of a metric: all that a file `vctool/metrics/NAME.py` has to say.
+"""The contract of a metric: what a file `vctool/metrics/NAME.py` defines.
 
     TITLE = "MCD"                             its name where settings or reasons are told
     MEASURES = {"mcd": Measure("MCD", "dB", "lower", "mel-cepstral distortion")}    its columns
@@ -38,7 +38,7 @@ T = TypeVar("T")
 Ask = Callable[[Sequence[np.ndarray], int], np.ndarray]
 """A slow judge: maps N waves and their rate to (N, D)."""
 Recall = Callable[[str, Sequence[np.ndarray], int, Ask], np.ndarray]
-"""Asks a judge, known by a text on which its answers depend, or remembers what it said."""
+"""Runs a judge, or returns its cached outputs; the text holds all that these depend on."""
 
 
 class Each(Protocol):
@@ -54,7 +54,7 @@ def serially(one: Callable[[S], T], items: Sequence[S]) -> list[T]:
 
 
 def ask_anew(judge: str, waves: Sequence[np.ndarray], rate: int, ask: Ask) -> np.ndarray:
-    """Ask a judge about every wave; what a board does that remembers nothing."""
+    """Run a judge on every wave; the default of a board without a cache."""
     return ask(waves, rate)
 
 
@@ -68,7 +68,7 @@ class Measure:
     """`higher`, `lower`, or `real`: the nearer to the real recordings the better."""
     meaning: str
     gap: bool = True
-    """Whether a conversion should go from the copy's value towards the real one's."""
+    """Whether a conversion should move from the copy's value towards the real one's."""
     of_set: bool = False
     """Whether it tells of a whole set of utterances, so that a single one has no value."""
     exact: float | None = None
@@ -102,7 +102,7 @@ class Stand:
 
 
 class Group(Generic[A]):
-    """Waves that belong together, and what is found of them, each thing once.
+    """Waves that belong together, and their analyses, each computed once.
 
     Args:
         waves: each (T,).

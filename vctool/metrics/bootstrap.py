@@ -101,7 +101,7 @@ def interval(draws: np.ndarray) -> tuple[float, float]:
 
 
 def gap_closed(model: np.ndarray, copy: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """Say how much of the way from the copy to the real a model goes, overshoot counted against it.
+    """Compute the gap that a model closes from copy to real value; overshoot counts against it.
 
     `1 - |model - real| / |copy - real|`: 0 for the copy, 1 for the real; NaN where copy and real
     do not differ.

@@ -1,4 +1,4 @@
-"""Content kept, without text: does an output still find its own source among all sources?
+"""Content kept, without text: whether an output is nearest to its own source among all sources.
 
 Cepstra c1..c12, mean and variance normalised over the utterance, hold what is said and little of
 the pitch. An output whose words survive lies nearest to its own source, aligned in time.

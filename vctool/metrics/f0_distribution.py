@@ -1,4 +1,4 @@
-"""How far a speaker's F0 must be moved to become the target's, whatever either says."""
+"""Earth mover's distance between the F0 distributions of two speakers, for any sentences."""
 
 from collections.abc import Sequence
 

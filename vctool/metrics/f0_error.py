@@ -1,4 +1,4 @@
-"""How near an output's F0 is to the target's along the path that aligns two utterances.
+"""F0 errors of an output against the target, along the path that aligns the two utterances.
 
 The root mean square difference and the correlation where both are voiced, and the share of frames
 that differ in voicing. The tracker is the scoreboard's (`metrics.pitch`), the path that of the MCD

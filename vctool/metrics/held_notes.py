@@ -1,4 +1,4 @@
-"""How much of the voice is held in notes, how long they are and which steps lie between them.
+"""Note stability: share of held notes, and distributions of note lengths and intervals.
 
 Compared with real singing: a drone holds more than any singer, and speech glides.
 """

@@ -1,4 +1,4 @@
-"""Whether mel-cepstra move as much, and as fast, as the target's: what averaging models lose.
+"""Global variance and modulation spectrum of mel-cepstra, which over-smoothing models lose.
 
 *Global variance* (Toda, Black and Tokuda, 2007): the variance of every coefficient within an
 utterance. *Modulation spectrum* (Takamichi et al., 2014): the log power spectrum of every

@@ -1,4 +1,4 @@
-"""How natural it sounds, as a network predicts what listeners would say: DNSMOS.
+"""DNSMOS: naturalness as a network predicts it from listeners' ratings.
 
 DNSMOS P.835 (Reddy, Gopal and Cutler, 2022: overall, signal, background) and DNSMOS P.808 (2021) on
 a scale of 1 to 5, from the package speechmos, in which the networks ship. They were trained on

@@ -1,4 +1,4 @@
-"""How long synthesis takes."""
+"""Real-time factor of synthesis."""
 
 import numpy as np
 

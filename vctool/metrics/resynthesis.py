@@ -1,4 +1,4 @@
-"""How far a resynthesis lies from its recording, at the same moments and whatever their levels.
+"""Distances of a resynthesis from its recording, frame by frame, independent of level.
 
 A vocoder should give back the sound whose features it is given, sample by sample in place. So
 frame k is compared with frame k, nothing is warped, and one gain, that of equal energy, is taken
@@ -10,8 +10,8 @@ off first. The two distances:
 with magnitudes a of the recording and b of the resynthesis, and A = 20 log10 a (Gray and Markel
 1976; Yamamoto, Song and Kim 2020). Both are of power spectra at the scoring rate with a floor
 below the recording's strongest bin, without which the logarithms would tell of digital silence
-alone, and end where resampling filters begin. LSD is of sounding frames alone: in pauses there is
-nothing to be right about.
+alone, and end where resampling filters begin. LSD is of sounding frames alone: pauses are
+left out.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""What is plainly wrong with an output: silent, one tone throughout, clipped, or just the input.
+"""Detect broken outputs: silent, one tone throughout, clipped, or equal to the input.
 
-Cheap looks at one wave, for shouting during training; they score nothing.
+These are cheap checks of one wave, for warnings during training; they are not scores.
 """
 
 import numpy as np
@@ -56,7 +56,7 @@ def oddities(wave: np.ndarray, source: np.ndarray) -> list[str]:
 
 
 def tonality(wave: np.ndarray) -> float:
-    """Return how much all frames have the same spectrum, 0 to 1.
+    """Return how similar the spectra of all frames are, 0 to 1.
 
     The mean, over frames within 30 dB of the loudest, of the cosine between a frame's magnitude
     spectrum and the mean of all of them, each of unit length; blind to level.

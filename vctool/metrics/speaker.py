@@ -1,4 +1,4 @@
-"""Whose voice it is: cosines of d-vectors, and whether a verifier is deceived.
+"""Speaker similarity: cosines of d-vectors, and the equal-error rate of a verifier.
 
 The embedding is Resemblyzer's (the GE2E encoder of Wan et al., 2018, trained on LibriSpeech-other,
 VoxCeleb 1 and 2); its weights ship in the package. It answers to the level of its input, so every
@@ -52,7 +52,7 @@ PACKAGES = ("resemblyzer",)
 
 
 def measure(row: Row) -> dict[str, Pooled]:
-    """Pool a system's cosines to both voices, and how badly a verifier finds it out."""
+    """Pool a system's cosines to both voices, and the equal-error rate of a verifier."""
     encoder = row.once("speaker encoder", SpeakerEncoder)
     judge = f"speaker, Resemblyzer {version('resemblyzer')}: {SETTINGS}"
     reference, source, recordings = row.reference, row.source_reference, row.recordings
@@ -93,8 +93,8 @@ class SpeakerEncoder:
         """Embed a wave (T,) of any rate and level.
 
         Returns:
-            (DIM,) float64 of length 1, no coordinate below 0. Zeros for a silent wave, so that it
-            is like nobody; a wave in which the detector finds no speech is embedded whole.
+            (DIM,) float64 of length 1, no coordinate below 0. Zeros for a silent wave, so that
+            its cosine to any voice is 0; a wave without detected speech is embedded whole.
         """
         wave = levelled(wave, rate)
         if not wave.any():
@@ -152,7 +152,7 @@ def equal_error(scores: np.ndarray, genuine: np.ndarray) -> Pooled:
         genuine: (M,) the same of the target's held-out recordings.
 
     Returns:
-        0 where every output is found out, 0.5 where outputs cannot be told from recordings, more
+        0 where every output is detected, 0.5 where outputs cannot be told from recordings, more
         where outputs are nearer to the centroid than recordings are.
     """
     thresholds = np.unique(np.concatenate([scores, genuine]))

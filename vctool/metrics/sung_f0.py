@@ -1,4 +1,4 @@
-"""How far an output's F0 lies from that of the same sentence truly sung, at the same moments.
+"""F0 error of an output against real singing of the same sentence, aligned by time maps.
 
 Speech, singing and output are of different lengths: time maps lead from the speech to both, and F0
 is compared where they meet.

@@ -1,4 +1,4 @@
-"""How many words and letters survive, where the text is known.
+"""Word and character error rates, where the text is known.
 
 pocketsphinx with the large-vocabulary English model that ships with it writes down what it hears;
 the errors are insertions, deletions and substitutions over the length of the text (Levenshtein,
@@ -95,7 +95,7 @@ def pooled(texts: Sequence[str], heard: Sequence[str]) -> dict[str, Pooled]:
 
     Returns:
         `cer` and `wer`: errors over letters and over words of the texts; 0 is perfect, and 1 may be
-        passed, since words can be heard that nobody said. Spaces count as letters.
+        passed, because of insertions. Spaces count as letters.
     """
     letters, words = [], []
     for text, found in zip(texts, heard, strict=True):

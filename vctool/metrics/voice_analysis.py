@@ -1,4 +1,4 @@
-"""What the measures of voice conversion read of a wave, computed once.
+"""Analysis of a wave for the measures of voice conversion, computed once.
 
 Everything is at the scoring rate, a frame every 10 ms. The wave is brought to peak 1 first, so that
 nothing depends on its level; frames far below the utterance's strongest are marked as silent, so

@@ -1,4 +1,4 @@
-"""How many words survive: a recogniser that only chooses among the words of a slot grammar.
+"""Word accuracy: a recogniser that only chooses among the words of a slot grammar.
 
 pocketsphinx with its own en-us model decodes every wave under the grammar that lies beside the
 utterances (`grammar.json`); what counts is the share of slots in which it chooses the word that was

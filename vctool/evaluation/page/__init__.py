@@ -1,1 +1,1 @@
-"""What a report is made of: tables, figures, players, values by utterance."""
+"""Parts of a report: tables, figures, players, values by utterance."""

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = 3
-"""Utterances whose spectrograms are drawn."""
+"""Number of utterances whose spectrograms are drawn."""
 SPECTROGRAM_FFT = 1024
-"""Window of the spectrograms [samples at 16 kHz]: 64 ms tells the harmonics of low voices apart."""
+"""Window of the spectrograms [samples at 16 kHz]: 64 ms resolves the harmonics of low voices."""
 LOWEST_HZ, HIGHEST_HZ = 60.0, 8000.0
 """Range of the spectrograms; their axis is logarithmic, so that a semitone can be seen."""
 DEPTH_DB = 70.0
-"""What lies further than this below a spectrogram's maximum is black [dB]."""
+"""Levels further than this below a spectrogram's maximum are black [dB]."""
 
 
 def draw_utterances(
@@ -37,7 +37,7 @@ def draw_utterances(
     """Draw the spectrograms of the first utterances below a folder and return their paths.
 
     Args:
-        folder: is made where it is not there.
+        folder: created if it does not exist.
         names: of the utterances.
         waves: for every label, the utterances' waves (T,), one spectrogram above the other.
         tracks: for every label, their F0 (F,) [Hz].
@@ -55,7 +55,7 @@ def draw_utterances(
 
 
 def draw_journal(exp: Path) -> list[Path]:
-    """Draw an experiment's loss curves; no path where training left no journal."""
+    """Draw an experiment's loss curves; returns no path if training left no metrics.jsonl."""
     journal = read_journal(exp / "log" / "metrics.jsonl")
     if not journal:
         return []
@@ -114,7 +114,7 @@ def draw_spectrograms(
 
 
 def draw_losses(path: Path, journal: Sequence[Mapping[str, float | str]]) -> None:
-    """Draw every loss term over the steps, in panels of kindred terms; held-out values dashed."""
+    """Draw every loss term over the steps, in panels of related terms; held-out values dashed."""
     panels = _panels(journal)
     figure = new_figure(1.0 + 2.2 * max(len(panels), 1))
     figure.suptitle("loss terms without their weights: training (line), held out (dashed)")
@@ -149,7 +149,7 @@ def draw_losses(path: Path, journal: Sequence[Mapping[str, float | str]]) -> Non
 def _panels(journal: Sequence[Mapping[str, float | str]]) -> dict[str, list[str]]:
     """Sort terms into panels: by group, and by their first and last words where terms share them.
 
-    Such terms are of one size: `cycle_singing` and `cycle_speech` are in dB, `cycle_singing_f0`
+    Such terms have the same scale: `cycle_singing` and `cycle_speech` are in dB, `cycle_singing_f0`
     and `cycle_speech_f0` are not.
     """
     dull = ("learning_rate", "grad_norm", "total")
@@ -166,7 +166,7 @@ def _panels(journal: Sequence[Mapping[str, float | str]]) -> dict[str, list[str]
 
 
 def new_figure(height: float) -> "Figure":
-    """Begin a figure of a height [inches] that needs no display."""
+    """Create a figure of a height [inches] that needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -176,7 +176,7 @@ def new_figure(height: float) -> "Figure":
 
 
 def save(figure: "Figure", path: Path) -> None:
-    """Write a figure as a PNG, whole or not at all."""
+    """Write a figure as a PNG, atomically."""
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=90)
     beside = temporary.beside(path)

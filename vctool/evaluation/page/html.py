@@ -137,7 +137,7 @@ def page(
     rate: int,
     meanings: Mapping[str, str],
 ) -> str:
-    """Lay the page out; arguments as of `write`."""
+    """Build the page; arguments as for `write`."""
     shown = {exhibit.plot.resolve() for exhibit in exhibits if exhibit.plot is not None}
     reader, known = _reader(), {"folder": folder, "shown": shown}
     tokens = reader.parse(text, known)
@@ -231,7 +231,7 @@ def _value(token: Token) -> Iterator[Token]:
 def _image_of(
     renderer: RendererHTML, tokens: Sequence[Token], place: int, options: OptionsDict, env: EnvType
 ) -> str:
-    """Embed an image of the page's folder, unless it stands elsewhere on the page."""
+    """Embed an image of the page's folder, unless it is shown elsewhere on the page."""
     source = str(tokens[place].attrs["src"])
     title = renderer.renderInlineAsText(tokens[place].children, options, env)
     name = Path(unquote(source))
@@ -239,5 +239,5 @@ def _image_of(
     if path.resolve() in env["shown"]:
         return ""
     if name.is_absolute() or ".." in name.parts or not path.is_file():
-        return html.escape(f"![{title}]({source})")  # no image of ours, so a name
+        return html.escape(f"![{title}]({source})")  # not an image of the report, so part of a name
     return _image(path, title)

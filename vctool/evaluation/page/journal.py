@@ -1,4 +1,4 @@
-"""What training wrote down of its losses, and what a report says of them."""
+"""Read the losses that training logged, and describe them for a report."""
 
 import json
 from pathlib import Path
@@ -13,9 +13,9 @@ LOSSES = (
 
 
 def read_journal(path: Path) -> list[dict[str, float | str]]:
-    """Read the engine's `metrics.jsonl`; empty where training left none.
+    """Read the engine's `metrics.jsonl`; empty if there is none.
 
-    A last line without its end was cut by a kill and is left out.
+    An incomplete last line, left by a killed run, is skipped.
     """
     if not path.is_file():
         return []
@@ -24,7 +24,7 @@ def read_journal(path: Path) -> list[dict[str, float | str]]:
 
 
 def held_out_losses(exp: Path) -> Losses:
-    """Return every term of the last validation; none where training left no journal."""
+    """Return every term of the last validation; none if there is no metrics.jsonl."""
     held = [line for line in read_journal(exp / "log" / "metrics.jsonl") if line["split"] == "dev"]
     if not held:
         return Losses()

@@ -1,7 +1,7 @@
-"""RESULTS.md and results.json: what was found, with everything needed to read it.
+"""RESULTS.md and results.json: the scores, with everything needed to interpret them.
 
-What differs by task (rows, settings, counts, losses) comes in `Findings`; how it is laid out is the
-same for all.
+`Findings` holds what differs by task (rows, settings, counts, losses); the format is the same for
+all.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from vctool.experiment.recipe import Recipe
 from vctool.markdown import table
 
 PACKAGES = ("torch", "numpy", "scipy", "librosa", "pyworld", "soxr")
-"""Packages whose versions decide the numbers, besides those of the metrics."""
+"""Packages whose versions affect the numbers, besides those of the metrics."""
 MODEL = "model"
 """The row that is compared with the others."""
 
@@ -43,7 +43,7 @@ class Losses:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a report says."""
+    """Content of a report."""
 
     folder: Path
     """Where it is written; the plots lie below."""
@@ -68,26 +68,26 @@ class Findings:
     against: Sequence[str] = ()
     """Systems that the model is compared with, pair by pair."""
     pairing: str = ""
-    """Which rows are not paired with the model's, in a sentence; empty where all are."""
+    """A sentence on rows that are not paired with the model's; empty if all are."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """On how much the numbers rest."""
+    """Amounts of data behind the numbers."""
     cautions: Sequence[str] = ()
-    """Where that is too little."""
+    """Warnings where that is too little."""
     losses: Losses = Losses()
     notes: Sequence[str] = ()
-    """What else a reader must know."""
+    """Further notes for the reader."""
     packages: Sequence[str] = ()
-    """Packages whose versions decide the numbers, besides those that always do."""
+    """Further packages whose versions affect the numbers."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """Every setting of the experiment, by its dotted name."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What results.json holds besides."""
+    """Further content of results.json."""
     sections: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Lines that stand below the first table, by their heading."""
     intervals: bool = False
     """Whether a second table shows every value with its interval."""
     baseline: str | None = None
-    """Where there is no model: the row that every other is compared with."""
+    """If there is no model: the row that every other is compared with."""
 
 
 def write(found: Findings) -> str:
@@ -209,7 +209,7 @@ def plot_line(folder: Path, path: Path) -> str:
 
 
 def _losses(losses: Losses) -> list[str]:
-    """Lay out the held-out losses, beside the published ones where there are such."""
+    """Format the held-out losses, beside the published ones if there are any."""
     published = any("published (training set)" in values for values in losses.values.values())
     unit = f" [{losses.unit}]" if losses.unit else ""
     heads = ["loss", f"held out{unit}", "step"]
@@ -237,7 +237,7 @@ def _systems(scores: Scores) -> list[str]:
 
 
 def _intervals(found: Findings) -> list[str]:
-    """Lay out every value with its interval, a column per system."""
+    """Format every value with its interval, a column per system."""
     names = _systems(found.scores)
     rows = []
     for measure, row in found.scores.items():
@@ -250,7 +250,7 @@ def _intervals(found: Findings) -> list[str]:
 
 
 def _gaps(found: Findings) -> list[str]:
-    """Lay out how much of the way from the copy to the real recordings every system goes."""
+    """Format the gap closed from the copy to the real recordings, by system."""
     scores, real = found.scores, found.real_words
     measured = [m for m, row in scores.items() if any(math.isfinite(s.gap) for s in row.values())]
     names = list(dict.fromkeys(name for m in measured for name in scores[m]))
@@ -272,7 +272,7 @@ def _gaps(found: Findings) -> list[str]:
 
 
 def _versus(found: Findings) -> list[str]:
-    """Lay out the model's paired differences from every other row."""
+    """Format the model's paired differences from every other row."""
     rows = [
         [
             found.layout.measures[measure].title,
@@ -289,7 +289,7 @@ def _versus(found: Findings) -> list[str]:
 
 
 def _less(found: Findings) -> list[str]:
-    """Lay out the paired differences of every row from the baseline's."""
+    """Format the paired differences of every row from the baseline's."""
     assert found.baseline is not None
     rows = []
     for measure, row in found.scores.items():
@@ -307,14 +307,14 @@ def _less(found: Findings) -> list[str]:
 
 
 def _difference(score: Score, other: str) -> str:
-    """Write a paired difference with its interval, bold where that leaves zero out."""
+    """Format a paired difference with its interval, bold if that excludes zero."""
     value, low, high = score.versus.get(other, (math.nan,) * 3)
     text = with_interval(value, low, high)
     return f"**{text}**" if low > 0 or high < 0 else text
 
 
 def with_interval(value: float, low: float, high: float, digits: int | None = None) -> str:
-    """Write a value with its interval; `-` where there is none."""
+    """Format a value with its interval; `-` if there is none."""
     if not math.isfinite(value):
         return "-"
     if digits is not None:

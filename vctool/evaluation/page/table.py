@@ -1,7 +1,7 @@
 """From pooled measures to the table: values, intervals, gaps closed and paired differences.
 
-Every board lays its table out by a `Layout`: which measures it has, and between which two rows a
-gap is closed.
+Every board has a `Layout`: its measures, and the two rows between which the gap closed is
+measured.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,17 +14,17 @@ from vctool.metrics.base import Derived, Measure
 from vctool.metrics.bootstrap import Pooled, centred, gap_closed, interval, resample_counts
 
 COPY = "copy"
-"""The row of the unconverted sources, from which gaps are closed; in every table."""
+"""The row of the unconverted sources, where gap closed is 0; in every table."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How one board's table is laid out."""
+    """Layout of one board's table."""
 
     measures: Mapping[str, Measure]
     """Columns by name, in order."""
     real: str
-    """Row of the real recordings, to which gaps are closed."""
+    """Row of the real recordings, where gap closed is 1."""
     paired: frozenset[str] = frozenset()
     """Measures whose real row is of the same utterances as the outputs, so that it shares their
     draws."""
@@ -46,7 +46,7 @@ class Score:
     gap_low: float = float("nan")
     gap_high: float = float("nan")
     versus: dict[str, tuple[float, float, float]] = field(default_factory=dict)
-    """This less another system on the same utterances: difference, low, high."""
+    """This minus another system on the same utterances: difference, low, high."""
 
 
 Scores = dict[str, dict[str, Score]]
@@ -74,7 +74,7 @@ def tabulate_mean(
     resamples: int,
     seed: int,
 ) -> Scores:
-    """Average what `tabulate` says over several sets of utterances, each with the same weight.
+    """Average the scores of `tabulate` over several sets of utterances, equally weighted.
 
     Sets of as many utterances share their draws: where the n-th utterance of every set is the same
     sentence, sentences are resampled, since what they do to a score they do in all sets.
@@ -195,7 +195,7 @@ def markdown(scores: Scores, measures: Mapping[str, Measure]) -> str:
 
 
 def cell(value: float) -> str:
-    """Write a value with as many digits as it deserves; `-` where there is none.
+    """Format a value to about three significant digits; `-` if there is none.
 
     >>> cell(0.71234), cell(43.21), cell(812.3), cell(float("nan"))
     ('0.712', '43.2', '812', '-')

@@ -1,4 +1,4 @@
-"""The baselines that a learnt model stands beside: no learning, no parameters fitted to data.
+"""Baselines of singing: no learning, no parameters fitted to data.
 
 Copy, analysis and resynthesis, F0 snap (the formula to beat), drone (the cheat on chroma
 agreement) and a random real singing clip (the cheat on every distribution).
@@ -29,7 +29,7 @@ SILENT = np.full((1, 12), np.nan)
 
 
 class WorldVoice(NamedTuple):
-    """A voice as WORLD takes it apart, every 10 ms."""
+    """WORLD parameters of a voice, every 10 ms."""
 
     f0: np.ndarray
     """(F,) [Hz], 0 where unvoiced."""

@@ -1,4 +1,4 @@
-"""What is said of singing's scores: its rows, settings, counts and losses."""
+"""Content of the report on singing: rows, settings, counts and losses."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -153,7 +153,7 @@ class SingingScoring(Scoring):
 
 
 def counts(task: SingingTask, board: Board) -> dict[str, int]:
-    """Say on how much the numbers rest."""
+    """Return the amounts of data behind the numbers."""
     windows = {
         f"windows of {name}": sum(len(distribution.windows(one)) for one in analyses)
         for name, analyses in board.analyses.items()
@@ -168,7 +168,7 @@ def counts(task: SingingTask, board: Board) -> dict[str, int]:
 
 
 def cautions(task: SingingTask, board: Board) -> list[str]:
-    """Say where there is too little held out for the numbers to be more than a smoke test."""
+    """Warn if too little is held out for more than a smoke test."""
     found = []
     fewest = min(len(task.real_a), len(task.real_b))
     if fewest < FEW_RECORDINGS:

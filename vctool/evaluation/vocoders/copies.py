@@ -1,4 +1,4 @@
-"""Recordings through a vocoder and nothing else: analysed, synthesised, and how long that took."""
+"""Analysis and synthesis of recordings by a vocoder, with timing."""
 
 import time
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ WARM_SECONDS = 0.5
 
 
 class Copy(NamedTuple):
-    """A recording as a vocoder gives it back."""
+    """A recording after analysis and synthesis."""
 
     wave: np.ndarray
     """(T,) float32, as long as the recording, at the rate of the features."""
@@ -99,6 +99,6 @@ def _timed(wave: np.ndarray, vocoder: str, config: FeatureConfig) -> Copy:
 
 @cache
 def _warm(vocoder: str, config: FeatureConfig) -> None:
-    """Let this process do what is done once."""
+    """Warm up this process: do the work that is done only once."""
     noise = np.random.default_rng(0).standard_normal(round(WARM_SECONDS * config.rate))
     copy_wave((0.1 * noise).astype(np.float32), vocoder, config)

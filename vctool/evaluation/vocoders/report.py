@@ -1,4 +1,4 @@
-"""What is said of vocoders' scores: their rows, counts and cautions."""
+"""Content of the report on vocoders: rows, counts and warnings."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ class VocoderScoring(Scoring):
     """Recordings through vocoders.
 
     A vocoder that has weights reads the features that these were trained on, the others those that
-    are asked for. Whether all of them can be had is found out when this is made.
+    are asked for. Creating this checks that all of them are available.
 
     Raises:
         ConfigError, CheckpointError: a vocoder cannot be had.
@@ -114,7 +114,7 @@ class VocoderScoring(Scoring):
 
 
 def few_recordings(recordings: Sequence[Utterance]) -> list[str]:
-    """Say where there are too few for the numbers to be more than a smoke test."""
+    """Warn if there are too few recordings for more than a smoke test."""
     if len(recordings) >= FEW_RECORDINGS:
         return []
     return [

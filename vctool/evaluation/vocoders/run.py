@@ -48,7 +48,7 @@ def run(recipe: Recipe, nj: int = 1) -> None:
     outputs: list[np.ndarray] = []
     for way, rows in directions.read(recipe.exp, directions.of(recipe)).items():
         data = DataDir.read(recipe.data(recipe.roles[way.source], recipe.evaluate.split))
-        # To whom a vocoder "converts" changes nothing, so each recording counts once.
+        # The target does not matter to a vocoder, so each recording counts once.
         names = [name for name, _ in rows if name not in found]
         found |= {name: data[name] for name in names}
         outputs += read_outputs(recipe.exp / way.sounds, names, recipe.features.rate)

@@ -1,4 +1,4 @@
-"""The systems that a learnt voice conversion stands beside: formulas of two lines and no learning.
+"""Baselines of voice conversion: simple formulas without learning.
 
 Every formula is fitted on the two speakers' training recordings alone and goes through one WORLD
 vocoder, so that a model is compared with what its voice costs anyway. With the mean m and the
@@ -63,7 +63,7 @@ SYSTEMS = {
 
 @dataclass(frozen=True)
 class Speaker:
-    """What the formulas know of a speaker, from its training recordings."""
+    """Statistics of a speaker for the formulas, from its training recordings."""
 
     f0: SpeakerStats
     """Mean and deviation of log-F0, and the range it is searched in."""
@@ -150,7 +150,7 @@ def put_together(features: np.ndarray, samples: int, rate: int, level_db: float)
 
 
 def transform(features: np.ndarray, formula: Formula, name: str) -> np.ndarray:
-    """Carry features (F, D) of the source to the target by one of the formulas."""
+    """Transform features (F, D) of the source to the target by one of the formulas."""
     source, target = formula.source, formula.target
     f0, envelope, noise = world.split(features, FEATURES)
     old, new = source.f0, target.f0

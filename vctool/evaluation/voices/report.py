@@ -1,4 +1,4 @@
-"""What is said of a voice conversion's scores: its rows, settings, counts and cautions."""
+"""Content of the report on voice conversion: rows, settings, counts and warnings."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -138,7 +138,7 @@ def of_direction(
 
 
 def _cautions(task: VoiceTask, scores: Scores) -> list[str]:
-    """Say where there is too little for the numbers to be more than a smoke test."""
+    """Warn if there is too little data for more than a smoke test."""
     found = []
     if len(task.sources) < FEW_RECORDINGS:
         found.append(

@@ -1,4 +1,4 @@
-"""`vctool scoreboard`: what several experiments made of one pair of voices, in one table.
+"""`vctool scoreboard`: score several experiments on one pair of voices, in one table.
 
     OUT/RESULTS.md  results.json  utterances.tsv  report.html  plots/
 
@@ -26,7 +26,7 @@ from vctool.experiment.directions import Direction, Rows
 from vctool.experiment.recipe import Recipe, resolve
 
 LEAST = 2
-"""Fewest utterances that all experiments must have converted."""
+"""Minimum number of utterances that all experiments must have converted."""
 
 
 class Entry(NamedTuple):

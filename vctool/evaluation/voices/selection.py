@@ -1,4 +1,4 @@
-"""Which recordings of an experiment between speakers are scored, and against which."""
+"""Select the recordings of an experiment between speakers that are scored, and references."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -105,7 +105,7 @@ def stored_speaker(recipe: Recipe, role: str, group: Sequence[Utterance]) -> Spe
         return None
     if not (folder / "feats.scp").is_file():  # a family of another kind, such as mel
         return None
-    if len({(one.speaker, one.domain) for one in group}) > 1:  # who do not share a range of F0
+    if len({(one.speaker, one.domain) for one in group}) > 1:  # speakers with different F0 ranges
         return None
     store = FeatureStore(folder)
     voice = SpeakerTable.read(recipe.stats(corpus, "train")).of(group[0].speaker, group[0].domain)

@@ -1,4 +1,4 @@
-"""What the directions of an experiment have in common, read and made once.
+"""Data that the directions of an experiment share, read and computed once.
 
 Recordings are read and analysed once, speakers fitted once, and judges asked once about a
 recording, whatever the number of directions it stands in.
@@ -39,7 +39,7 @@ KEPT = 1000
 
 @contextmanager
 def shared(recipe: Recipe, nj: int) -> Iterator["Shared"]:
-    """Open what directions have in common; its processes end with the context."""
+    """Open the shared data; its processes end with the context."""
     with workers(nj) as each:
         yield Shared(recipe, each)
 
@@ -74,7 +74,7 @@ class Shared:
         return self._waves[one]
 
     def analyse(self, waves: Sequence[np.ndarray], rate: int) -> list[VoiceAnalysis]:
-        """Analyse those waves that were not analysed lately."""
+        """Analyse the waves that are not in the cache."""
         keys = [key_of(wave, rate) for wave in waves]
         new = {
             key: wave for key, wave in zip(keys, waves, strict=True) if key not in self._analyses
@@ -112,7 +112,7 @@ class Shared:
         return Formula(self._speakers[way.source], self._speakers[way.target])
 
     def _fit(self, role: str, waves: Sequence[np.ndarray], rate: int) -> Speaker:
-        """Fit a speaker, or read back what was found in these very recordings before."""
+        """Fit a speaker, or read the cached fit of the same recordings."""
 
         def fit(joined: Sequence[np.ndarray], rate: int) -> np.ndarray:
             return _packed(fit_speaker(waves, rate, self.each))[None]
