@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,22 @@ def test_a_stage_hands_over_what_was_typed(monkeypatch: pytest.MonkeyPatch) -> N
     assert seen["recipe"] == ("x", ["a=1", "b=2 3"])
     assert seen["options"] == "--recipe x --set a=1 --set 'b=2 3'"
     assert (seen["name"], seen["force"], seen["dry_run"]) == ("train", True, False)
+
+
+def test_features_start_over_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+
+    def run(recipe: object, name: str, work: Callable[[], None], **options: object) -> bool:
+        seen.append(options["force"])
+        work()
+        return True
+
+    monkeypatch.setattr("vctool.experiment.state.run", run)
+    monkeypatch.setattr("vctool.experiment.recipe.load", lambda name, settings: name)
+    monkeypatch.setattr("vctool.stages.features.run", lambda *_, fresh, **__: seen.append(fresh))
+    for options in ([], ["--fresh"]):
+        assert CliRunner().invoke(cli.app, ["features", *options]).exit_code == 0
+    assert seen == [False, False, True, True]
 
 
 def test_a_full_disk_is_one_line_and_exit_2(
