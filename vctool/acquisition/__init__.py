@@ -1,1 +1,1 @@
-"""How corpora come here: fetched, unpacked, surveyed, split, and made into data dirs."""
+"""Acquire corpora: fetch, unpack, survey and split them, and make data dirs."""

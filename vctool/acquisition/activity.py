@@ -1,4 +1,4 @@
-"""Where a long recording of a voice sounds: an energy detector, and segments of trainable length.
+"""Voice activity in long recordings: an energy detector, and segments of trainable length.
 
 Frames of 20 ms count as active from 30 dB below the recording's loud frames on, or from -55 dB of
 full scale where that is higher; from 20 dB below them where they are soft themselves. Loud is the
@@ -167,7 +167,7 @@ def _divide(
 def _widen(
     start: float, end: float, previous: float, following: float, shortest: float
 ) -> tuple[float, float]:
-    """Take from the pauses on both sides what is missing to the shortest length."""
+    """Extend a segment into the pauses on both sides up to the minimum length."""
     missing = max(0.0, shortest - (end - start))
     before = min(missing / 2, start - previous)
     after = min(missing - before, following - end)

@@ -1,4 +1,4 @@
-"""What a publisher offers for fetching: files with their sizes and checksums, and subsets of them.
+"""Downloadable files of a corpus, with sizes and checksums, and subsets of them.
 
 Every number is the publisher's, or a well-kept library's, and says where it was taken from. What
 nobody states is None: an invented checksum is worse than none.
@@ -74,12 +74,12 @@ class Subset:
     """A part of a corpus that can be taken alone."""
 
     name: str
-    """What `--subset` calls it."""
+    """Its name for `--subset`."""
     archives: tuple[Archive, ...]
     hours: float | None = None
     """Length of its recordings [h], or None where it is not known; `--limit-hours` goes by it."""
     default: bool = True
-    """Whether it is taken where the user does not choose."""
+    """Whether it is fetched by default."""
 
 
 def total_size(archives: Sequence[Archive]) -> int | None:
@@ -90,7 +90,7 @@ def total_size(archives: Sequence[Archive]) -> int | None:
 
 
 def human(size: float) -> str:
-    """Return a size for people, in decimal units as publishers state them.
+    """Format a size in decimal units, as publishers state it.
 
     >>> human(6387309499), human(126046265), human(812)
     ('6.4 GB', '126.0 MB', '812 B')

@@ -1,4 +1,4 @@
-"""Corpora of the voice conversion challenges: some folders to learn from, others to score on.
+"""Corpora of the Voice Conversion Challenges: some folders for training, others for scoring.
 
 A file is one sentence and named after it; all speakers who read a sentence have it under its name.
 """
@@ -22,15 +22,15 @@ class Layout:
     """
 
     training: tuple[str, ...]
-    """Folders to learn from."""
+    """Training folders."""
     scored: tuple[str, ...]
-    """Folders that are for scoring alone."""
+    """Folders for scoring only."""
     speaker: str
-    """What speakers are called."""
+    """Pattern of the speakers' names."""
     learnt: str
-    """What sentences of the training folders are called."""
+    """Pattern of sentence names in the training folders."""
     held: str
-    """What sentences of the folders for scoring are called."""
+    """Pattern of sentence names in the folders for scoring."""
 
 
 def prepare(

@@ -1,4 +1,4 @@
-"""What preparers share between finding a corpus's files and assigning them to splits."""
+"""Steps that preparers share: from the files of a corpus to their splits."""
 
 import math
 import re
@@ -179,7 +179,7 @@ def first_found(source: Path, folders: Iterable[str], pattern: str) -> list[Path
 
 
 def absent(source: Path, info: CorpusInfo) -> NoReturn:
-    """Tell that a folder does not hold a corpus.
+    """Raise the error for a folder that does not hold a corpus.
 
     Raises:
         DataError: always.

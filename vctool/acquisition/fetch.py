@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import requests
 
 RESERVE = 100_000_000
-"""Bytes of a disk that are left alone."""
+"""Bytes of a disk that are kept free."""
 
 _CHUNK = 1 << 16
 _RANGE = re.compile(r"bytes (?:(?P<first>\d+)-\d+|\*)/(?P<total>\d+|\*)")
@@ -38,31 +38,31 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a server is borne with."""
+    """Timeouts and retries."""
 
     connect: float = 15.0
     """Longest wait for a connection [s]."""
     silence: float = 30.0
     """Longest time without `least` bytes arriving [s]."""
     least: int = 1024
-    """What counts as nothing where no more arrives in `silence` [bytes]."""
+    """Minimum number of bytes in `silence`; fewer count as a stalled connection."""
     tries: int = 6
-    """Failures in a row after which an address is given up."""
+    """Consecutive failures after which an address is given up."""
     progress: int = 1 << 20
-    """A try that brings this much begins a new row [bytes]."""
+    """An attempt that receives this much resets the count of failures [bytes]."""
     backoff: float = 1.0
-    """Wait after the first failure of a row; each further one doubles it [s]."""
+    """Wait after the first of consecutive failures; each further one doubles it [s]."""
     longest: float = 60.0
     """Longest wait, also where the server asks for a longer one [s]."""
 
     def wait(self, failures: int, asked: float | None) -> float:
-        """Return how long to wait after some failures in a row, or as the server asks [s]."""
+        """Return how long to wait after consecutive failures, or as the server asks [s]."""
         own = self.backoff * 2.0 ** (failures - 1)
         return min(self.longest, max(own, asked or 0.0))
 
 
 class _InterruptedError(Exception):
-    """A try that failed, with another one worth it."""
+    """A failed attempt that is worth repeating."""
 
     def __init__(self, reason: str, wait: float | None = None) -> None:
         super().__init__(reason)
@@ -70,11 +70,11 @@ class _InterruptedError(Exception):
 
 
 class _RefusedError(Exception):
-    """An address that does not give the file."""
+    """An address that does not provide the file."""
 
 
 class _Partial:
-    """What has arrived of a file, and which version of it by the server's own marks."""
+    """A partial download, and its version by the server's own validators (ETag, date)."""
 
     def __init__(self, target: Path) -> None:
         self.path = target.with_name(f"{target.name}.part")
@@ -97,7 +97,7 @@ class _Partial:
             write_text(self._note, json.dumps({"url": url, "validator": validator}) + "\n")
 
     def clear(self) -> None:
-        """Forget what has arrived."""
+        """Delete the partial download."""
         self.path.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)
         self.url = self.validator = ""
@@ -150,7 +150,7 @@ def fetch(archive: Archive, folder: Path, patience: Patience | None = None) -> P
 
 
 def mismatch(path: Path, archive: Archive) -> str:
-    """Say how a file differs from what its publisher states; empty where it does not."""
+    """Describe how a file differs from what its publisher states; empty if it does not."""
     import pooch
 
     size = path.stat().st_size
@@ -210,7 +210,7 @@ def _persist(url: str, archive: Archive, partial: _Partial, patience: Patience) 
 
 
 def _receive(url: str, archive: Archive, partial: _Partial, patience: Patience) -> None:
-    """Ask once for what is missing, and append what comes.
+    """Request the missing bytes once, and append the response.
 
     Raises:
         _InterruptedError: something is still missing.
@@ -268,7 +268,7 @@ def _is_whole(response: "requests.Response", archive: Archive, have: int) -> boo
 def _accept(
     url: str, response: "requests.Response", archive: Archive, partial: _Partial
 ) -> int | None:
-    """Judge a response by its head, and prepare the partial file for its body.
+    """Check a response's status and headers, and prepare the partial file for its body.
 
     Returns:
         Size of the whole file as the server states it [bytes], or None.
@@ -346,7 +346,7 @@ def _append(
 
 
 def _retry_after(text: str) -> float | None:
-    """Read how long a server asks to be left alone: seconds or a date [s]."""
+    """Parse a Retry-After header, seconds or a date: return the wait [s]."""
     if text.isdecimal():
         return float(text)
     try:

@@ -1,4 +1,4 @@
-"""What every corpus says of itself, and how its folder is found among downloads."""
+"""Description of a corpus, and finding its folder among downloads."""
 
 import re
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ class CorpusInfo:
     hours: float
     """Length of all recordings [h]."""
     licence: str
-    """Terms that recordings, and so models trained on them, come under."""
+    """Licence of the recordings, and so of models trained on them."""
     homepage: str
     """Where the publisher describes it and offers it."""
     rate: int
@@ -34,7 +34,7 @@ class CorpusInfo:
     licence_source: str = ""
     """Where the licence was taken from, where that is not simply `homepage`."""
     archives: tuple[Archive, ...] = ()
-    """What is fetched whatever the subset; see `vctool.acquisition.obtain`."""
+    """Files that are fetched with every subset; see `vctool.acquisition.obtain`."""
     subsets: tuple[Subset, ...] = ()
     """Parts that `--subset` chooses among, in the order in which `--limit-hours` takes them."""
     non_commercial: bool = False
@@ -56,7 +56,7 @@ class CorpusInfo:
 
 
 class Corpus(Protocol):
-    """What a module in this folder offers.
+    """Interface of a corpus module.
 
     One that is built here, not fetched, also has `download(root) -> Path`, which builds it.
     """
@@ -71,7 +71,7 @@ class Corpus(Protocol):
 
 
 def cannot_fetch(info: CorpusInfo, root: Path = Path("data/corpora")) -> NoReturn:
-    """Tell that a corpus must be brought along: where to ask for it, and what to put where.
+    """Raise the error for a corpus that users must get: where to ask, and where to put it.
 
     Args:
         info: the corpus.

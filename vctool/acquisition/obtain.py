@@ -1,4 +1,4 @@
-"""Brings a corpus onto this machine: what of it, under which terms, with room for it, complete."""
+"""Fetch a corpus: choose parts, show the licence, check the disk, download and unpack."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ from vctool.data.atomic import commit_text, write_text
 from vctool.errors import ConfigError, DataError
 
 ARCHIVES = ".archives"
-"""Folder of files on their way, below the corpus's own."""
+"""Folder of partial downloads, below the corpus's own."""
 
 LOCK = ".lock"
 """File in the corpus's folder whose lock is held while it is fetched."""
@@ -31,7 +31,7 @@ BOUND = 12
 """Size over the archive's from which an unpacked archive of unknown size is refused."""
 
 ALL = "all"
-"""What `--subset` calls every part."""
+"""Value of `--subset` for all parts."""
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ def _within(info: CorpusInfo, parts: Sequence[Subset], limit: float) -> list[Sub
 
 
 def terms(info: CorpusInfo) -> list[str]:
-    """Return the lines that tell a user what a corpus may be used for."""
+    """Return the lines of a corpus's licence terms."""
     lines = [f"{info.title}: {info.licence}", f"  see {info.homepage}"]
     if info.licence_source:
         lines.append(f"  licence taken from: {info.licence_source}")
@@ -158,7 +158,7 @@ def terms(info: CorpusInfo) -> list[str]:
 
 
 def check_room(info: CorpusInfo, archives: Sequence[Archive], folder: Path) -> None:
-    """Refuse to begin what the disk has no room for: the unpacked, and the largest archive.
+    """Check that the disk has room for the unpacked files and the largest archive.
 
     Raises:
         DataError: there is too little room.

@@ -1,4 +1,4 @@
-"""Refuses to begin writing what the disk has no room for."""
+"""Check for free disk space before writing."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +8,7 @@ from vctool.errors import DataError
 
 
 def room_for(folder: Path, size: float, what: str) -> None:
-    """See that something fits on the disk of a folder, which need not be there yet.
+    """Check that something fits on the disk of a folder, which need not exist yet.
 
     Args:
         folder: where it is to go.

@@ -1,4 +1,4 @@
-"""Decodes every file of a corpus once: true lengths, and what cannot be used with the reason."""
+"""Decode every file of a corpus once: true lengths, and unusable files with the reason."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from vctool.cache import over
 from vctool.errors import AudioError, DataError
 
 SHORTEST = 0.3
-"""Recordings below this hold no syllable [s]."""
+"""Shorter recordings hold no syllable and are rejected [s]."""
 
 LONGEST = 300.0
 """Recordings above this are no utterance, and take gigabytes to analyse as one [s]."""
@@ -31,7 +31,7 @@ def survey(
     longest: float | None = None,
     rate: int | None = None,
 ) -> tuple[dict[Path, audio.AudioInfo], list[Rejected]]:
-    """Measure recordings of voices, or recall what was measured (see `vctool.cache`).
+    """Measure recordings of voices, or read the cached values (see `vctool.cache`).
 
     Args:
         files: the recordings.

@@ -1,4 +1,4 @@
-"""Unpacks zip and tar archives that nobody vouches for.
+"""Unpack untrusted zip and tar archives.
 
 Members are written one by one into a folder beside the others and moved to their places at the
 end, so that a killed unpack leaves nothing that looks complete. No link is ever made: one to a file
@@ -261,7 +261,7 @@ def _beside(link: str, target: str) -> str:
 
 
 class _Readable(Protocol):
-    """What has bytes to read."""
+    """An object with a `read` method."""
 
     def read(self, size: int, /) -> bytes: ...
 

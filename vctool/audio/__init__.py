@@ -1,4 +1,4 @@
-"""Sound in and out: files of any format, waves of any length, and how loud they are."""
+"""Audio input and output: files of any format, waves of any length, and loudness."""
 
 from vctool.audio.decoding import LARGEST, RATES
 from vctool.audio.files import (

@@ -1,4 +1,4 @@
-"""Whether an audio file is all there, by what its container promises.
+"""Check that an audio file is complete, by the lengths that its container states.
 
 libsndfile takes what there is of a WAV, Ogg or MP3 file that breaks off, and says nothing.
 """

@@ -48,10 +48,10 @@ INFO = CorpusInfo(
 )
 
 DOMAINS = {"01": "speech", "02": "singing"}
-"""What the second number of a file name says."""
+"""Meaning of the second number of a file name."""
 
 STATEMENTS = {"01": "KIDS ARE TALKING BY THE DOOR", "02": "DOGS ARE SITTING BY THE DOOR"}
-"""What the fifth number says."""
+"""Meaning of the fifth number."""
 
 TRAIN_STATEMENT = "01"
 

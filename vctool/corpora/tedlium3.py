@@ -36,7 +36,7 @@ INFO = CorpusInfo(
 )
 
 IGNORED = "ignore_time_segment_in_scoring"
-"""What stands for the words of a stretch that nobody transcribed."""
+"""Text of stretches that are not transcribed."""
 
 _SUFFIX = re.compile(r" ('(?:s|re|ve|m|ll|d|t)\b)")
 _NO_WORD = re.compile(r"<[^>]*>|\{[^}]*\}|\([^)]*\)")

@@ -1,4 +1,4 @@
-"""VCTK 0.92 as the second microphone (Sennheiser MKH 800) heard it; see `vctk`.
+"""VCTK 0.92, recorded by the second microphone (Sennheiser MKH 800); see `vctk`.
 
 Speaker p280 was recorded by the first microphone only.
 """

@@ -50,7 +50,7 @@ TEST_LIST = "test_singers_technique.txt"
 """The publisher's file that names the singers for test."""
 
 SPOKEN = "spoken"
-"""The technique that is no singing."""
+"""The technique that is not singing."""
 
 
 def find(downloads: Path) -> Path:

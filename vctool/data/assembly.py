@@ -1,4 +1,4 @@
-"""From tables to utterances: everything sound is kept, everything else is named."""
+"""Build utterances from tables: valid ones are kept, everything else is reported."""
 
 import os
 from collections.abc import Iterable
@@ -218,7 +218,7 @@ class _Builder:
         return self._seconds[wav]
 
     def check_rest(self, known: set[str]) -> None:
-        """Note the rows that belong to nothing."""
+        """Report the rows that belong to no utterance."""
         recordings = set(self.tables["wav.scp"].rows)
         keys = set(self.keys())
         for name in ("utt2spk", "utt2dur", *TRAITS, "accomp.scp"):
@@ -253,7 +253,7 @@ class _Builder:
 
 
 class _Unusable(DataError):
-    """Why an utterance cannot be built."""
+    """The reason why an utterance cannot be built."""
 
 
 def _slack(wav: Path) -> float:

@@ -1,4 +1,4 @@
-"""Files that are there complete or not at all: written beside their place, then renamed."""
+"""Write files atomically: beside their place, then renamed."""
 
 import contextlib
 import os

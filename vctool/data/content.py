@@ -1,4 +1,4 @@
-"""Recordings that are the same by content, whatever they are called."""
+"""Find recordings with the same content under different names."""
 
 import hashlib
 from collections import defaultdict

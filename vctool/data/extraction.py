@@ -30,7 +30,7 @@ class Task(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What came of it."""
+    """The result of a task."""
 
     name: str
     features: Features
@@ -56,7 +56,7 @@ def features_of(task: Task) -> Features:
 
 
 def attempt(task: Task) -> Result:
-    """Compute an utterance's features, or say why they cannot be."""
+    """Compute an utterance's features, or return the reason why that fails."""
     name = task.utterance.id
     try:
         return Result(name, features_of(task), "")

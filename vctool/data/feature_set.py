@@ -150,11 +150,11 @@ class FeatureSet:
         return np.cumsum([self._frames[name] for name in self.ids], dtype=np.int64)
 
     def utterance(self, name: str) -> Utterance:
-        """Return what the data dir says of an utterance."""
+        """Return the data dir's entry of an utterance."""
         return self._utterances[name]
 
     def speaker(self, name: str) -> str:
-        """Return who speaks or sings an utterance."""
+        """Return the speaker or singer of an utterance."""
         return self._utterances[name].speaker
 
     def domain(self, name: str) -> str:

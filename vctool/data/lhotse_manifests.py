@@ -92,7 +92,7 @@ def _recording(name: str, one: Utterance) -> dict[str, Any]:
 
 
 def _custom(one: Utterance, whole: bool, pair: str | None, time_map: Path | None) -> dict[str, Any]:
-    """Say what lhotse has no field for."""
+    """Return the fields of an utterance that lhotse has no place for."""
     custom: dict[str, Any] = {"domain": one.domain, "channel": one.channel, "seconds": one.duration}
     if not whole:
         custom["end"] = one.end

@@ -1,4 +1,4 @@
-"""What lies in a store's folder, whatever became of it: its index, digests and sound entries."""
+"""Inspect a store's folder, even a damaged one: its index, digests and valid entries."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,12 +24,12 @@ class Place(NamedTuple):
 
 
 class Stock(NamedTuple):
-    """What is there of a store."""
+    """State of a store on disk."""
 
     sound: dict[str, Found]
     """Entries that are whole and, where their digest is known, as they were written."""
     damaged: tuple[str, ...] = ()
-    """Utterances that the index names and that are not sound."""
+    """Utterances that the index names and that are damaged."""
     order: dict[Path, list[str]] = {}
     """Utterances of each shard in their order, sound or not."""
     untidy: frozenset[Path] = frozenset()
@@ -40,7 +40,7 @@ class Stock(NamedTuple):
     """Whether the digest of every sound entry is known."""
 
     def problem(self) -> str:
-        """Say in a few words what is wrong with a finished store; nothing where nothing is."""
+        """Describe briefly what is wrong with a finished store; empty if nothing is."""
         if self.damaged:
             more = f" and {len(self.damaged) - 1} more" if len(self.damaged) > 1 else ""
             what = "are" if more else "is"
@@ -124,7 +124,7 @@ def _sound_index(path: Path) -> list[Place] | None:
 
 
 def _by_index(path: Path, index: list[Place], digests: dict[str, str] | None) -> Stock:
-    """Look at every entry that an index names, where it says that it is."""
+    """Check every entry of an index at its stated place."""
     shards: dict[Path, list[Place]] = {shard: [] for shard in path.glob(SHARDS)}
     for place in sorted(index, key=lambda one: (one.ark, one.offset)):
         shards.setdefault(place.ark, []).append(place)

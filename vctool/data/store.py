@@ -138,7 +138,7 @@ class StoreWriter:
         return self
 
     def _take_over(self) -> None:
-        """Keep what is sound, and see what is to be written again."""
+        """Keep valid entries, and find those that must be written again."""
         stock = take_stock(self.path)
         self.done = {name: found.entry for name, found in stock.sound.items()}
         self._digests = {name: found.digest for name, found in stock.sound.items()}
@@ -285,7 +285,7 @@ def clear(path: Path) -> None:
 
 
 def problem(path: Path) -> str:
-    """Read a finished store through, and say in a few words what is wrong with it, if anything.
+    """Read through a finished store, and describe briefly what is wrong with it, if anything.
 
     Args:
         path: its folder; a store that is not finished is none that could be damaged.
