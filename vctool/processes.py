@@ -1,6 +1,5 @@
 """Averages over the processes of one training run; identities if there is only one."""
 
-import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -28,21 +27,3 @@ def mean_over_processes(values: Tensor) -> Tensor:
         dist.all_reduce(total)
         total /= count
     return total
-
-
-def concat_over_processes(batch: Tensor) -> Tensor:
-    """Concatenate the shares (B/N, ...) of all processes to the global batch (B, ...), in order.
-
-    For losses on batch statistics. Gradients flow to this process's own share only, scaled by the
-    number of processes, because the engine averages gradients: together that is the gradient of
-    one process on the whole batch.
-    """
-    count = process_count()
-    if count == 1:
-        return batch
-    parts = [torch.empty_like(batch) for _ in range(count)]
-    dist.all_gather(parts, batch.detach().contiguous())
-    # the loss is the same on all N processes, each holding 1/N of its gradient: sum, not mean
-    own = batch * count - batch.detach() * (count - 1)
-    parts[dist.get_rank()] = own
-    return torch.cat(parts)

@@ -53,8 +53,3 @@ def fixed_noise(samples: int, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     # torch draws in blocks of 16 and treats an incomplete one otherwise
     return torch.randn(-(-samples // 16) * 16, generator=generator)[:samples]
-
-
-def fill_unvoiced(f0: Tensor, otherwise: Tensor) -> Tensor:
-    """Replace zeros of F0 (B, F) [Hz] by those of another contour."""
-    return torch.where(f0 > 0, f0, otherwise)
