@@ -90,18 +90,18 @@ def _chunks(channels: np.ndarray) -> torch.Tensor:
 def own_mel(converter: Converter, speech: np.ndarray, accomp: np.ndarray) -> np.ndarray:
     """Return the mel (F, n_mels) [dB] that our path turns into sound."""
     features: list[np.ndarray] = []
-    keep = converter.convert_features
+    keep = converter.infer
 
     def spy(*arguments: Any) -> Any:
         made = keep(*arguments)
         features.append(made["mel"])
         return made
 
-    converter.convert_features = spy  # type: ignore[method-assign]
+    converter.infer = spy  # type: ignore[method-assign]
     try:
         converter.convert(speech, CONFIG.rate, accomp, CONFIG.rate)
     finally:
-        converter.convert_features = keep  # type: ignore[method-assign]
+        converter.infer = keep  # type: ignore[method-assign]
     return features[0]
 
 

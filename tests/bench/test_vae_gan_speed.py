@@ -318,7 +318,7 @@ def test_conversion(
         given = voice_features(wave, kinds, voices.features, known)
         works: dict[str, Callable[[], object]] = {
             "analysis": lambda k=kinds, n=known: voice_features(wave, k, voices.features, n),
-            "network": lambda c=first, g=given, r=request: c.convert_features(g, None, r),
+            "network": lambda c=first, g=given, r=request: c.infer(g, None, r),
             **{
                 name: lambda c=one: c.convert(wave, voices.features.rate)
                 for name, one in ready.items()

@@ -125,9 +125,7 @@ def test_parts(
             "F0 and WORLD analysis": lambda c=config, k=known: world.analyse(
                 voice.wave, c, *k.f0_range
             ),
-            "network": lambda c=converter, r=request, k=kept: c.convert_features(
-                {"world": k}, None, r
-            ),
+            "network": lambda c=converter, r=request, k=kept: c.infer({"world": k}, None, r),
             "WORLD synthesis": lambda c=config, k=kept: world.synthesise(k, c, voice.samples),
             "all": lambda c=converter: c.convert(voice.wave, c.rate),
         }

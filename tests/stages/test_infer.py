@@ -94,7 +94,7 @@ def test_a_stopped_run_continues_to_the_same_end(
         if path.is_file():
             path.unlink()
 
-    real, calls = Converter.convert_features, []
+    real, calls = Converter.infer, []
 
     def stopped(self: Converter, *args: object) -> object:
         calls.append(1)
@@ -102,7 +102,7 @@ def test_a_stopped_run_continues_to_the_same_end(
             raise KeyboardInterrupt
         return real(self, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Converter, "convert_features", stopped)
+    monkeypatch.setattr(Converter, "infer", stopped)
     with pytest.raises(KeyboardInterrupt):
         infer.run(sung_pairs, "cpu")
     assert not (sung_pairs.exp / "infer" / "pairs.tsv").exists()

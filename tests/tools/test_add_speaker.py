@@ -119,7 +119,7 @@ def converted(experiment: str, to: str) -> Features:
     converter = Converter(experiment, "cpu")
     store = open_set(recipes.load("choir.yaml"), "choir", "test")
     source = {kind: store.load("ann-test-0", kind) for kind in converter.reads}
-    return converter.convert_features(source, None, converter.request(to))
+    return converter.infer(source, None, converter.request(to))
 
 
 def test_old_voices_stay_as_they_were_to_the_bit(here: Path) -> None:

@@ -1,1 +1,38 @@
-"""A trained model at work on recordings of any length."""
+"""A trained model at work, for scripts as for `vctool convert`.
+
+    from vctool.inference import Converter, convert_files
+
+    converter = Converter("exp/mini")                    # or vctool.load("exp/mini")
+    wave, rate = converter.convert(speech, speech_rate, accomp=backing)
+    convert_files(["talks/"], to="sax.wav", out=Path("played"))
+
+`Converter.reference` hears a target's recordings once, as a `Reference` that `convert` takes for
+many recordings; a `Request` is what is asked of one conversion, checked, and a `Condition` what the
+model's family is told of it. A name is imported when it is first asked for.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vctool.inference.converter import Converter
+    from vctool.inference.files import Summary, convert_files
+    from vctool.inference.request import Request
+    from vctool.models.base import Condition, Reference
+
+__all__ = ["Condition", "Converter", "Reference", "Request", "Summary", "convert_files"]
+
+_HOMES = {
+    "Condition": "vctool.models.base",
+    "Converter": "vctool.inference.converter",
+    "Reference": "vctool.models.base",
+    "Request": "vctool.inference.request",
+    "Summary": "vctool.inference.files",
+    "convert_files": "vctool.inference.files",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -73,7 +73,7 @@ class Converter:
         self.borrowed = vocoders.of_source(self.vocoder.reads, self.writes)
         """Kinds that the vocoder takes of the source."""
         self.gives = (*self.writes, *self.borrowed)
-        """Kinds that `convert_features` gives."""
+        """Kinds that `infer` gives."""
         self._kinds = tuple(dict.fromkeys((*voice_kinds(self.reads), *self.borrowed)))
         self._analysed: tuple[Scan, Block, Features] | None = None
 
@@ -271,8 +271,8 @@ class Converter:
         if accomp is not None:
             assert accomp_known is not None
             condition = self.condition(accomp.read(start, stop), accomp_known)
-        converted = self.convert_features(source, condition, request)
-        return self.synthesise(converted, stop - start, request.transpose)
+        made = self.infer(source, condition, request)
+        return self.synthesise(made, stop - start, request.transpose)
 
     def _source(self, wave: np.ndarray, block: Block, known: Scan) -> Features:
         """Analyse a block of a voice, unless that was the last one to be analysed.
@@ -292,9 +292,7 @@ class Converter:
             known = scan(ArrayTrack(wave), self.features, wanted, max(len(wave), 1))
         return voice_features(wave, wanted, self.features, known)
 
-    def convert_features(
-        self, source: Features, condition: Features | None, request: Request
-    ) -> Features:
+    def infer(self, source: Features, condition: Features | None, request: Request) -> Features:
         """Run the model on features that already have the output's length, F frames.
 
         Args:
@@ -311,11 +309,11 @@ class Converter:
         with torch.no_grad():
             told = Condition(condition, request.reference, request.options)
             own = {kind: source[kind] for kind in voice_kinds(self.reads)}
-            converted = self.system.convert(own, told, request.to)
-        assert set(converted) == set(self.writes), (sorted(converted), self.writes)
-        frames = {kind: len(values) for kind, values in {**source, **converted}.items()}
+            made = self.system.convert(own, told, request.to)
+        assert set(made) == set(self.writes), (sorted(made), self.writes)
+        frames = {kind: len(values) for kind, values in {**source, **made}.items()}
         assert len(set(frames.values())) == 1, f"conversion changed the length: {frames}"
-        for kind, values in converted.items():
+        for kind, values in made.items():
             if not np.isfinite(values).all():
                 raise CheckpointError(
                     f"{self.path}: gives NaN or infinity in {kind}; train on, or use an earlier "
@@ -323,15 +321,15 @@ class Converter:
                 )
         kind, column = self._f0
         if request.transpose and column is not None:
-            shifted = converted[kind].copy()
+            shifted = made[kind].copy()
             shifted[:, column] *= 2 ** (request.transpose / 12)
-            converted = {**converted, kind: shifted}
-        return vocoders.given(self.vocoder, converted, source)
+            made = {**made, kind: shifted}
+        return vocoders.given(self.vocoder, made, source)
 
     def synthesise(self, features: Features, samples: int, transpose: float = 0.0) -> np.ndarray:
         """Turn converted features into (samples,) float32.
 
-        Features that hold F0 were transposed by `convert_features`; sound from others is
+        Features that hold F0 were transposed by `infer`; sound from others is
         analysed and re-synthesised by WORLD, which moves pitch and leaves formants.
         """
         wave = self.vocoder.synthesise(features, self.features, samples)

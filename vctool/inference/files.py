@@ -237,7 +237,7 @@ def _convert(
                     take.add(wave)
         for take in takes:
             samples = take.request.samples(voice.samples)
-            assert take.converted.samples == samples, (take.converted.samples, samples)
+            assert take.voice.samples == samples, (take.voice.samples, samples)
             finish(converter, take, known, form)
 
 

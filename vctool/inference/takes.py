@@ -40,21 +40,21 @@ class Take:
     request: Request
     output: Output
     accomp: Track | None
-    converted: SpoolTrack
+    voice: SpoolTrack
     meter: audio.LevelMeter
     peak: float = 0.0
 
     def add(self, wave: np.ndarray) -> None:
         """Take the next piece (T,)."""
         if len(wave):
-            self.converted.append(wave)
+            self.voice.append(wave)
             self.meter.add(wave)
             self.peak = max(self.peak, float(np.abs(wave).max()))
 
 
 def finish(converter: Converter, take: Take, known: Scan, form: Format) -> None:
     """Write what has become of a recording, as loud as it was."""
-    output, converted, samples = take.output, take.converted, take.converted.samples
+    output, voice, samples = take.output, take.voice, take.voice.samples
     level = take.meter.level_db
     gain = level_gain(known, level, take.peak)
     if form.rate == "input":  # the input's length exactly, not that of its resampling
@@ -64,10 +64,10 @@ def finish(converter: Converter, take: Take, known: Scan, form: Format) -> None:
         rate = form.rate
         length = audio.resampled_length(samples, converter.rate, rate)
     chunk = round(CHUNK_SECONDS * converter.rate)
-    _write(output.path, _scaled(converted, chunk, gain), converter.rate, rate, length)
+    _write(output.path, _scaled(voice, chunk, gain), converter.rate, rate, length)
     if form.mix:
         assert take.accomp is not None
-        mixed = _mixer(converter, converted, take.accomp, gain, level, chunk)
+        mixed = _mixer(converter, voice, take.accomp, gain, level, chunk)
         _write(output.mix, mixed(), converter.rate, rate, length)
 
 

@@ -108,7 +108,7 @@ def finish(converter: Converter, one: Prepared, request: Request, wanted: bool) 
     """Run the model on what `prepare` made."""
     features: Features = {}
     if wanted:
-        features = converter.convert_features(one.source, one.condition, request)
+        features = converter.infer(one.source, one.condition, request)
     return Outcome(one.name, one.samples, one.level_db, one.warp, features)
 
 
