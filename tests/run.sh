@@ -5,4 +5,5 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 local/setup.sh --dev
 export PATH=${VIRTUAL_ENV:-${CONDA_PREFIX:-$PWD/.venv}}/bin:$PATH
-exec python -m pytest "$@"
+# A worker a core, each with the tests of whole files, so that what a file shares is made once.
+exec python -m pytest -n "$(nproc)" --dist loadfile "$@"
