@@ -271,7 +271,7 @@ def test_only_directions_of_the_new_voice_are_scored(here: Path) -> None:
     ("corpus", "message"),
     [
         ({"also": {"ann": "guests"}}, "corpus.also: 'ann' is there already"),
-        ({"also": {"a/b": "guests"}}, "corpus.also: 'a/b' is no name"),
+        ({"also": {"a/b": "guests"}}, "corpus.also: 'a/b' is not a valid name"),
         ({"also": {"eve": "guests"}, "speakers": None}, "corpus.also goes with corpus.speakers"),
     ],
 )
