@@ -1,4 +1,4 @@
-"""What a voice is filtered from: a pulse train that follows F0, and noise.
+"""Excitation of a source-filter vocoder: a pulse train that follows F0, and noise.
 
 Source and filter as in neural source-filter models (Wang, Takaki and Yamagishi, 2019) and DDSP
 (Engel et al., 2020); both have unit variance and a flat spectrum, so that one filter serves both.
@@ -26,8 +26,8 @@ def interpolate_frames(values: Tensor, hop: int) -> Tensor:
 def pulses(f0: Tensor, hop: int, rate: int) -> Tensor:
     """Sum all harmonics below half the rate, as cosines of equal strength.
 
-    `sum_k cos(k x) = sin((N + 1/2) x) / (2 sin(x / 2)) - 1/2`, k = 1..N (Dirichlet's kernel), is
-    two sines for each sample, however many harmonics there are.
+    `sum_k cos(k x) = sin((N + 1/2) x) / (2 sin(x / 2)) - 1/2`, k = 1..N (Dirichlet's kernel), so
+    each sample costs two sines, however many harmonics there are.
 
     Args:
         f0: (B, F) [Hz], above 0 everywhere.
@@ -51,5 +51,5 @@ def pulses(f0: Tensor, hop: int, rate: int) -> Tensor:
 def fixed_noise(samples: int, seed: int = 0) -> Tensor:
     """Draw standard normal noise (samples,) whose beginning does not depend on its length."""
     generator = torch.Generator().manual_seed(seed)
-    # torch draws in blocks of 16 and treats an incomplete one otherwise
+    # torch draws in blocks of 16 and draws an incomplete block differently
     return torch.randn(-(-samples // 16) * 16, generator=generator)[:samples]

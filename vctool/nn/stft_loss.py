@@ -1,6 +1,6 @@
-"""Distances between waves by their spectra, which do not hear phase.
+"""Multi-resolution STFT loss (Yamamoto, Song and Kim, "Parallel WaveGAN", 2020).
 
-Multi-resolution STFT loss (Yamamoto, Song and Kim, "Parallel WaveGAN", 2020).
+It compares magnitudes only and ignores phase.
 """
 
 from collections.abc import Sequence
@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 
 FLOOR = 2e-3
-"""Magnitudes below this are alike: 100 dB below a full-scale sine, where mels have their floor."""
+"""Magnitudes are raised to this: 100 dB below a full-scale sine, where mels have their floor."""
 QUIET = 0.05
-"""Root mean square magnitude below which an example counts less for the convergence, so that one
-silent clip does not outweigh a batch of speech; a voice has about 1."""
+"""Least RMS magnitude that spectral convergence divides by, so that one silent clip does not
+outweigh a batch of speech; a voice has about 1."""
 
 
 class MultiResolutionStft(nn.Module):
     """Spectral convergence plus L1 of natural log magnitudes, averaged over resolutions.
 
-    Each example's distance is its own: that of a batch is the mean of those of its examples.
+    It is computed for each example and averaged over the batch.
 
     Args:
         sizes: FFT and window lengths [samples]; the hop is a quarter of each.

@@ -1,8 +1,7 @@
-"""Discriminators of waves: by periods, by scales and by spectra, as many of each as asked for.
+"""Waveform discriminators: multi-period, multi-scale and multi-resolution spectrogram.
 
-Periods and scales are HiFi-GAN's (Kong, Kim and Bae, 2020), spectra those of UnivNet (Jang et al.,
-2021); the published sizes are the defaults of HiFi-GAN's conf, and smaller ones serve smaller
-machines.
+The first two are HiFi-GAN's (Kong, Kim and Bae, 2020), the third UnivNet's (Jang et al., 2021).
+HiFi-GAN's conf has the published sizes as its defaults; smaller ones fit smaller machines.
 """
 
 from collections.abc import Sequence
@@ -14,20 +13,20 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 SLOPE = 0.1
-"""Of the leaky rectifiers."""
+"""Negative slope of every LeakyReLU."""
 
 
 class Opinion(NamedTuple):
-    """What one discriminator says of waves."""
+    """Output of one discriminator for a batch of waves."""
 
     score: Tensor
-    """(B, ...) near 1 for recordings, near 0 for what was made."""
+    """(B, ...), trained towards 1 for recordings and 0 for fakes."""
     seen: list[Tensor]
-    """What its layers put out, first to last."""
+    """Feature maps of all layers but the last, in order."""
 
 
 class _Stack(nn.Module):
-    """Convolutions, each but the last followed by a leaky rectifier."""
+    """Weight-normalised convolutions, each but the last followed by a LeakyReLU."""
 
     def __init__(self, layers: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -42,12 +41,12 @@ class _Stack(nn.Module):
 
 
 class PeriodDiscriminator(_Stack):
-    """Sees every p-th sample at a time: (B, T) folded to p columns.
+    """HiFi-GAN's period discriminator: (B, T) is folded to p columns of every p-th sample.
 
     Args:
         period: p [samples].
-        width: channels after the first layer, of which later ones have 4, 16, 32 and 32 times as
-            many; 32 as published.
+        width: channels after the first layer; later layers have 4, 16, 32 and 32 times as many.
+            32 as published.
     """
 
     def __init__(self, period: int, width: int) -> None:
@@ -68,10 +67,10 @@ class PeriodDiscriminator(_Stack):
 
 
 class ScaleDiscriminator(_Stack):
-    """Sees the wave averaged over 2^scale samples, through grouped convolutions with wide reach.
+    """HiFi-GAN's scale discriminator: grouped 1-D convolutions on the wave, pooled `scale` times.
 
     Args:
-        scale: how often the rate is halved.
+        scale: number of average poolings, each of which halves the rate.
         width: channels after the first layer, which grow to 8 times as many; 128 as published.
     """
 
@@ -99,7 +98,7 @@ class ScaleDiscriminator(_Stack):
 
 
 class SpectrumDiscriminator(_Stack):
-    """Sees STFT magnitudes as a picture, compressed by a root, frequency by frequency.
+    """Discriminator of the STFT's square-root magnitudes, by 2-D convolutions.
 
     Args:
         size: FFT and window length [samples]; the hop is a quarter of it.
@@ -129,7 +128,7 @@ class SpectrumDiscriminator(_Stack):
 
 
 class WaveDiscriminators(nn.Module):
-    """All that a config asks for; each has an opinion of its own.
+    """All discriminators of a config, each applied to the same waves.
 
     Args:
         periods: periods [samples], as published (2, 3, 5, 7, 11).
@@ -157,11 +156,11 @@ class WaveDiscriminators(nn.Module):
         self.judges = nn.ModuleList(judges)
 
     def forward(self, wave: Tensor) -> list[Opinion]:
-        """Ask everyone about waves (B, T)."""
+        """Apply every discriminator to waves (B, T)."""
         return [judge(wave) for judge in self.judges]
 
     def own_loss(self, true: Tensor, made: Tensor) -> Tensor:
-        """Least squares (Mao et al., 2017): recordings towards 1, what was made towards 0."""
+        """Return the discriminators' loss: LSGAN (Mao et al., 2017), real towards 1, fake to 0."""
         opinions = self(torch.cat([true, made]))
         losses = []
         for opinion in opinions:
@@ -170,11 +169,11 @@ class WaveDiscriminators(nn.Module):
         return torch.stack(losses).mean()
 
     def generator_losses(self, true: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss of being told apart, and the L1 distance of what layers see.
+        """Return the generator's adversarial loss and its feature matching loss (L1).
 
         Args:
             true: (B, T) recordings.
-            made: (B, T) what was made of their features; gradients go there.
+            made: (B, T) fakes, generated from their features; gradients flow into these.
         """
         with torch.no_grad():
             wanted = self(true)

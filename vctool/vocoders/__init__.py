@@ -1,9 +1,9 @@
-"""Features to waveforms: the tree is the registry.
+"""Vocoders: features to waveforms. Every vocoder in this package is found by its file name.
 
-A vocoder is a file here, or a folder with a `vocoder.py`, whose parts then lie beside it. Its class
-`Vocoder` is made without arguments, or, where it has weights, restored from them (`Restorable`):
-from an experiment of the family of the same name, from a published generator, or from the weights
-that come with the project. `get` takes the vocoder's name or a path to weights.
+A vocoder is a file here, or a folder with a `vocoder.py` and its parts. Its class `Vocoder` is made
+without arguments, or, where it has weights, restored from them (`Restorable`): from an experiment
+of the family of the same name, from a published generator, or from the weights that come with the
+project. `get` takes the vocoder's name or a path to weights.
 """
 
 import importlib
@@ -24,25 +24,25 @@ class Vocoder(Protocol):
     """What every `vctool/vocoders/NAME.py` has to offer in its class `Vocoder`."""
 
     reads: tuple[str, ...]
-    """Kinds of features that it needs. The first is what it turns into sound, which a model must
-    write; of the others, those that a model does not write are the source's own (`given`)."""
+    """Kinds of features that it needs. A model must write the first, which is turned into sound.
+    Others that a model does not write are taken from the source (`given`)."""
     features: FeatureConfig | None
-    """The settings that its weights are for; None where it has none, and takes what it accepts."""
+    """The features that its weights were trained on; None where it has no weights."""
 
     def accepts(self, config: FeatureConfig, kinds: Sequence[str]) -> None:
-        """Raise a ConfigError in one line unless it can turn what a model writes into sound."""
+        """Raise a one-line ConfigError unless it can turn what a model writes into sound."""
 
     def synthesise(
         self, features: "Mapping[str, np.ndarray]", config: FeatureConfig, samples: int
     ) -> "np.ndarray":
         """Turn features of the kinds in `reads`, each (F, D), into a wave (samples,) float32.
 
-        It need not be clipped; features of other kinds may be there too.
+        The wave need not be clipped. Features of other kinds may be passed too.
         """
 
 
 class Restorable(Protocol):
-    """What the class `Vocoder` of a file offers besides, where it has weights."""
+    """What a class `Vocoder` with weights offers in addition."""
 
     @classmethod
     def restore(
@@ -118,7 +118,7 @@ def reads(name: str) -> tuple[str, ...]:
 
 
 def of_source(needed: Sequence[str], written: Sequence[str]) -> tuple[str, ...]:
-    """Name the kinds that a vocoder takes of the source, as a model does not write them.
+    """Name the kinds that a vocoder needs and a model does not write: taken from the source.
 
     >>> of_source(("mel", "wave"), ("mel", "pitch"))
     ('wave',)
@@ -129,18 +129,18 @@ def of_source(needed: Sequence[str], written: Sequence[str]) -> tuple[str, ...]:
 def given(
     vocoder: Vocoder, written: "Mapping[str, np.ndarray]", source: "Mapping[str, np.ndarray]"
 ) -> "dict[str, np.ndarray]":
-    """Add to what a model has written what its vocoder takes of the source.
+    """Add the source features that the vocoder needs to those that a model wrote.
 
     Args:
         vocoder: the vocoder.
         written: features by kind, each (F, D).
-        source: features of the source by kind, in the time of what was written: (F, D) too.
+        source: features of the source by kind, with the same number of frames, (F, D) too.
     """
     return {**written, **{kind: source[kind] for kind in of_source(vocoder.reads, list(written))}}
 
 
 def absolute(name: str) -> str:
-    """Return the name of a vocoder, or its path for those who work in another folder."""
+    """Return a vocoder's name, or its absolute path, which holds in any working folder."""
     return name if name in names() else str(Path(name).absolute())
 
 

@@ -19,7 +19,7 @@ from vctool.features.settings import FeatureConfig
 from vctool.vocoders.stored.agreement import require_kind
 
 ITERATIONS = 16
-"""Projections; more give less hiss for proportionally more time."""
+"""Number of projections; more give less hiss and take proportionally more time."""
 MOMENTUM = 0.99
 SEED = 0
 
@@ -39,9 +39,9 @@ def griffin_lim(
         magnitude: (K, F) float32, K = 1 + n_fft // 2; frame k is centred on sample k * hop_length.
         hop_length: step between frames [samples], at most half the window.
         samples: length of the wave; beyond the last frame's reach it is zero.
-        iterations: projections.
+        iterations: number of projections.
         momentum: 0 is the classic algorithm.
-        seed: seed of the phase that it starts from.
+        seed: seed of the initial phase.
         win_length: length of the window, centred in the FFT [samples]; n_fft where None.
 
     Returns:
@@ -50,8 +50,8 @@ def griffin_lim(
     n_fft = 2 * (magnitude.shape[0] - 1)
     length = n_fft if win_length is None else win_length
     assert hop_length <= length // 2 <= n_fft // 2, (hop_length, length, n_fft)
-    # The last frame is held for one more, since samples may reach beyond its centre, where its
-    # own window fades to nothing; and there must be a window's length to overlap in.
+    # The last frame is repeated once, since samples may reach beyond its centre, where its own
+    # window fades to zero; and there must be at least one window's length to overlap in.
     frames = magnitude.shape[1]
     extra = max(1, 1 + -(-n_fft // hop_length) - frames)
     magnitude = torch.cat([magnitude, magnitude[:, -1:].expand(-1, extra)], dim=1)

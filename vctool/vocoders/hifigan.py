@@ -1,9 +1,9 @@
 """HiFi-GAN (Kong, Kim and Bae, 2020): transposed convolutions from mel to samples.
 
 The generator is the published one, in all three variants and with the names of its tensors, so
-that published weights fit (with weight norm folded into them; ours is trained without). It reads
-the natural log of mel magnitudes, at least ln 1e-5, and frame k of the mel is the k-th hop of
-sound, centred in it, as its authors' uncentred STFT has it.
+that published weights fit (with weight norm folded into them; ours is trained without). Its input
+is the natural log of mel magnitudes, floored at ln 1e-5. Frame k of the mel becomes the k-th hop
+of sound and is centred in it, as with the authors' uncentred STFT.
 """
 
 import math
@@ -21,7 +21,7 @@ from vctool.features.settings import FeatureConfig
 from vctool.vocoders.stored.neural import NeuralVocoder
 
 SLOPE, LAST_SLOPE = 0.1, 0.01
-"""Of the leaky rectifiers, and of the one before the last convolution."""
+"""Negative slopes: of every LeakyReLU, and of the one before the last convolution."""
 FLOOR = math.log(1e-5)
 """Lowest natural log mel magnitude."""
 NEPERS = math.log(10) / 20
@@ -29,18 +29,18 @@ NEPERS = math.log(10) / 20
 
 
 class HifiganConfig(Config):
-    """The generator, in the words of the published `config.json`; the defaults are V1."""
+    """Settings of the generator, named as in the published `config.json`; the defaults are V1."""
 
     resblock: Literal["1", "2"] = "1"
     """Kind of residual block: `1` of V1 and V2, `2` of V3."""
     upsample_rates: tuple[int, ...] = (8, 8, 2, 2)
     """Factors of the transposed convolutions; their product is the hop."""
     upsample_kernel_sizes: tuple[int, ...] = (16, 16, 4, 4)
-    """Their kernels; each as even or odd as its factor."""
+    """Their kernel sizes; each must exceed its factor by an even number, or equal it."""
     upsample_initial_channel: int = Field(512, ge=4)
-    """Channels before the first of them; each halves them."""
+    """Channels before the first upsampling; each upsampling halves them."""
     resblock_kernel_sizes: tuple[int, ...] = (3, 7, 11)
-    """Kernels of the residual blocks after each of them."""
+    """Kernel sizes of the residual blocks after each upsampling."""
     resblock_dilation_sizes: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
     """Dilations in each block."""
 
@@ -107,7 +107,7 @@ class HifiganNetwork(nn.Module):
         features: the mel that it reads.
 
     Raises:
-        ConfigError: the network makes another number of samples of a frame than the features'.
+        ConfigError: the network's samples per frame differ from the features' hop.
     """
 
     def __init__(self, config: HifiganConfig, features: FeatureConfig) -> None:
@@ -136,7 +136,7 @@ class HifiganNetwork(nn.Module):
         self.conv_post = nn.Conv1d(width, 1, 7, padding=3)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Make sound."""
+        """Synthesise waves."""
         x = self.conv_pre((mel * NEPERS).clamp_min(FLOOR))
         each = len(self.config.resblock_kernel_sizes)
         for place, up in enumerate(self.ups):
@@ -161,7 +161,7 @@ class Vocoder(NeuralVocoder):
 
 @torch.no_grad()
 def synthesise(network: HifiganNetwork, mel: Tensor) -> np.ndarray:
-    """Make the sound of one utterance.
+    """Synthesise one utterance.
 
     Args:
         network: the generator.
@@ -170,7 +170,7 @@ def synthesise(network: HifiganNetwork, mel: Tensor) -> np.ndarray:
     Returns:
         ((F + 1) * hop_length,) float32, which begins half a hop before the first frame's centre.
     """
-    # The last frame is held, for the samples beyond the middle of its hop.
+    # The last frame is repeated, for the samples beyond the middle of its hop.
     held = torch.cat([mel, mel[:, -1:]], dim=1)[None].to(network.conv_pre.weight.device)
     wave: np.ndarray = network(held)[0].float().cpu().numpy()
     return wave

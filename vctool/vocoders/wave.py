@@ -1,4 +1,4 @@
-"""No vocoder at all: features that are sound already, as systems that are vocoders write."""
+"""Pass-through vocoder for features that are sound already, as vocoder families write them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from vctool.vocoders.stored.agreement import require_kind
 
 
 class Vocoder:
-    """Frames of sound to sound."""
+    """Joins frames of sound to a wave."""
 
     reads: tuple[str, ...] = ("wave",)
     """The kinds of features that it turns into sound."""

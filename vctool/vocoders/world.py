@@ -11,7 +11,7 @@ from vctool.vocoders.stored.agreement import require_kind
 
 
 class Vocoder:
-    """WORLD features to wave; honours the F0 that a model writes."""
+    """WORLD features to wave; uses the F0 that a model writes."""
 
     reads: tuple[str, ...] = ("world",)
     """The kinds of features that it turns into sound."""
@@ -22,7 +22,7 @@ class Vocoder:
         """Refuse features that it cannot turn into sound.
 
         Raises:
-            ConfigError: they hold no `world`, or a longer coded envelope than WORLD's FFT has.
+            ConfigError: they hold no `world`, or a longer coded envelope than WORLD's FFT allows.
         """
         require_kind("world", self.reads[0], kinds)
         longest = world.fft_size(config) // 4

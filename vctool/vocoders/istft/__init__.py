@@ -1,1 +1,1 @@
-"""Pulses and noise filtered at the frame rate, after Vocos."""
+"""The iSTFT vocoder: pulses and noise filtered at the frame rate, after Vocos."""

@@ -1,18 +1,19 @@
-"""Blocks of one-dimensional ConvNeXt (Liu et al., 2022), as Vocos uses them (Siuzdak, 2023)."""
+"""One-dimensional ConvNeXt blocks (Liu et al., 2022), as in Vocos (Siuzdak, 2023)."""
 
 import torch
 from torch import Tensor, nn
 
 
 class ConvNextBlock(nn.Module):
-    """Depthwise convolution over time, then a perceptron for each frame, added to the input.
+    """Depthwise convolution over time, then an MLP for each frame, added to the input.
 
     (B, C, F) to (B, C, F), 3 frames of context on either side.
 
     Args:
         channels: C.
-        hidden: width of the perceptron.
-        scale: what the sum begins with; small, so that deep stacks begin as the identity.
+        hidden: hidden width of the MLP.
+        scale: initial layer scale of the residual branch; small, so that deep stacks begin near
+            the identity.
     """
 
     def __init__(self, channels: int, hidden: int, scale: float) -> None:
@@ -34,10 +35,10 @@ class ConvNext(nn.Module):
     """A stack of blocks between two norms: (B, inputs, F) to (B, width, F).
 
     Args:
-        inputs: channels that go in.
+        inputs: input channels.
         width: channels of the blocks.
-        blocks: how many.
-        ratio: width of their perceptrons over `width`.
+        blocks: number of blocks.
+        ratio: hidden width of their MLPs over `width`.
     """
 
     def __init__(self, inputs: int, width: int, blocks: int, ratio: int = 3) -> None:

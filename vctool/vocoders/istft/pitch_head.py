@@ -1,8 +1,8 @@
-"""F0 read off a mel spectrogram: classes of log-F0 for every frame, and the best path through them.
+"""F0 predicted from a mel spectrogram: classes of log-F0 per frame, and the best path through them.
 
-Classes with blurred targets as in CREPE (Kim et al., 2018). What is told from a voiced frame holds
-in an unvoiced one too, so the track never breaks: a vocoder decides by other means how much of a
-frame is voice.
+Classes have blurred targets as in CREPE (Kim et al., 2018). The head has no voicing decision: it
+gives an F0 in unvoiced frames too, so the track is unbroken. How much of a frame is voiced is left
+to the vocoder's filters.
 """
 
 import math
@@ -15,9 +15,9 @@ from vctool.vocoders.istft.convnext import ConvNext
 REACH = 6
 """Classes that the track may move by from frame to frame."""
 LEAP_COST = 0.6
-"""Cost of each class of such a move [nats]."""
+"""Cost of moving by one class [nats]."""
 AROUND = 4
-"""Classes on either side of the best one that its F0 is averaged over."""
+"""Classes on either side of the best one over which log-F0 is averaged."""
 
 
 class PitchHead(nn.Module):
@@ -51,7 +51,10 @@ class PitchHead(nn.Module):
         return torch.log_softmax(scores.float(), dim=-1)
 
     def loss(self, log_probability: Tensor, f0: Tensor) -> Tensor:
-        """Cross entropy with F0 (B, F) [Hz], blurred by a class, where voiced; per frame of all."""
+        """Return the cross entropy with F0 (B, F) [Hz], blurred by one class.
+
+        Unvoiced frames add nothing to the sum, which is divided by the number of all frames.
+        """
         voiced = f0 > 0
         at = torch.log(torch.where(voiced, f0, 1.0))
         away = (self.centres - at[..., None]) / self.step
@@ -72,11 +75,11 @@ class PitchHead(nn.Module):
         return self.around(log_probability, log_probability.argmax(dim=-1))
 
     def track(self, log_probability: Tensor) -> Tensor:
-        """Return the F0 (B, F) [Hz] along the most likely path, whole and unbroken."""
+        """Return the F0 (B, F) [Hz] along the most likely path, in unvoiced frames too."""
         return self.around(log_probability, self.path(log_probability))
 
     def path(self, log_probability: Tensor) -> Tensor:
-        """Return the classes (B, F) of the most likely path, in which leaps cost (Viterbi)."""
+        """Return the classes (B, F) of the most likely path by Viterbi, with a cost for leaps."""
         batch, frames, count = log_probability.shape
         moves = torch.arange(-REACH, REACH + 1, device=log_probability.device)
         cost = LEAP_COST * moves.abs()

@@ -1,4 +1,4 @@
-"""Short-time spectra of waves that are whole numbers of hops, and their inversion.
+"""STFT of waves whose length is a whole number of hops, and its inverse.
 
 Frame j is centred on sample `j * hop + hop // 2`, the middle of the j-th hop, so F frames make F
 hops of sound and nothing is lost or added at the ends ("same" padding, as in Vocos; Siuzdak, 2023).
@@ -14,7 +14,7 @@ class Spectra(nn.Module):
     Args:
         hop: step between frames [samples].
         window: length of the window [samples], at least two hops.
-        n_fft: length of the FFT; the window lies in its middle.
+        n_fft: length of the FFT [samples]; the window is centred in it.
     """
 
     window: Tensor
@@ -64,14 +64,14 @@ class Spectra(nn.Module):
         whole = nn.functional.pad(pieces, (0, 0, 0, spans * self.hop - self.n_fft))
         blocks = whole.unflatten(1, (spans, self.hop))
         added = pieces.new_zeros(len(pieces), self.hop, frames + spans - 1)
-        for place in range(spans):  # a sixth of the time that `fold` takes
+        for place in range(spans):  # takes a sixth of the time of `nn.functional.fold`
             added[..., place : place + frames] += blocks[:, place]
         wave = added.transpose(1, 2).flatten(1)
         return wave[:, self._lead : self._lead + frames * self.hop]
 
 
 def minimum_phase(log_magnitude: Tensor) -> Tensor:
-    """Return the spectra of minimum phase that have a given magnitude.
+    """Return the minimum-phase spectra of a given magnitude.
 
     The cepstrum of a minimum-phase sequence is causal (Oppenheim and Schafer, Discrete-Time Signal
     Processing, ch. 13): the even cepstrum of the log magnitude is folded onto positive quefrencies.

@@ -1,19 +1,24 @@
-"""A neural vocoder at the frame rate: a pulse train and noise, filtered as the mel asks for.
+"""A neural source-filter vocoder at the frame rate: filters a pulse train and noise by the mel.
 
 The backbone and the inverse STFT at its end are those of Vocos (Siuzdak, "Vocos: Closing the gap
-between time-domain and Fourier-based neural vocoders", 2023): nothing runs at the rate of samples
-but FFTs. Vocos has to learn phase, which takes days; here sound begins as harmonics of F0 and as
-noise, whose phases are right by construction, and the network predicts by what filters they become
-the voice (Wang, Takaki and Yamagishi, "Neural source-filter waveform models", 2019; Engel et al.,
-"DDSP", 2020). F0 is read off the mel by a small head, unless the features bring their own.
+between time-domain and Fourier-based neural vocoders", 2023): only FFTs run at the sampling rate.
+Vocos has to learn phase, which takes days. Here the excitation is harmonics of F0 and noise, whose
+phases are right by construction, and the network predicts the filters that turn them into the
+voice (Wang, Takaki and Yamagishi, "Neural source-filter waveform models", 2019; Engel et al.,
+"DDSP", 2020). A small head predicts F0 from the mel, unless the features hold F0.
 
-What differs from these: filters start from the mel over the excitation's own mel, and the sum is
-held to the mel at the end, so that an untrained network is already a channel vocoder, and what is
-learnt is what a mel does not say; the pulse train goes on through unvoiced frames, where the
-filters shut it off, so that no tracker's voicing decision is heard; harmonic filters have minimum
-phase, as in WORLD; and magnitudes are what is to be expected: of noise only the phase is random,
-and where pulses are out of place the network evens them out. Such magnitudes and phases do not
-quite go together; a few projections (Griffin and Lim, 1984) bring them there.
+What differs from these:
+
+- Filters start from the ratio of the mel to the excitation's own mel, and the output is corrected
+  towards the mel at the end. So an untrained network is already a channel vocoder, and training
+  adds what a mel does not hold.
+- The pulse train continues through unvoiced frames, where the filters suppress it; no tracker's
+  voicing decision is heard.
+- Harmonic filters have minimum phase, as in WORLD.
+- Magnitudes are expected values: only the phase of noise is random, and where pulses do not fit,
+  the network blends in the smooth spectrum of the mel.
+- Such magnitudes and phases are not quite consistent; a few projections (Griffin and Lim, 1984)
+  make them so.
 """
 
 import math
@@ -38,19 +43,19 @@ from vctool.vocoders.stored.neural import NeuralVocoder
 STEEPEST = 9.0
 """Limit of a filter's natural log gain, so that a wild prediction cannot overflow."""
 FAINTEST = 1e-6
-"""Mel magnitudes below this are alike."""
+"""Magnitudes, of STFT and mel bins, are raised to this."""
 CANCELLED = 0.1
-"""Share of the magnitude wanted below which a spectrum has too little to be scaled up to it."""
+"""Share of the wanted magnitude below which a bin is too weak to be scaled up to all of it."""
 NOISE_BEGINS = -1.0
-"""Natural log gain of noise before anything is learnt; that of pulses is 0."""
+"""Initial natural log gain of noise; that of pulses is 0."""
 EVEN_BEGINS = 1.0
-"""Logit of the share that the mel has in magnitudes before anything is learnt."""
+"""Initial logit of the share of the mel's smooth spectrum in the magnitudes."""
 NEPERS = math.log(10) / 20
 """Natural log of amplitude per dB."""
 
 
 class IstftConfig(Config):
-    """The network; a family adds how it is trained."""
+    """Settings of the network; the family adds those of training."""
 
     excitation: Literal["harmonic", "none"] = "harmonic"
     """`harmonic`: filter pulses and noise; `none`: predict magnitude and phase, as Vocos does."""
@@ -61,11 +66,11 @@ class IstftConfig(Config):
     window_hops: int = Field(4, ge=2)
     """Length of the synthesis window [hops]."""
     passes: int = Field(6, ge=1)
-    """Inverse STFTs; before each but the first the spectrum of the last is taken and corrected."""
+    """Number of inverse STFTs; between two of them the wave's STFT is taken and corrected."""
     held: int = Field(2, ge=0)
-    """How many of the last corrections hold spectra to the mel; those before hold magnitudes."""
+    """How many of the last corrections restore the mel; those before restore magnitudes."""
     pitch_width: int = Field(96, ge=8)
-    """Channels of the head that reads F0 off the mel."""
+    """Channels of the head that predicts F0 from the mel."""
     pitch_blocks: int = Field(3, ge=1)
     """ConvNeXt blocks of this head."""
     pitch_cents: float = Field(25.0, ge=5, le=100)
@@ -73,7 +78,7 @@ class IstftConfig(Config):
 
 
 class Made(NamedTuple):
-    """What the network makes of mels."""
+    """Output of the network."""
 
     wave: Tensor
     """(B, F * hop_length)."""
@@ -131,12 +136,16 @@ class IstftNetwork(nn.Module):
             )
 
     def _require_bins(self, own: Tensor) -> None:
-        """See that no mel bin of the features (`own`, their filters) lies between two of the STFT.
+        """Check that the synthesis STFT covers every mel bin of the features.
 
-        Such a bin stays silent in any sound, and being held to it makes the others ever louder.
+        A mel bin that lies between two STFT bins stays silent in any output, and correcting
+        towards it makes the other bins ever louder.
+
+        Args:
+            own: the filterbank of the features (n_mels, bins).
 
         Raises:
-            ConfigError: one does.
+            ConfigError: a mel bin is not covered.
         """
         lost = ((self.filters.sum(dim=1) == 0) & (own.sum(dim=1) > 0)).sum().item()
         if lost:
@@ -148,18 +157,18 @@ class IstftNetwork(nn.Module):
 
     @torch.no_grad()
     def fit(self, mel: Tensor) -> None:
-        """Measure the mean and the deviation of each bin of mels (B, M, F) [dB]."""
+        """Set the normalisation: mean and standard deviation of each bin of mels (B, M, F) [dB]."""
         self.mean.copy_(mel.mean(dim=(0, 2))[:, None])
         self.std.copy_(mel.std(dim=(0, 2))[:, None].clamp_min(1.0))
 
     def forward(self, mel: Tensor, f0: Tensor | None, noise: Tensor, smooth: bool = False) -> Made:
-        """Make sound.
+        """Synthesise waves.
 
         Args:
             mel: (B, M, F) [dB].
-            f0: (B, F) [Hz], its own wherever 0; the head's F0 throughout where None.
+            f0: (B, F) [Hz]; the head's F0 replaces zeros, or all of it where None.
             noise: (B, F * hop_length) standard normal.
-            smooth: take the most likely track of F0 instead of each frame's best class.
+            smooth: use the head's most likely F0 track instead of each frame's best class.
         """
         mel = mel.float()
         normal = (mel - self.mean) / self.std
@@ -200,7 +209,7 @@ class IstftNetwork(nn.Module):
         return made
 
     def _log_mel(self, spectrum: Tensor) -> Tensor:
-        """Return the natural log magnitude mels (B, M, F) that spectra (B, K, F) have."""
+        """Return the mel (B, M, F), in natural log magnitude, of spectra (B, K, F)."""
         exponent = self.features.mel_power
         magnitude = _magnitude(spectrum)
         power = magnitude if exponent == 1 else magnitude.square()
@@ -208,15 +217,15 @@ class IstftNetwork(nn.Module):
         return mel.log() / exponent + self.offset
 
     def _log_gain(self, bands: Tensor, more: Tensor | float = 0.0) -> Tensor:
-        """Spread gains of mel bands (B, M, F) over bins and add what was predicted of bins."""
+        """Interpolate log gains of mel bands (B, M, F) to STFT bins and add predicted ones."""
         return (self.spread @ bands + more).clamp(-STEEPEST, STEEPEST)
 
     def _held(self, spectrum: Tensor, target: Tensor) -> Tensor:
-        """Give spectra the mel that was asked for."""
+        """Scale spectra so that their mel is near the target."""
         return spectrum * self._log_gain(target - self._log_mel(spectrum)).exp()
 
     def _consistent(self, spectrum: Tensor, target: Tensor) -> Tensor:
-        """Return waves whose spectra are nearly those, and whose mel is nearly the target."""
+        """Return waves whose spectra are near the given ones and whose mel is near the target."""
         spectrum = self._held(spectrum, target)
         magnitude = _magnitude(spectrum)
         wave = self.spectra.synthesise(spectrum)
@@ -229,9 +238,10 @@ class IstftNetwork(nn.Module):
 
 
 def _scaled(spectrum: Tensor, magnitude: Tensor) -> Tensor:
-    """Give spectra other magnitudes.
+    """Scale spectra to other magnitudes, keeping their phase.
 
-    Where there is next to nothing its phase is anyone's, and the phase's gradient without bound.
+    Bins with almost no energy, whose phase is arbitrary and has an unbounded gradient, are scaled
+    by at most 1 / `CANCELLED`.
     """
     return spectrum * (magnitude / torch.maximum(_magnitude(spectrum), CANCELLED * magnitude))
 
@@ -243,7 +253,7 @@ def _magnitude(spectrum: Tensor) -> Tensor:
 
 
 def _spread(features: FeatureConfig, bins: int) -> Tensor:
-    """Return the matrix (bins, n_mels) that interpolates mel bins over the STFT's."""
+    """Return the matrix (bins, n_mels) that interpolates mel bins to STFT bins."""
     hz = np.linspace(0.0, features.rate / 2, bins)
     centres = mel_frequencies(features)[1:-1]
     columns = [np.interp(hz, centres, row) for row in np.eye(features.n_mels)]
@@ -267,7 +277,7 @@ class Vocoder(NeuralVocoder):
 
 @torch.no_grad()
 def synthesise(network: IstftNetwork, mel: Tensor, f0: Tensor | None = None) -> np.ndarray:
-    """Make the sound of one utterance; the same every time.
+    """Synthesise one utterance, deterministically.
 
     Args:
         network: the network.
@@ -277,7 +287,7 @@ def synthesise(network: IstftNetwork, mel: Tensor, f0: Tensor | None = None) -> 
     Returns:
         ((F + 1) * hop_length,) float32, which begins half a hop before the first frame's centre.
     """
-    # The last frame is held, for the samples beyond the middle of its hop.
+    # The last frame is repeated, for the samples beyond the middle of its hop.
     mel = torch.cat([mel, mel[..., -1:]], dim=-1).to(network.mean.device)
     if f0 is not None:
         f0 = torch.cat([f0, f0[..., -1:]], dim=-1).to(mel.device)
@@ -287,7 +297,7 @@ def synthesise(network: IstftNetwork, mel: Tensor, f0: Tensor | None = None) -> 
 
 
 def _unbroken(f0: np.ndarray) -> np.ndarray:
-    """Bridge the unvoiced frames of F0 (F,) [Hz] in log-frequency; all 0 where none is voiced."""
+    """Interpolate F0 (F,) [Hz] over unvoiced frames in log-frequency; all 0 if none is voiced."""
     voiced = np.flatnonzero(f0 > 0)
     if not len(voiced):
         return np.zeros(len(f0), np.float32)

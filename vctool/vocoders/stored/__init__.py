@@ -1,4 +1,4 @@
-"""Vocoders out of files: whose weights they are is seen from the path.
+"""Vocoders restored from files; the path tells the format.
 
 | path | is |
 |---|---|
@@ -16,7 +16,7 @@ from vctool.vocoders import Vocoder
 
 
 def find_weights(path: Path) -> Path:
-    """Return the file of weights that a path means.
+    """Return the file of weights at a path.
 
     Raises:
         CheckpointError: no such path, or no weights below it.
@@ -35,11 +35,11 @@ def find_weights(path: Path) -> Path:
 
 
 def load(path: Path) -> Vocoder:
-    """Restore a vocoder; one that was restored before is shared.
+    """Restore a vocoder; the last few are cached and shared.
 
     Raises:
         CheckpointError: no such path, no weights there, or weights that do not fit.
-        ConfigError: weights of something else than a vocoder.
+        ConfigError: the weights are not a vocoder's.
     """
     file = find_weights(path).absolute()
     status = file.stat()

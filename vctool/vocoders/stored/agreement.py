@@ -9,7 +9,7 @@ from vctool.features.settings import FeatureConfig
 def differences(own: FeatureConfig, given: FeatureConfig) -> list[tuple[str, str, str]]:
     """Name the mel settings in which two configs differ, with both values.
 
-    The floor `top_db` is not among them: it makes quiet bins louder, which a network bears.
+    The floor `top_db` is not compared: it only makes quiet bins louder, which networks tolerate.
 
     >>> differences(FeatureConfig(hop_length=256), FeatureConfig(hop_length=200))
     [('hop_length', '256', '200')]

@@ -1,4 +1,4 @@
-"""Vocoders out of experiments: `exp/vcc2016_istft`, or one of its checkpoints."""
+"""Vocoders restored from experiments: `exp/vcc2016_istft`, or one of its checkpoints."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from vctool.vocoders import Vocoder
 from vctool.vocoders.stored import restoring
 
 PREFIX = "generator."
-"""Under this, families of vocoders keep the network that makes sound."""
+"""Prefix under which vocoder families store the generator's tensors."""
 
 
 def weights(path: Path) -> Path:
@@ -26,7 +26,7 @@ def weights(path: Path) -> Path:
 
 
 class Stored(NamedTuple):
-    """What a checkpoint of a vocoder's family holds of the vocoder."""
+    """The vocoder in a checkpoint of a vocoder family."""
 
     folder: Path
     """The checkpoint."""
@@ -35,7 +35,7 @@ class Stored(NamedTuple):
     features: FeatureConfig
     """What it was trained on."""
     network: dict[str, Tensor]
-    """Its weights, without those of whatever else was trained with it."""
+    """The generator's weights alone, without those of discriminators."""
     state: checkpoints.State
     """Everything else: config, recipe, steps."""
 
@@ -48,7 +48,7 @@ def read(path: Path) -> Stored:
 
     Raises:
         CheckpointError: there is none, or it is half written.
-        ConfigError: what is trained there is no vocoder.
+        ConfigError: the model trained there is not a vocoder.
     """
     folder = checkpoints.find(path)
     state = checkpoints.read_state(folder)
@@ -71,7 +71,7 @@ def load(path: Path) -> Vocoder:
     """Restore the vocoder of an experiment or of one checkpoint.
 
     Raises:
-        CheckpointError, ConfigError: see `read`; or it does not fit the network.
+        CheckpointError, ConfigError: see `read`; or the weights do not fit the network.
     """
     found = read(path)
     try:

@@ -1,4 +1,4 @@
-"""What vocoders with weights have in common: a network, and the mel that it was trained on."""
+"""Base class of neural vocoders: a network, and the mel that it was trained on."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
@@ -15,7 +15,7 @@ from vctool.vocoders.stored import agreement, restoring
 class NeuralVocoder:
     """A trained network as a vocoder: log-mel to wave.
 
-    A subclass names its parts, and says in `_sound` what the network makes of features.
+    A subclass sets the class attributes and implements `_sound`, which runs the network.
 
     Args:
         network: the network, with its weights.
@@ -28,8 +28,8 @@ class NeuralVocoder:
     build_network: ClassVar[Any]
     """The network's class: `(settings, features)`."""
     from_elsewhere: ClassVar[bool] = False
-    """Whether others publish such networks, so that settings and weights may not belong together.
-    They are compared before the network takes any memory; it must not compute while it is built."""
+    """Whether others publish such networks, so that settings and weights may not match. They are
+    compared on the meta device before memory is allocated, so building must not compute values."""
 
     reads: tuple[str, ...] = ("mel",)
     """The kinds of features that it turns into sound."""
@@ -46,7 +46,7 @@ class NeuralVocoder:
         own = {name: config[name] for name in config if name in cls.settings.model_fields}
         settings = build(cls.settings, own, cls.name)
         if cls.from_elsewhere:
-            with torch.device("meta"):  # settings of another network may ask for any memory
+            with torch.device("meta"):  # settings of another network could need any memory
                 restoring.require_fit(cls.build_network(settings, features), weights)
         network = cls.build_network(settings, features)
         restoring.fill(network, weights)
@@ -56,7 +56,7 @@ class NeuralVocoder:
         """Refuse features that it was not trained on.
 
         Raises:
-            ConfigError: they hold no `mel`, or another one; every setting is named.
+            ConfigError: there is no `mel`, or one of other settings; every difference is named.
         """
         agreement.require_kind(self.name, self.reads[0], kinds)
         agreement.require_same(self.name, self.network.features, config)

@@ -1,4 +1,4 @@
-"""One file that is a whole vocoder: 16-bit safetensors, with settings inside.
+"""A whole vocoder in one file: 16-bit safetensors with its settings in the header.
 
 `vctool package-vocoder` writes it. Those in `vctool/vocoders/weights/`, called
 `<vocoder>-<anything>.safetensors`, come with the project: they are what the bare names `istft` and
@@ -23,12 +23,12 @@ from vctool.vocoders.stored import restoring
 from vctool.vocoders.stored.agreement import differences
 
 FOLDER = Path(__file__).resolve().parent.parent / "weights"
-"""Where the weights lie that come with the project."""
+"""Folder of the weights that come with the project."""
 SUFFIX = ".safetensors"
 FORMAT = "1"
 """Version of the layout; a file of another one is refused."""
 FIELDS = {"format", "vocoder", "config", "features"}
-"""What the header of a file holds, as JSON texts but for the first two."""
+"""Fields that a file's header must hold; all but the first two are JSON."""
 
 
 def content(
@@ -38,17 +38,17 @@ def content(
     weights: Mapping[str, Tensor],
     about: str,
 ) -> bytes:
-    """Lay a vocoder out as one file, its tensors as 16-bit floats.
+    """Serialise a vocoder to the bytes of one file, its tensors as 16-bit floats.
 
     Args:
         vocoder: its name.
         config: settings of its network, as `Restorable.restore` takes them.
         features: the features that it was trained on.
         weights: its tensors, finite.
-        about: where it comes from, in a sentence.
+        about: its origin, in one sentence.
 
     Raises:
-        ConfigError: a weight is beyond what 16 bits hold.
+        ConfigError: a weight overflows 16-bit floats.
     """
     halves = {name: tensor.detach().cpu().half().contiguous() for name, tensor in weights.items()}
     for name, tensor in halves.items():
@@ -66,7 +66,7 @@ def content(
 
 
 def read_header(path: Path) -> dict[str, str]:
-    """Read what a file says of itself.
+    """Read a file's header.
 
     Raises:
         CheckpointError: it is not readable, or was not written by `content`.

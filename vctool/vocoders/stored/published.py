@@ -1,8 +1,8 @@
-"""Generators in the form in which HiFi-GAN's authors publish theirs (Kong, Kim and Bae 2020).
+"""Generators in the format of HiFi-GAN's release (Kong, Kim and Bae 2020).
 
-A file `g_02500000`, or `generator.pth` of those who trained on, holds `{"generator": state dict}`
-with weight norm still in it; `config.json` beside it holds the network and the mel. Only tensors
-are unpickled: such a file can make nothing else happen.
+A file `g_02500000`, or `generator.pth` of later fine-tunings, holds `{"generator": state dict}`
+with weight norm not yet folded; `config.json` beside it describes the network and the mel. Only
+tensors are unpickled, so loading such a file cannot run code.
 """
 
 import json
@@ -24,7 +24,7 @@ from vctool.vocoders.stored import restoring
 CONFIG = "config.json"
 """The file of settings, beside the weights."""
 PATTERNS = ("g_????????", "*.pth", "*.pt")
-"""What generators are called; the first pattern that finds any decides, the last name of those."""
+"""File names of generators: the first pattern with a match counts, and its last match is used."""
 NETWORK = (
     "resblock",
     "upsample_rates",
@@ -33,7 +33,7 @@ NETWORK = (
     "resblock_kernel_sizes",
     "resblock_dilation_sizes",
 )
-"""Settings of the network, by the names that the release and ours share."""
+"""Settings of the network, whose names are the same in the release and here."""
 MEL = {
     "rate": "sampling_rate",
     "n_fft": "n_fft",
@@ -46,7 +46,7 @@ MEL = {
 """Our settings of the mel, and what the release calls them."""
 
 MAGNITUDES = {"mel_power": 1, "top_db": 100.0}
-"""What all releases have: bins of magnitudes, with a floor far below all that is recorded."""
+"""Common to all releases: mel of magnitudes, with a floor far below any recording's noise."""
 
 
 def inside(folder: Path) -> Path | None:
@@ -64,7 +64,7 @@ def load(path: Path) -> Vocoder:
     """Restore a published generator.
 
     Raises:
-        CheckpointError: it is no such file, holds more than tensors, or does not fit its config.
+        CheckpointError: not a generator, holds more than tensors, or does not fit its config.
     """
     settings = _settings(path)
     given = {ours: settings[theirs] for ours, theirs in MEL.items()}
@@ -106,7 +106,7 @@ def _generator(path: Path) -> dict[str, Tensor]:
     """Read the state dict of a file.
 
     Raises:
-        CheckpointError: it is not such a file, or needs code to be run in order to be read.
+        CheckpointError: it is not such a file, or could only be read by running code from it.
     """
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)

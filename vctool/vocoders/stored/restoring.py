@@ -1,4 +1,4 @@
-"""From settings and tensors to a vocoder, whatever they were read from."""
+"""Builds vocoders from settings and tensors, independently of the file format."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -33,7 +33,7 @@ def restore(
 
 
 def fill(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Copy weights into a network, strictly; of any precision.
+    """Copy weights of any precision into a network; names and shapes must match.
 
     Raises:
         ConfigError: names or shapes differ; the first few are named.
@@ -44,7 +44,7 @@ def fill(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 
 def require_fit(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Compare a network, on whatever device, with weights.
+    """Check that weights fit a network on any device, the meta device included.
 
     Raises:
         ConfigError: names or shapes differ; the first few are named.
