@@ -1,1 +1,1 @@
-"""Sound to numbers and back: mel, WORLD, chroma. No files, no speakers."""
+"""Acoustic features: mel, WORLD, chroma. Knows nothing of files and speakers."""

@@ -1,9 +1,9 @@
-"""What a recording is turned into before a model sees it: the same numbers as in the dump.
+"""Feature extraction from recordings of any length, with the same values as in the dump.
 
-A dump's features depend on a whole utterance in two ways: a kind may need to know something of all
-of it, such as the maximum of the log-mel, below which its floor lies (`FeatureKind.survey`), and F0
-is searched in the voice's own range. A long recording is therefore gone through once, piece by
-piece, before its blocks are analysed; what was found in one that is a single piece is used again.
+Features depend on the whole utterance in two ways: a kind may need a global value, such as the
+maximum of the log-mel, which sets its floor (`FeatureKind.survey`), and F0 is searched in the
+voice's own range. So a first pass scans a long recording piece by piece (`scan`) before its blocks
+are analysed. Where the recording is a single piece, results of the scan are reused.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from vctool.features.settings import FeatureConfig
 from vctool.features.stats import f0_range, voiced
 
 F0_SECONDS = 120.0
-"""Voiced time after which a voice's F0 range is known well enough [s]."""
+"""Voiced time that suffices to estimate a voice's F0 range [s]."""
 
 
 class Scan(NamedTuple):
@@ -30,13 +30,13 @@ class Scan(NamedTuple):
     level_db: float
     """Active level [dB of full scale]."""
     silent: bool
-    """Whether there is nothing to hear."""
+    """Whether the recording is silent."""
     f0_range: F0Range
-    """The voice's own; the wide one where no kind asks for it, or nothing is voiced."""
+    """The voice's own; the wide range where no kind needs it or no frame is voiced."""
     known: Mapping[str, Any]
-    """What each kind knows of the whole (`FeatureKind.survey`)."""
+    """Global values of each kind (`FeatureKind.survey`)."""
     single: Excerpt | None
-    """The recording itself where it is a single piece, with what was found in it."""
+    """The recording with its cached analyses, where it is a single piece."""
 
 
 def scan(
@@ -47,15 +47,15 @@ def scan(
     *,
     voiced_too: bool = False,
 ) -> Scan:
-    """Go through a recording once.
+    """Scan a recording once.
 
     Args:
         track: the recording, at the config's rate.
         config: the feature settings.
-        kinds: the kinds that it will be analysed into; with `accomp_` before their names, where it
-            is an accompaniment, which has no voice and so no F0 range of its own.
-        block: length of a piece [samples]; a recording that is no longer is analysed whole.
-        voiced_too: whether it will be asked for its voicing, too (`voicing`).
+        kinds: the kinds to be extracted later; with the prefix `accomp_` for an accompaniment,
+            which has no voice and so no F0 range of its own.
+        block: length of a piece [samples]; a recording up to this length is analysed whole.
+        voiced_too: whether `voicing` will be called too.
     """
     meter = LevelMeter(config.rate)
     lowest, highest = np.inf, -np.inf
@@ -77,7 +77,7 @@ def scan(
             voiced_frames += len(voiced(f0s[-1:]))
     level = meter.level_db
     silent = highest - lowest < SILENT_SWING or level <= SILENCE_DB
-    # A whisper has no range of its own; the wide one finds nothing in it either.
+    # A whisper has no range of its own; the wide range finds no F0 in it either.
     own = F0Range(*f0_range(f0s, config)) if voiced_frames else config.wide_range
     return Scan(level, silent, own, known, part if track.samples <= block else None)
 
@@ -88,10 +88,10 @@ def analyse(
     """Analyse a recording, or a part of one, into (F, D) float32 by kind.
 
     Args:
-        part: what is analysed.
-        kinds: the kinds; with `accomp_` before their names, where it is an accompaniment.
-        known: what each kind knows of the whole recording.
-        f0_range: the voice's own; an accompaniment has none.
+        part: the sound to analyse.
+        kinds: the kinds; with the prefix `accomp_` for an accompaniment.
+        known: global values of the whole recording by kind.
+        f0_range: the voice's own; not used for an accompaniment.
     """
     config, result = part.config, {}
     for kind in kinds:
@@ -119,7 +119,7 @@ def voice_features(
 
     Args:
         wave: (T,) at the config's rate.
-        kinds: out of those that were scanned for.
+        kinds: some of those given to `scan`.
         config: the feature settings.
         known: the scan of the whole recording.
 
@@ -130,7 +130,7 @@ def voice_features(
 
 
 def voicing(wave: np.ndarray, features: Features, config: FeatureConfig, known: Scan) -> np.ndarray:
-    """Tell which frames are voiced, from features that hold F0 or else from the wave: (F,) bool."""
+    """Return which frames are voiced, (F,) bool, from F0 in the features or else from the wave."""
     f0 = registry.f0_of(features)
     if f0 is None:
         f0 = _excerpt(wave, config, known).f0(known.f0_range)
@@ -139,7 +139,7 @@ def voicing(wave: np.ndarray, features: Features, config: FeatureConfig, known: 
 
 
 def _excerpt(wave: np.ndarray, config: FeatureConfig, known: Scan) -> Excerpt:
-    """Take the recording that was scanned, where the wave is all of it."""
+    """Return the scanned recording with its cached analyses if the wave is all of it."""
     single = known.single
     if single is not None and single.config == config and np.array_equal(single.wave, wave):
         return single

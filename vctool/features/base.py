@@ -1,12 +1,12 @@
-"""The contract of a kind of features, and the registry of kinds, which is the tree.
+"""The interface of a kind of features, and the lookup of kinds by file name.
 
-A kind is a file `vctool/features/kinds/NAME.py` with a class `Kind`, and no other line names it: it
-says which settings decide its content, how a recording becomes numbers, what must be known of a
-whole recording before a part of it can be analysed, and how it is stretched in time. A family
-names the kinds that it reads; with `accomp_` before its name a kind is that of the accompaniment.
+A kind is a file `vctool/features/kinds/NAME.py` with a class `Kind`; it is registered nowhere else.
+It defines which settings decide its values, how they are extracted, which global values of a
+recording it needs before a part can be analysed, and how it is stretched in time. A family names
+the kinds that it reads; the prefix `accomp_` means the same kind of the accompaniment.
 
-Settings are looked up here wherever a recipe is read, so neither this module nor a kind's may load
-what sound is analysed with: numpy, torch and WORLD are imported inside the functions that use them.
+Every recipe that is read looks up settings here, so neither this module nor those of the kinds may
+import numpy, torch or WORLD at the top: they are imported inside the functions that use them.
 """
 
 import importlib
@@ -29,11 +29,11 @@ FOLDER = "vctool.features.kinds"
 """The package that holds a file for every kind."""
 
 ACCOMPANIMENT = "accomp_"
-"""What the name of a kind begins with that is of the accompaniment, and not of the voice."""
+"""Prefix of the kinds that are extracted from the accompaniment instead of the voice."""
 
 
 class F0Range(NamedTuple):
-    """Where F0 is searched."""
+    """Search range of F0."""
 
     floor: float
     """Lowest F0 [Hz]."""
@@ -42,36 +42,36 @@ class F0Range(NamedTuple):
 
 
 class FeatureKind:
-    """One kind of features. A subclass `Kind` says what it is; it has no state."""
+    """Base class of the kinds of features; subclasses are called `Kind` and have no state."""
 
     VERSION: ClassVar[int] = 1
-    """Version of the code that computes it. One more makes new dumps: raise it with every change
-    of the numbers, also in what several kinds share, such as the search for F0."""
+    """Version of the code that computes the values. Raise it whenever they change, also when shared
+    code such as the F0 search changes: a new version gets new dumps."""
     fields: ClassVar[tuple[str, ...]] = ("rate", "hop_length")
-    """Fields of `FeatureConfig` that decide its content, and so its place on disk."""
+    """Fields of `FeatureConfig` that decide its values, and so its path on disk."""
     later: ClassVar[Mapping[str, object]] = {}
-    """Fields that came later, each with the value that older dumps were made with; they count only
+    """Fields added later, each with the value that older dumps were made with; they count only
     where they differ from it, so that those dumps stay valid."""
     Settings: ClassVar[type[Config] | None] = None
-    """Settings of its own, which recipes give as `features: {NAME: {field: value}}` and its
+    """Settings of this kind alone, which recipes give as `features: {NAME: {field: value}}` and its
     functions get by `config.own(NAME)`; None where it has none."""
     in_voice_range: ClassVar[bool] = False
-    """Whether F0 is searched in the voice's own range, which then decides its content too."""
+    """Whether F0 is searched in the voice's own range, which then decides its values too."""
     f0_column: ClassVar[int | None] = None
-    """Column that holds F0 [Hz], 0 where unvoiced; None where none does."""
+    """Column that holds F0 [Hz], 0 where unvoiced; None where there is none."""
 
     def width(self, config: "FeatureConfig") -> int:
         """Return D, the number of columns."""
         raise NotImplementedError
 
     def survey(self, part: "Excerpt", before: Any) -> Any:
-        """Learn what must be known of a whole recording before any part of it can be analysed.
+        """Update the global value that is needed before any part of a recording can be analysed.
 
-        Recordings are gone through once, piece by piece. Default: nothing need be known.
+        It is called once for each piece of a recording, in order. By default there is none.
 
         Args:
             part: the next piece.
-            before: what the pieces before it gave; None at the first.
+            before: the value returned for the piece before; None at the first.
         """
         return None
 
@@ -79,9 +79,9 @@ class FeatureKind:
         """Analyse a recording, or a part of one.
 
         Args:
-            part: what is analysed.
-            known: what `survey` gave after the last piece of the whole recording.
-            f0_range: the voice's; the wide one of the settings where it is not known.
+            part: the sound to analyse.
+            known: the value of `survey` after the last piece of the whole recording.
+            f0_range: the voice's own; the wide range of the settings where it is not known.
 
         Returns:
             (F, D) float32, F = 1 + T // hop_length.
@@ -91,7 +91,7 @@ class FeatureKind:
     def stretch(
         self, values: "np.ndarray", positions: "np.ndarray", config: "FeatureConfig"
     ) -> "np.ndarray":
-        """Take features at fractional frames; by default between their neighbours, F0 in log.
+        """Resample features at fractional frames; by default linearly, and F0 in log-frequency.
 
         Args:
             values: (F, D).
@@ -113,7 +113,7 @@ def names() -> list[str]:
 
 
 def get(kind: str) -> FeatureKind:
-    """Return a kind by its name, or by that of its twin of the accompaniment.
+    """Return a kind by its name, with or without the prefix `accomp_`.
 
     >>> get("mel").f0_column, get("accomp_pitch").f0_column
     (None, 0)
@@ -125,27 +125,27 @@ def get(kind: str) -> FeatureKind:
 
 
 def plain(kind: str) -> str:
-    """Return the name of a kind whatever it is of: `mel` of `mel` and of `accomp_mel`."""
+    """Return the name of a kind without the prefix `accomp_`: `mel` for `accomp_mel`."""
     return kind.removeprefix(ACCOMPANIMENT)
 
 
 def of_accompaniment(kind: str) -> bool:
-    """Tell whether features are those of an accompaniment; only some utterances have one."""
+    """Tell whether a kind is of the accompaniment, which only some utterances have."""
     return kind.startswith(ACCOMPANIMENT)
 
 
 def in_voice_range(kind: str) -> bool:
-    """Tell whether the F0 range of each voice decides the content of a kind, its F0 among it."""
+    """Tell whether the values of a kind depend on each voice's own F0 range."""
     return not of_accompaniment(kind) and get(kind).in_voice_range
 
 
 def voice_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
-    """Keep the kinds that are of the voice."""
+    """Keep the kinds of the voice."""
     return tuple(kind for kind in kinds if not of_accompaniment(kind))
 
 
 def accompaniment_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
-    """Keep the kinds that are of the accompaniment.
+    """Keep the kinds of the accompaniment.
 
     >>> accompaniment_kinds(["mel", "accomp_mel"]), voice_kinds(["mel", "accomp_mel"])
     (('accomp_mel',), ('mel',))
@@ -154,7 +154,7 @@ def accompaniment_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
 
 
 def f0_of(features: Mapping[str, "np.ndarray"]) -> "np.ndarray | None":
-    """Return F0 (F,) [Hz], 0 where unvoiced, out of features by kind; None where none hold it."""
+    """Return F0 (F,) [Hz], 0 where unvoiced, from features by kind; None where no kind has it."""
     for kind in voice_kinds(features):
         column = get(kind).f0_column
         if column is not None:

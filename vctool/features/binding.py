@@ -1,4 +1,4 @@
-"""The one place that imports pyworld, so that its import warning is dealt with once."""
+"""Imports pyworld; the only place that does, so that its import warning is silenced once."""
 
 import warnings
 

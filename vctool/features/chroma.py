@@ -1,6 +1,6 @@
-"""Energy per pitch class: what the accompaniment's harmony is, frame by frame.
+"""Chroma: energy per pitch class, which describes the accompaniment's harmony in every frame.
 
-Power of an STFT is folded onto the twelve classes C..B of equal temperament at A4 = 440 Hz.
+The power of an STFT is folded onto the twelve classes C..B of equal temperament at A4 = 440 Hz.
 """
 
 from functools import lru_cache
@@ -13,7 +13,7 @@ from vctool.features.settings import FeatureConfig
 
 CLASSES = 12
 LOWEST_HZ, HIGHEST_HZ = 65.0, 2100.0
-"""Where fundamentals and strong low harmonics lie: C2 to C7."""
+"""Band of fundamentals and strong low harmonics [Hz]: C2 to C7."""
 SPREAD = 0.35
 """Standard deviation of a class around its pitch [semitones]."""
 SILENCE = 1e-9

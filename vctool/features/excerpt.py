@@ -1,7 +1,7 @@
-"""A stretch of sound that is analysed, with what was found in it so far.
+"""A piece of sound with a cache of its analyses.
 
-Several kinds of features rest on the same analysis, such as the search for F0, and a recording that
-is analysed whole is first looked at for what must be known of it. Nothing is computed twice.
+Several kinds of features need the same analysis, such as the F0 search, and a recording that is
+analysed whole is scanned first. The cache keeps anything from being computed twice.
 """
 
 from collections.abc import Callable, Hashable
@@ -36,9 +36,9 @@ class Excerpt:
         *args: P.args,
         **settings: P.kwargs,
     ) -> T:
-        """Return `analyse(wave, config, ...)`, computed when it is first asked for.
+        """Return `analyse(wave, config, ...)`, computed at the first call and cached.
 
-        Whoever asks shares the result with others, and must not write into it.
+        The result is shared between callers, which must not write into it.
         """
         key = (analyse, args, tuple(sorted(settings.items())))
         if key not in self._found:
@@ -47,6 +47,6 @@ class Excerpt:
         return found
 
     def f0(self, f0_range: F0Range) -> np.ndarray:
-        """Return F0 as it is found in a range: (F,) float32 [Hz], 0 where unvoiced."""
+        """Return F0 searched in a range: (F,) float32 [Hz], 0 where unvoiced."""
         found = self.once(world.find_f0, *f0_range)
         return found[: self.config.frames(len(self.wave))].astype(np.float32)

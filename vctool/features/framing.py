@@ -1,7 +1,7 @@
-"""Sound as a kind of features: every frame holds the samples around its centre, and no other's.
+"""Waveforms as features: non-overlapping frames, each with the hop of samples around its centre.
 
-It lines a recording up with its mel and its F0, so that clips of all of them are cut at one place,
-and lets a system hand sound itself to the stages after it.
+This aligns a waveform with its mel and F0, so that clips of all of them are cut at the same place,
+and lets a vocoder family write sound where other families write features.
 """
 
 import numpy as np
@@ -9,11 +9,11 @@ import numpy as np
 from vctool.features.settings import FeatureConfig
 
 GRAIN_SECONDS = 0.025
-"""Length of the grains that sound is stretched by [s]: a period and more of every voice."""
+"""Length of the WSOLA grains [s]: at least one period of every voice."""
 
 
 def frame(wave: np.ndarray, config: FeatureConfig) -> np.ndarray:
-    """Cut a wave into frames that touch and do not overlap.
+    """Cut a wave into adjacent frames without overlap.
 
     Args:
         wave: (T,) at the config's rate.
@@ -33,11 +33,11 @@ def frame(wave: np.ndarray, config: FeatureConfig) -> np.ndarray:
 
 
 def unframe(frames: np.ndarray, samples: int) -> np.ndarray:
-    """Join frames to the wave that they were cut from.
+    """Join frames to the wave from which `frame` cut them.
 
     Args:
         frames: (F, hop_length), as `frame` returns.
-        samples: length of the wave; what no frame reaches is zero.
+        samples: length of the wave; samples beyond the last frame are zero.
 
     Returns:
         (samples,) float32.
@@ -47,15 +47,15 @@ def unframe(frames: np.ndarray, samples: int) -> np.ndarray:
 
 
 def stretch(frames: np.ndarray, positions: np.ndarray, config: FeatureConfig) -> np.ndarray:
-    """Stretch sound in time at its own pitch, by WSOLA (Verhelst and Roelands, 1993).
+    """Stretch sound in time and keep its pitch, by WSOLA (Verhelst and Roelands, 1993).
 
-    The output is made of grains that overlap by half. Each is taken from where its time in the
-    input says, give or take half a grain: there, where the sound goes on best from the grain before
-    it. At normal speed that is the sound itself.
+    The output is made of grains that overlap by half. Each is taken within half a grain of its
+    nominal time in the input, at the lag that best continues the grain before it. Without
+    stretching the output is the input.
 
     Args:
         frames: (F, hop_length), as `frame` returns.
-        positions: (F',) in [0, F - 1], the moment of the input that each output frame is of.
+        positions: (F',) in [0, F - 1], the time in the input of each output frame [frames].
         config: the settings.
 
     Returns:
@@ -65,7 +65,7 @@ def stretch(frames: np.ndarray, positions: np.ndarray, config: FeatureConfig) ->
     total, margin = len(positions) * hop, 4 * half + hop
     window = 0.5 - 0.5 * np.cos(np.pi * (np.arange(2 * half) + 0.5) / half)
     sound = np.pad(frames.reshape(-1).astype(np.float64), margin)
-    # where every grain's centre lies in the output, and where it is looked for in the input
+    # centre of every grain in the output, and its nominal centre in the input
     centres = np.arange(0, total + half, half)
     at = (centres - hop // 2) / hop
     inside = np.clip(at, 0, len(positions) - 1)
@@ -81,7 +81,7 @@ def stretch(frames: np.ndarray, positions: np.ndarray, config: FeatureConfig) ->
 
 
 def _best_lag(sound: np.ndarray, going_on: int, centre: int, window: np.ndarray) -> int:
-    """Return how far from a centre the grain lies that is most like the one at `going_on`."""
+    """Return the lag from `centre` of the grain most similar to the one at `going_on` [samples]."""
     half = len(window) // 2
     around = sound[centre - 2 * half : centre + 2 * half]
     likeness = np.correlate(around, window * sound[going_on - half : going_on + half], mode="valid")

@@ -1,4 +1,4 @@
-"""Features between their frames: what stretching in time takes them at."""
+"""Interpolation of features between frames, for time-stretching."""
 
 import numpy as np
 
@@ -6,11 +6,11 @@ import numpy as np
 def at_positions(
     values: np.ndarray, positions: np.ndarray, f0_column: int | None = None
 ) -> np.ndarray:
-    """Take features at fractional frame positions.
+    """Interpolate features at fractional frame positions.
 
-    Everything is interpolated linearly, except F0: it is interpolated in log-frequency between two
-    voiced frames, and taken from the nearer frame where either is unvoiced, so that no glide
-    towards 0 Hz appears at the edge of a vowel.
+    All columns are interpolated linearly, except F0: between two voiced frames it is interpolated
+    in log-frequency, and where either is unvoiced the nearer frame is taken, so that F0 does not
+    glide towards 0 Hz at the edge of a vowel.
 
     Args:
         values: (F, D).

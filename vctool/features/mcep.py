@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 LEAST_POWER = 1e-16
-"""Power below this is taken as this: -160 dB."""
+"""Power is raised to at least this before the logarithm: -160 dB."""
 
 
 def warp(omega: np.ndarray, alpha: float) -> np.ndarray:
@@ -25,12 +25,12 @@ def warp(omega: np.ndarray, alpha: float) -> np.ndarray:
 def encode(power: np.ndarray, order: int, alpha: float) -> np.ndarray:
     """Fit mel-cepstra to power spectra.
 
-    The fit is least squares of the log amplitude on the warped axis, so every spectrum that such
-    a series can hold comes back exactly.
+    The fit is least squares of the log amplitude on the warped axis, so spectra that are exactly
+    such a series are recovered exactly.
 
     Args:
         power: (F, bins) from 0 Hz to half the sampling rate.
-        order: M, the highest coefficient; c_0 makes one more.
+        order: M, index of the highest coefficient.
         alpha: all-pass constant, 0 <= alpha < 1.
 
     Returns:
@@ -41,7 +41,7 @@ def encode(power: np.ndarray, order: int, alpha: float) -> np.ndarray:
 
 
 def decode(coefficients: np.ndarray, bins: int, alpha: float) -> np.ndarray:
-    """Compute the power spectra (F, bins) that mel-cepstra (F, order + 1) stand for."""
+    """Compute the power spectra (F, bins) of mel-cepstra (F, order + 1)."""
     series = _matrices(bins, coefficients.shape[1] - 1, alpha)[0]
     return np.asarray(np.exp(2.0 * (coefficients @ series)))
 
@@ -52,7 +52,7 @@ def _matrices(bins: int, order: int, alpha: float) -> tuple[np.ndarray, np.ndarr
     omega = np.linspace(0.0, np.pi, bins)
     warped = warp(omega, alpha)
     series = np.cos(np.arange(order + 1)[:, None] * warped)
-    weights = np.gradient(warped)  # how much of the warped axis a bin stands for
+    weights = np.gradient(warped)  # width of each bin on the warped axis
     weights[[0, -1]] *= 0.5
     weighted = series * weights
     return series, np.linalg.solve(weighted @ series.T, weighted).T

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vctool.features.settings import FeatureConfig
 
 AMIN = 1e-10
-"""Smallest power that is told from zero; -100 dB."""
+"""Power is raised to at least this before the logarithm: -100 dB."""
 
 _BREAK_HZ, _BREAK_MEL = 1000.0, 15.0
 _HZ_PER_MEL = 200.0 / 3.0
@@ -90,7 +90,7 @@ def mel_power(wave: Tensor, config: FeatureConfig) -> Tensor:
     )
     power = spectrum.real.square() + spectrum.imag.square()
     if config.mel_power == 1:
-        # the slope of a root is endless at silence
+        # the gradient of the square root is infinite at zero
         mel = (filters @ power.clamp(min=AMIN * AMIN).sqrt()).square()
     else:
         mel = filters @ power
@@ -102,7 +102,7 @@ def power_to_db(power: Tensor, top_db: float | None = None) -> Tensor:
 
     Args:
         power: (..., n_mels, F); every leading index is one utterance with its own maximum.
-        top_db: the floor below the maximum [dB]; none where not given.
+        top_db: distance of the floor below the maximum [dB]; no such floor where None.
     """
     level = 10.0 * torch.log10(torch.clamp(power, min=AMIN))
     if top_db is None:
@@ -111,7 +111,7 @@ def power_to_db(power: Tensor, top_db: float | None = None) -> Tensor:
 
 
 def mel_distance(wave: Tensor, mel: Tensor, config: FeatureConfig) -> Tensor:
-    """Return how far clips of sound are from the log-mel that they should have [10 dB].
+    """Return the mean absolute distance of clips from a target log-mel, in units of 10 dB.
 
     Differentiable in the wave. Frames whose window reaches beyond the clip do not count.
 
@@ -144,7 +144,7 @@ def log_mel(wave: np.ndarray | Tensor, config: FeatureConfig) -> np.ndarray:
 
 
 def level(wave: np.ndarray | Tensor, config: FeatureConfig) -> np.ndarray:
-    """Return the log-mel of a wave (T,) without a floor of its own: (F, n_mels) float32 [dB]."""
+    """Return the log-mel of a wave (T,) without the `top_db` floor: (F, n_mels) float32 [dB]."""
     if isinstance(wave, np.ndarray):
         wave = torch.from_numpy(np.ascontiguousarray(wave, dtype=np.float32))
     with torch.no_grad():
@@ -154,8 +154,8 @@ def level(wave: np.ndarray | Tensor, config: FeatureConfig) -> np.ndarray:
 
 
 def floored(level: np.ndarray, peak_db: float, top_db: float) -> np.ndarray:
-    """Raise a log-mel to a floor, `top_db` below the maximum of the recording [dB]."""
-    # the difference of two float32, as `power_to_db` takes it
+    """Floor a log-mel at `top_db` below the maximum of the recording [dB]."""
+    # subtracted in float32, as in `power_to_db`
     return np.maximum(level, np.float32(peak_db) - np.float32(top_db))
 
 
@@ -163,10 +163,10 @@ class MelInversion(nn.Module):
     """Log-mel to linear magnitude: a non-negative spectrum whose mel spectrogram is the given one.
 
     Richardson-Lucy updates (Richardson 1972; Lee and Seung 2001 for the divergence that they
-    descend), `x <- x * A^T(y / A x) / A^T 1`, begun at a smooth spread of the mel bins. Against
-    librosa's least squares, whose L-BFGS-B stops almost where it starts, it stays positive and
-    smooth between harmonics, fits quiet bins as well as loud ones, and, as the triangles are
-    sparse, costs a few passes over memory.
+    minimise), `x <- x * A^T(y / A x) / A^T 1`, from a smooth interpolation of the mel bins. Unlike
+    librosa's least squares, whose L-BFGS-B stops almost where it starts, the result stays positive
+    and smooth between harmonics and fits quiet bins as well as loud ones. As the triangles are
+    sparse, an update costs a few passes over memory.
     """
 
     filters: Tensor

@@ -1,4 +1,4 @@
-"""The settings of every feature, in one object that recipes name and checkpoints carry."""
+"""Settings of feature extraction: one config that recipes set and checkpoints store."""
 
 import hashlib
 import json
@@ -12,15 +12,15 @@ from vctool.features import base
 
 
 class FeatureConfig(Config):
-    """How sound becomes numbers. All kinds share rate and hop, so their frames line up.
+    """Settings of feature extraction. All kinds share rate and hop, so their frames line up.
 
     Frame k is centred on sample `k * hop_length`; T samples give `1 + T // hop_length` frames.
 
-    Fields that one kind alone reads may also stand with it (`base.FeatureKind.Settings`); a recipe
-    then gives them under its name, as in `features: {NAME: {field: value}}`.
+    A kind may also define settings that it alone reads (`base.FeatureKind.Settings`); a recipe
+    gives them under its name, as in `features: {NAME: {field: value}}`.
     """
 
-    # what is no field here is taken for a kind with settings of its own, or else refused
+    # an extra key must be a kind that has settings of its own
     model_config = ConfigDict(extra="allow")
 
     rate: int = Field(44100, ge=8000, le=96000)
@@ -133,10 +133,10 @@ class FeatureConfig(Config):
         return (self.__pydantic_extra__ or {}).get(base.plain(kind), settings())
 
     def of_kind(self, kind: str) -> dict[str, object]:
-        """Return what decides the content of a kind (`mel`, `accomp_mel`...) beside the sound.
+        """Return all that decides the values of a kind (`mel`, `accomp_mel`...) besides the sound.
 
-        Its settings, those of its own under its name, and, from the second on, the version of its
-        code; JSON values all.
+        That is its settings, those of this kind alone under its name, and the version of its code
+        from version 2 on, all as JSON values.
         """
         one, name = base.get(kind), base.plain(kind)
         decisive = {field: getattr(self, field) for field in one.fields}
@@ -150,11 +150,11 @@ class FeatureConfig(Config):
         return decisive
 
     def hash8(self, kind: str) -> str:
-        """Return eight hex digits of what decides a kind's content; part of its path on disk."""
+        """Return an eight-digit hex hash of `of_kind`; part of the kind's path on disk."""
         text = json.dumps(self.of_kind(kind), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _located(errors: list[InitErrorDetails]) -> ValidationError:
-    """Build an error whose fields are then placed inside the whole recipe."""
+    """Build an error that names fields by their place in the recipe."""
     return ValidationError.from_exception_data(FeatureConfig.__name__, errors)

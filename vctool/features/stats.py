@@ -1,9 +1,9 @@
-"""F0 statistics and search ranges, estimated from a speaker's own recordings and never typed in.
+"""F0 statistics and search ranges, estimated from each speaker's own recordings.
 
 The range follows the two passes of de Looze and Hirst (2008): after a wide first pass, multiples
-of the first and third quartile of the voiced frames, kept inside the wide range. Their 0.75 and
-1.5 are meant for speech and cut off up to a twentieth of a singer's frames; the factors here keep
-these and still leave out octave errors, which lie at half the first quartile and twice the third.
+of the first and third quartile of the voiced frames, kept inside the wide range. Their factors,
+0.75 and 1.5, are meant for speech and cut off up to 5 % of a singer's frames. The factors here keep
+those frames and still exclude octave errors, at half the first quartile and twice the third.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,14 +19,14 @@ from vctool.features.settings import FeatureConfig
 A = TypeVar("A")
 
 FLOOR_FACTOR, CEIL_FACTOR = 0.6, 1.75
-"""The range's ends over the first and the third quartile."""
+"""Floor of the range over the first quartile, and ceiling over the third."""
 
 LEAST_STD = 0.01
-"""Smallest deviation of log-F0 (a sixth of a semitone): a monotone voice can be divided by."""
+"""Least standard deviation of log-F0 (a sixth of a semitone), so that it can be divided by."""
 
 
 class SpeakerStats(Config):
-    """How high one voice speaks or sings: natural log of F0 in Hz over voiced frames."""
+    """F0 statistics of one voice: natural log of F0 in Hz over voiced frames."""
 
     log_f0_mean: float
     """Mean of log-F0 [log Hz]."""
@@ -37,7 +37,7 @@ class SpeakerStats(Config):
     f0_ceil: float = Field(gt=0)
     """Highest F0 that is searched for [Hz]."""
     voiced_frames: int = Field(ge=1)
-    """Number of voiced frames that the statistics rest on."""
+    """Number of voiced frames behind the statistics."""
 
 
 def voiced(f0s: Iterable[np.ndarray]) -> np.ndarray:
@@ -93,16 +93,16 @@ def estimate(f0s: Iterable[np.ndarray], f0_floor: float, f0_ceil: float) -> Spea
 def move_log_f0(
     log_f0: A, mean: float, deviation: float, new_mean: float, new_deviation: float
 ) -> A:
-    """Carry log-F0 from one mean and standard deviation to others [log Hz].
+    """Map log-F0 from one mean and standard deviation to others [log Hz].
 
     The logarithm Gaussian normalised transformation (Liu, Zhang and Yan, 2007).
 
     Args:
         log_f0: an array or a tensor of any shape.
-        mean: where it comes from.
-        deviation: likewise; 1 where `new_deviation` is the ratio of both.
-        new_mean: where it goes.
-        new_deviation: likewise.
+        mean: mean of the source.
+        deviation: standard deviation of the source; 1 where `new_deviation` is the ratio of both.
+        new_mean: mean of the target.
+        new_deviation: standard deviation of the target.
     """
     values: Any = log_f0
     moved: A = (values - mean) / deviation * new_deviation + new_mean
@@ -112,7 +112,7 @@ def move_log_f0(
 def move_f0(
     f0: np.ndarray, mean: float, deviation: float, new_mean: float, new_deviation: float
 ) -> np.ndarray:
-    """Carry F0 (F,) [Hz] as `move_log_f0` does; unvoiced frames stay 0.
+    """Map F0 (F,) [Hz] as `move_log_f0` does; unvoiced frames stay 0.
 
     >>> move_f0(np.array([100.0, 0.0]), np.log(100.0), 0.2, np.log(200.0), 0.3).round(6).tolist()
     [200.0, 0.0]
@@ -124,7 +124,7 @@ def move_f0(
 
 
 def pool(stats: Sequence[SpeakerStats]) -> SpeakerStats:
-    """Combine statistics as if their frames had been estimated together; ranges are united.
+    """Combine statistics as if estimated from all frames together; the range spans all ranges.
 
     Raises:
         DataError: there is nothing to combine.

@@ -20,15 +20,15 @@ from vctool.threads import map_parts
 LEAST_SECONDS = 0.1
 """Shorter input is padded with zeros to this for the analysis, then its own frames are kept.
 
-WORLD's decimation mirrors nine samples at both ends without asking whether there are as many, and
-would read beyond the end of a shorter wave.
+WORLD's decimation mirrors nine samples at both ends without checking the length, and would read
+beyond the end of a shorter wave.
 """
 
 DIO_RATE = 11000
 """Least sampling rate at which DIO searches F0 [Hz]."""
 FRAMES_AT_ONCE = 256
-"""Frames whose envelope and aperiodicity one thread finds at a time; the same for any number of
-threads, since WORLD adds its inaudible noise from the start at every call."""
+"""Frames per call of CheapTrick and D4C. It does not depend on the number of threads, since WORLD
+restarts its inaudible noise at every call and results must not differ."""
 
 _CODED_LOW_HZ, _CODED_HIGH_HZ = 40.0, 20000.0
 _APERIODICITY_STEP_HZ = 3000.0
@@ -80,14 +80,14 @@ def _f0(wave: np.ndarray, config: FeatureConfig, floor: float, ceil: float) -> n
     f0 = np.pad(f0[:frames], (0, max(0, frames - len(f0))))
     if config.f0_estimator == "dio":
         f0 = pyworld.stonemask(wave, f0, _times(frames, config), config.rate)
-    # Refinement may leave the range by a little; such a frame is not this voice's.
+    # Refinement may leave the range a little; such frames count as unvoiced.
     return np.where((f0 >= floor) & (f0 <= ceil), f0, 0.0)
 
 
 def _dio_decimation(config: FeatureConfig) -> int:
-    """Return by how much DIO may decimate: F0 lies far below half of what is left.
+    """Return DIO's decimation factor; F0 lies far below half of the decimated rate.
 
-    At 44.1 kHz it takes a seventh of the time. Refined on the whole band by StoneMask, F0 stays
+    At 44.1 kHz this takes a seventh of the time. Refined on the whole band by StoneMask, F0 stays
     within 2 cents in 99 % of frames, and 0.2 to 0.4 % of frames change their voicing.
     """
     return max(1, config.rate // DIO_RATE)
@@ -98,7 +98,7 @@ def _times(frames: int, config: FeatureConfig) -> np.ndarray:
 
 
 def find_f0(wave: np.ndarray, config: FeatureConfig, f0_floor: float, f0_ceil: float) -> np.ndarray:
-    """Find F0 as `analyse_with` takes it: float64 [Hz], 0 where unvoiced.
+    """Estimate F0 in the form that `analyse_with` takes: float64 [Hz], 0 where unvoiced.
 
     Args:
         wave: (T,) at the config's rate.
@@ -170,7 +170,7 @@ def synthesise(features: np.ndarray, config: FeatureConfig, samples: int) -> np.
     Args:
         features: (F, D), as `analyse` returns.
         config: the settings they were made with.
-        samples: length of the wave; what the frames do not reach is zero.
+        samples: length of the wave; samples beyond the last frame are zero.
 
     Returns:
         (samples,) float32, not clipped.

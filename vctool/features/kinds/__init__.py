@@ -1,1 +1,1 @@
-"""Kinds of features, a file each; what all have in common is in `vctool.features.base`."""
+"""Kinds of features, one per file; their base class is in `vctool.features.base`."""

@@ -1,4 +1,4 @@
-"""`f0`: F0 of the first pass, searched in the wide range; a voice's own range comes from it."""
+"""`f0`: F0 of the first pass, searched in the wide range; it gives each voice's own range."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -22,7 +22,7 @@ class Kind(FeatureKind):
         return config.n_mels
 
     def survey(self, part: "Excerpt", before: float | None) -> float:
-        """Find the maximum of the log-mel [dB], which the floor hangs from."""
+        """Update the maximum of the log-mel [dB], which sets the floor."""
         from vctool.features import mel
 
         peak = float(part.once(mel.level).max())

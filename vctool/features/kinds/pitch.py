@@ -1,4 +1,4 @@
-"""`pitch`: F0 alone, searched in the voice's own range, as `world` has it in its first column."""
+"""`pitch`: F0 alone, searched in the voice's own range; the same as the first column of `world`."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Kind(FeatureKind):
-    """F0 [Hz], 0 where unvoiced, for a fraction of the time that `world` takes."""
+    """F0 [Hz], 0 where unvoiced, in a fraction of the time that `world` takes."""
 
     fields = ("rate", "hop_length", "f0_estimator", "f0_floor", "f0_ceil")
     in_voice_range = True

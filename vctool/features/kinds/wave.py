@@ -1,4 +1,4 @@
-"""`wave`: the sound itself; every frame holds the samples around its centre, and no other's."""
+"""`wave`: the waveform in non-overlapping frames, one hop of samples each."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class Kind(FeatureKind):
-    """Sound in frames that touch; see `features.framing`."""
+    """Waveform in adjacent frames; see `features.framing`."""
 
     def width(self, config: "FeatureConfig") -> int:
-        """Return the samples of a frame."""
+        """Return the number of samples per frame, the hop."""
         return config.hop_length
 
     def extract(self, part: "Excerpt", known: Any, f0_range: F0Range) -> "np.ndarray":
@@ -27,7 +27,7 @@ class Kind(FeatureKind):
     def stretch(
         self, values: "np.ndarray", positions: "np.ndarray", config: "FeatureConfig"
     ) -> "np.ndarray":
-        """Stretch the sound at its own pitch: samples of two frames have no mean."""
+        """Stretch the sound by WSOLA and keep its pitch; waveforms cannot be interpolated."""
         from vctool.features import framing
 
         return framing.stretch(values, positions, config)
