@@ -1,4 +1,4 @@
-"""A trained model at work, for scripts as for `vctool convert`.
+"""Conversion of recordings with a trained model, for scripts and for `vctool convert`.
 
     from vctool.inference import Converter, convert_files
 
@@ -6,9 +6,9 @@
     wave, rate = converter.convert(speech, speech_rate, accomp=backing)
     convert_files(["talks/"], to="sax.wav", out=Path("played"))
 
-`Converter.reference` hears a target's recordings once, as a `Reference` that `convert` takes for
-many recordings; a `Request` is what is asked of one conversion, checked, and a `Condition` what the
-model's family is told of it. A name is imported when it is first asked for.
+`Converter.reference` analyses a target's recordings once and returns a `Reference`, which `convert`
+takes for any number of recordings. A `Request` holds the validated options of one conversion, a
+`Condition` the conditioning passed to the family. Names are imported on first use.
 """
 
 import importlib

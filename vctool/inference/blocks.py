@@ -1,4 +1,4 @@
-"""Long recordings in blocks: where to cut, how much context to see, how to join without a seam.
+"""Block-wise conversion of long recordings: where to cut, how much context to add, how to join.
 
 Blocks are cut at the quietest moment near their nominal end, converted with context on both sides,
 and joined by a short cross-fade around the cut:
@@ -18,17 +18,17 @@ import numpy as np
 from vctool.audio.tracks import Track
 
 CONTEXT_SECONDS = 2.0
-"""What a block sees on either side of its core [s]; far beyond any receptive field here."""
+"""Context on either side of a block's core [s]; far beyond any receptive field here."""
 
 FADE_SECONDS = 0.05
 """Length of the cross-fade between two blocks [s]."""
 
 SEARCH_SHARE = 0.1
-"""Share of a block, at its end, in which the quietest moment is looked for."""
+"""Share of a block, at its end, that is searched for the quietest moment."""
 
 GRID = 64
-"""Contexts start on multiples of this many frames, so that networks that decimate in time see
-every frame in the same phase in a block as in one whole pass."""
+"""Contexts start on multiples of this many frames, so that networks that downsample in time align
+with frames in a block as they do in one pass over the whole recording."""
 
 
 class Block(NamedTuple):
@@ -45,12 +45,12 @@ def plan(track: Track, block: int, hop: int, rate: int) -> list[Block]:
 
     Args:
         track: the voice.
-        block: nominal length of a block [samples]; a track that is no longer is one block.
+        block: nominal length of a block [samples]; a track up to this length is one block.
         hop: frame step [samples]; cuts lie on frames.
         rate: sampling rate [Hz].
 
     Returns:
-        Blocks whose cores follow each other without gap from 0 to the track's end.
+        Blocks whose cores cover the track from start to end without gaps.
     """
     context = round(CONTEXT_SECONDS * rate)
     search = max(hop, round(SEARCH_SHARE * block))
@@ -72,7 +72,7 @@ def plan(track: Track, block: int, hop: int, rate: int) -> list[Block]:
 
 
 def _quietest(wave: np.ndarray, hop: int, rate: int) -> int:
-    """Return the hop in whose surroundings, one cross-fade long, a wave has least energy."""
+    """Return the hop with the least energy around it, within the length of one cross-fade."""
     hops = max(1, len(wave) // hop)
     energy = np.square(wave[: hops * hop].reshape(hops, -1).astype(np.float64)).sum(axis=1)
     half = math.ceil(0.5 * FADE_SECONDS * rate / hop)
@@ -83,9 +83,9 @@ def _quietest(wave: np.ndarray, hop: int, rate: int) -> int:
 class Joiner:
     """Joins converted blocks in order, each with a margin around its core.
 
-    The fade is normalised by how alike the two sides are, so that loudness stays level whether
-    both agree sample by sample or have unrelated phases: with shares a + b = 1 and correlation c,
-    the sum is divided by sqrt(a^2 + b^2 + 2 a b c).
+    The fade is normalised by the correlation of the two sides, so that loudness stays constant
+    whether they agree sample by sample or have unrelated phases: with shares a + b = 1 and
+    correlation c, the sum is divided by sqrt(a^2 + b^2 + 2 a b c).
 
     Args:
         fade: length of the cross-fade [samples].
@@ -96,7 +96,7 @@ class Joiner:
         self._tail = np.zeros(0, np.float32)
 
     def join(self, wave: np.ndarray, before: int, core: int) -> Iterator[np.ndarray]:
-        """Yield the samples that are now final.
+        """Add the next block and yield the samples that are now final.
 
         Args:
             wave: (T,) a converted block with its margins.
@@ -108,7 +108,7 @@ class Joiner:
         if not len(self._tail):
             begin = before
         else:
-            # The tail covers half a fade before the cut and as much after it.
+            # The tail covers half a fade on either side of the cut.
             width = len(self._tail)
             begin = before - width // 2
             assert begin >= 0, f"{before} samples of context are less than half a fade"
@@ -120,7 +120,7 @@ class Joiner:
 
 
 def crossfade(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Fade from one (T,) wave to another of the same length at an even loudness."""
+    """Fade from one (T,) wave to another of the same length at constant loudness."""
     assert old.shape == new.shape, (old.shape, new.shape)
     power = math.sqrt(float(np.dot(old, old)) * float(np.dot(new, new)))
     alike = float(np.clip(np.dot(old, new) / power, 0.0, 1.0)) if power > 0 else 1.0

@@ -49,10 +49,10 @@ class Converter:
     Args:
         path: an experiment `exp/<name>` (its latest checkpoint) or one checkpoint folder.
         device: `auto`, `cpu`, `cuda`, or `cuda:N`.
-        vocoder: a name or a path (`vocoders.get`) in place of the recipe's.
+        vocoder: a name or a path (`vocoders.get`) instead of the recipe's vocoder.
 
     Raises:
-        CheckpointError: there is none, it is half written, or of a changed family or config.
+        CheckpointError: it is missing or half written, or its family or config has changed.
         ConfigError: no such device, or a vocoder that cannot take the model's features.
     """
 
@@ -71,9 +71,9 @@ class Converter:
         self.vocoder = vocoders.get(vocoder or context.vocoder, self.features)
         self.vocoder.accepts(self.features, self.writes)
         self.borrowed = vocoders.of_source(self.vocoder.reads, self.writes)
-        """Kinds that the vocoder takes of the source."""
+        """Kinds that the vocoder takes from the source."""
         self.gives = (*self.writes, *self.borrowed)
-        """Kinds that `infer` gives."""
+        """Kinds that `infer` returns."""
         self._kinds = tuple(dict.fromkeys((*voice_kinds(self.reads), *self.borrowed)))
         self._analysed: tuple[Scan, Block, Features] | None = None
 
@@ -84,14 +84,14 @@ class Converter:
         transpose: float = 0.0,
         options: Mapping[str, Any] | None = None,
     ) -> Request:
-        """Check what is asked; what is None comes from the checkpoint.
+        """Validate the options of a conversion; None means the checkpoint's default.
 
         Args:
-            to: role to convert to, the last role of the recipe, its target, where None; or, with a
-                model that takes references, a file, a folder or a glob of the target's recordings,
-                or what `reference` has made of them.
-            stretch: length of the output over that of the input; the recipe's towards its
-                target, and 1 to any other, where None.
+            to: role to convert to; the recipe's target, its last role, where None. With a model
+                that takes references: a file, folder or glob of the target's recordings, or what
+                `reference` returned for them.
+            stretch: length of the output over that of the input; where None, the recipe's for its
+                target and 1 for any other role.
             transpose: shift of the output's pitch [semitones].
             options: the family's own options by name; its defaults where not given.
 
@@ -114,13 +114,13 @@ class Converter:
         return Request(to.name, to.role, float(stretch), float(transpose), known, checked)
 
     def reference(self, *names: Path | str) -> Reference:
-        """Compute, once, what the model must know of a target that it was not trained on.
+        """Compute the reference of a target that the model was not trained on.
 
         Args:
-            names: of files and folders with its recordings, or globs.
+            names: files, folders or globs of the target's recordings.
 
         Returns:
-            Arrays by name, which `convert` takes as `to`, and safetensors keeps in a file.
+            Arrays by name, which `convert` takes as `to` and safetensors can store.
 
         Raises:
             ConfigError: the model takes no references.
@@ -156,8 +156,8 @@ class Converter:
             to: role to convert to, or recordings of the target; see `request`.
             stretch: length of the output over that of the input; see `request`.
             transpose: shift of the output's pitch [semitones].
-            accomp_offset: second of the accompaniment at which the voice enters; negative lets
-                the voice enter that much before it.
+            accomp_offset: time in the accompaniment at which the voice enters [s]; negative where
+                the voice enters before it.
             options: the family's own options by name, such as `{"amount": 0.6}`.
 
         Returns:
@@ -187,17 +187,17 @@ class Converter:
         return joined * np.float32(gain), self.rate
 
     def scan(self, voice: Track, *requests: Request) -> Scan:
-        """Go through a voice once, for what its blocks must know of the whole.
+        """Scan a voice once for the global values that its blocks need.
 
         Args:
             voice: the voice.
-            requests: everything that will be made of it.
+            requests: all conversions that will be made of it.
         """
         stretched = any(request.stretch != 1 for request in requests)  # where there is an F0
         return scan(voice, self.features, self._kinds, self._block, voiced_too=stretched)
 
     def needs_accompaniment(self, to: str | None) -> bool:
-        """Tell whether converting to a role takes an accompaniment; None: to a reference."""
+        """Tell whether converting to a role, or to a reference (None), needs an accompaniment."""
         return self.system.needs_accompaniment(self.system.config, to)
 
     def pieces(
@@ -207,13 +207,13 @@ class Converter:
 
         Args:
             voice: the voice.
-            accomp: the accompaniment as long as the output, or None.
-            request: what is asked.
+            accomp: the accompaniment, as long as the output, or None.
+            request: the conversion.
             known: the scan of the voice.
 
         Yields:
-            Pieces of the output, `request.samples(voice.samples)` float32 in all, at the level
-            that the vocoder gives them. Silence for silence.
+            Pieces of the output, `request.samples(voice.samples)` float32 in all, at the
+            vocoder's own level. A silent voice gives silence.
 
         Raises:
             AudioError: the direction needs an accompaniment and there is none.
@@ -241,7 +241,7 @@ class Converter:
 
     @property
     def _f0(self) -> tuple[str, int | None]:
-        """The kind that becomes sound, and its column of F0, if it has one."""
+        """The kind that the vocoder turns into sound, and its F0 column or None."""
         kind = self.vocoder.reads[0]
         return kind, base.get(kind).f0_column
 
@@ -275,9 +275,9 @@ class Converter:
         return self.synthesise(made, stop - start, request.transpose)
 
     def _source(self, wave: np.ndarray, block: Block, known: Scan) -> Features:
-        """Analyse a block of a voice, unless that was the last one to be analysed.
+        """Analyse a block of a voice, or return the cached features if it was the last one.
 
-        Whoever converts a recording to several roles asks for each block several times over.
+        Converting a recording to several roles needs the features of each block several times.
         """
         last = self._analysed
         if last is None or last[0] is not known or last[1] != block:
@@ -296,12 +296,12 @@ class Converter:
         """Run the model on features that already have the output's length, F frames.
 
         Args:
-            source: of the kinds of a voice in `reads`, and of those in `borrowed`.
-            condition: of the accompaniment, or None.
-            request: what is asked.
+            source: features of the voice: its kinds in `reads`, and those in `borrowed`.
+            condition: features of the accompaniment, or None.
+            request: the conversion.
 
         Returns:
-            What the vocoder is given: features of the kinds in `gives`.
+            The vocoder's input: features of the kinds in `gives`.
 
         Raises:
             CheckpointError: the model gave NaN or infinity.
@@ -329,8 +329,8 @@ class Converter:
     def synthesise(self, features: Features, samples: int, transpose: float = 0.0) -> np.ndarray:
         """Turn converted features into (samples,) float32.
 
-        Features that hold F0 were transposed by `infer`; sound from others is
-        analysed and re-synthesised by WORLD, which moves pitch and leaves formants.
+        Features that hold F0 were already transposed by `infer`. Otherwise the wave is
+        analysed and resynthesised by WORLD, which shifts pitch and keeps formants.
         """
         wave = self.vocoder.synthesise(features, self.features, samples)
         assert wave.shape == (samples,), (wave.shape, samples)
@@ -342,7 +342,7 @@ class Converter:
 
 
 def block_warp(voiced: np.ndarray, block: Block, request: Request, hop: int) -> TimeMap:
-    """Build the time map of one block; its core keeps exactly its share of the output."""
+    """Build the time map of one block; the ends of its core map exactly to their output times."""
     inner = sorted({block.outer_start, block.start, block.stop, block.outer_stop})
     begin = request.samples(block.outer_start)
     return warp(

@@ -1,4 +1,4 @@
-"""Which trained model to convert with, where `vctool convert` is not told."""
+"""Choice of the trained model where `vctool convert` is given no `--model`."""
 
 import logging
 from collections.abc import Sequence
@@ -17,32 +17,32 @@ logger = logging.getLogger(__name__)
 
 
 class Asked(NamedTuple):
-    """What a model must be able to do."""
+    """Requirements on a model, from the command line."""
 
     wanted: Sequence[str | Path | None]
     """Every `--to`, as given; None for the model's own target."""
     accompanied: bool
     """Whether an accompaniment is given."""
     words: Sequence[str] = ()
-    """What is typed among the recordings, with the options of a family."""
+    """Arguments as typed: recordings and options of a family."""
 
 
 def newest(root: Path, asked: Asked, device: str, vocoder: str | None = None) -> Converter:
-    """Load the newest experiment that does what is asked.
+    """Load the newest experiment that meets the requirements.
 
-    It must take every target, and have an accompaniment where its direction needs one. Experiments
-    that have a role of a name go before those that take recordings of that name, and those that
-    listen to an accompaniment that is given before those that do not. Vocoders, which convert
-    nothing, are passed over. Weights are read of the one that is chosen.
+    It must take every target, and an accompaniment must be given where its direction needs one.
+    Experiments that have a role of the target's name are preferred to those that take recordings
+    of that name; where an accompaniment is given, those that use it are preferred. Vocoder
+    experiments are skipped. Only the weights of the chosen experiment are read.
 
     Args:
         root: the folder of all experiments.
-        asked: what it must be able to do.
+        asked: the requirements.
         device: as for `Converter`.
-        vocoder: as for `Converter`; experiments whose features it cannot take are passed over.
+        vocoder: as for `Converter`; experiments whose features it cannot take are skipped.
 
     Raises:
-        CheckpointError: nothing is trained, or nothing that is trained fits, with the reasons.
+        CheckpointError: there is no trained model, or none that fits; with the reasons.
     """
     refused: list[str] = []
     found = _trained(root, refused)
@@ -85,10 +85,10 @@ def _trained(root: Path, refused: list[str]) -> list[Path]:
 
 
 def _rank(folder: Path, experiment: Path, asked: Asked) -> int:
-    """Say how well a model fits; 0 is best. Its weights are not read.
+    """Return how well a model fits the requirements; 0 is best. Its weights are not read.
 
     Raises:
-        ConfigError: it does not do what is asked.
+        ConfigError: it does not meet the requirements.
         CheckpointError: it cannot be loaded.
     """
     from vctool.vocoders.stored import restoring

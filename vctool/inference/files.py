@@ -1,8 +1,8 @@
-"""`vctool convert`: files, folders and globs through one loaded model, whatever their length.
+"""Batch conversion for `vctool convert`: files, folders and globs of any length, with one model.
 
-Every recording is decoded and resampled once into a nameless temporary file beside its output,
-converted block by block into a second one, and written when its level is known. Memory does not
-grow with length, and nothing half written ever stands under an output's name.
+Every recording is decoded and resampled once into an unnamed temporary file beside its output,
+converted block by block into a second one, and written once its level is known. Memory use does
+not grow with length, and a partial output never appears under its final name.
 """
 
 import logging
@@ -29,22 +29,22 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Summary:
-    """What became of every recording."""
+    """Result of a batch conversion: which recordings were converted and which failed."""
 
     model: Path
     """The experiment or checkpoint that converted."""
     done: list[Output] = field(default_factory=list)
     """Recordings that were converted."""
     failed: list[tuple[Path, str]] = field(default_factory=list)
-    """Recordings that were not, each with the reason in one line."""
+    """Recordings that failed, each with the reason in one line."""
 
     @property
     def exit_code(self) -> int:
-        """0 where all went well, 1 where some recordings failed."""
+        """0 if all recordings were converted, 1 if some failed."""
         return 1 if self.failed else 0
 
     def lines(self) -> list[str]:
-        """Say it for people: one line per failure, one for all."""
+        """Return the printed summary: one line per failure, and one with the total."""
         told = dict.fromkeys(f"failed: {reason}" for _, reason in self.failed)
         total = len(self.done) + len(self.failed)
         return [*told, f"{len(self.done)} of {total} converted with {self.model}"]
@@ -71,30 +71,30 @@ def convert_files(
     """Convert recordings.
 
     Args:
-        inputs: files, folders and globs; and, as on a command line, options of the model's family
+        inputs: files, folders and globs, and options of the model's family as on a command line
             (`--amount`, `0.6`).
-        model: an experiment or a checkpoint; the newest that accepts the inputs where None.
+        model: an experiment or a checkpoint; where None, the newest that accepts the inputs.
         accomp: the accompaniment, looped or cut to each output.
-        to: role or recordings to convert to (`inference.target`), or several of these; the
-            model's target where None.
+        to: role or recordings to convert to (`inference.target`), or several of these; where
+            None, the model's target.
         out: a file for one recording, or a folder; beside the recordings where None.
         mix: write the mix with the accompaniment too, as `*.mix.wav`.
         force: replace outputs that exist.
-        stretch: length of the output over that of the input; the recipe's towards
-            its target, and 1 to any other, where None.
+        stretch: length of the output over that of the input; where None, the recipe's for its
+            target and 1 for any other role.
         transpose: shift of the output's pitch [semitones].
         rate: sampling rate of the outputs: `model`, `input`, or a number [Hz].
-        accomp_offset: second of the accompaniment at which the voice enters; may be negative.
+        accomp_offset: time in the accompaniment at which the voice enters [s]; may be negative.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        vocoder: a name or a path in place of that of the model's recipe.
-        options: of the model's family, by name.
-        experiments: where trained models are looked for.
+        vocoder: a name or a path instead of the vocoder of the model's recipe.
+        options: options of the model's family, by name.
+        experiments: folder in which trained models are searched.
 
     Returns:
-        What became of each recording; one that fails does not stop the others.
+        The recordings converted and failed; a failure does not stop the others.
 
     Raises:
-        VctoolError: nothing could be begun, or the only recording failed.
+        VctoolError: the conversion could not start, or the only recording failed.
     """
     if mix and accomp is None:
         raise ConfigError("--mix: there is nothing to mix with; pass --accomp FILE")
@@ -163,13 +163,13 @@ def _rate(text: str) -> int | Literal["model", "input"]:
 
 
 def _identities(paths: Iterable[Path]) -> set[tuple[int, int]]:
-    """Tell files apart whatever they are called: device and inode of those that exist."""
+    """Return device and inode of the files that exist, which identify them under any name."""
     found = (path.stat() for path in paths if path.exists())
     return {(status.st_dev, status.st_ino) for status in found}
 
 
 def _check(output: Output, form: Format, taken: set[tuple[int, int]]) -> None:
-    """Refuse what would destroy something.
+    """Refuse to overwrite an input or, without `force`, an existing file.
 
     Raises:
         AudioError: the output exists, or is one of the inputs.
@@ -207,9 +207,9 @@ def _convert(
     offset: int,
     form: Format,
 ) -> None:
-    """Convert one recording, to every target that is asked for, and write what comes of it.
+    """Convert one recording to every target and write the outputs.
 
-    All targets go through the recording side by side, so that it is read and analysed once.
+    All targets are converted in parallel, block by block, so each block is analysed once.
     """
     source = made[0].source
     folder = _made(made[0].path.parent)
@@ -242,7 +242,7 @@ def _convert(
 
 
 def _tell_fit(left: int, samples: int, rate: int, source: Path) -> None:
-    """Say how the accompaniment was made to last as long as the output."""
+    """Log whether the accompaniment was cut or looped to the output's length."""
     if left == samples:
         return
     what = "cut" if left > samples else "looped"

@@ -1,4 +1,4 @@
-"""How loud a conversion is: as loud as what was converted."""
+"""Loudness of outputs, which is matched to that of the input."""
 
 import logging
 import math
@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 def level_gain(known: Scan, level_db: float, peak: float) -> float:
-    """Return the gain that makes an output as loud as its input, as far as its peak allows.
+    """Return the gain that makes an output as loud as its input, or as loud as it can be unclipped.
 
     Args:
         known: the scan of the input.

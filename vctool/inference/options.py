@@ -1,7 +1,7 @@
-"""The options of a conversion that only some families have (`models.base.System.Options`).
+"""Conversion options of single families (`models.base.System.Options`).
 
-Typed among the recordings, as `--amount 0.6`, `--amount=0.6`, `--whispered` or `--no-whispered`.
-What every family has, such as `--stretch`, is in `GENERAL`.
+They are given among the recordings, as `--amount 0.6`, `--amount=0.6`, `--whispered` or
+`--no-whispered`. Options common to all families, such as `--stretch`, are in `GENERAL`.
 """
 
 from collections import deque
@@ -23,18 +23,19 @@ GENERAL = (
 def split(
     words: Sequence[str], options: type[BaseModel], model: object
 ) -> tuple[list[str], dict[str, Any]]:
-    """Part recordings from a family's own options.
+    """Separate recordings from a family's own options.
 
     Args:
-        words: as typed, without what `GENERAL` names.
-        options: what the family has.
-        model: where the model is, for messages.
+        words: arguments as typed, without the options in `GENERAL`.
+        options: the family's options.
+        model: path of the model, for messages.
 
     Returns:
         The recordings, and the options' values by field, not yet validated.
 
     Raises:
-        ConfigError: an option that the family does not have, with the nearest, or without value.
+        ConfigError: an option without a value, or one that the family does not have (the nearest
+            name is suggested).
     """
     left, inputs, given = deque(words), list[str](), dict[str, Any]()
     while left:
@@ -62,7 +63,8 @@ def checked(given: Mapping[str, Any] | None, options: type[BaseModel], model: ob
     """Validate a family's own options.
 
     Raises:
-        ConfigError: one that it does not have, with the nearest, or an impossible value.
+        ConfigError: an invalid value, or an option that the family does not have (the nearest
+            name is suggested).
     """
     values = given or {}
     for name in values:
@@ -72,7 +74,7 @@ def checked(given: Mapping[str, Any] | None, options: type[BaseModel], model: ob
 
 
 def unknown(name: str, options: type[BaseModel], model: object) -> ConfigError:
-    """Refuse an option by name."""
+    """Return the error for an option that the family does not have."""
     there = [*GENERAL, *(field.replace("_", "-") for field in options.model_fields)]
     name = name.replace("_", "-")
     return ConfigError(

@@ -1,4 +1,4 @@
-"""Which recordings `vctool convert` means, and what their outputs are called."""
+"""Finds the recordings given to `vctool convert` and names their outputs."""
 
 import glob
 import logging
@@ -26,29 +26,29 @@ class Output(NamedTuple):
 
 
 def outputs(inputs: Sequence[str], out: Path | None, names: Sequence[str]) -> list[list[Output]]:
-    """Find the recordings that are meant, and name their outputs.
+    """Find the recordings and name their outputs.
 
         in.wav                   in.singing.wav
         in.wav  --out x.wav      x.wav
         talks/                   talks/a.singing.wav, talks/b/c.singing.wav
         talks/  --out sung/      sung/a.singing.wav, sung/b/c.singing.wav
 
-    Outputs of earlier conversions, `*.singing.wav`, are not taken from folders and globs.
+    Outputs of earlier conversions, `*.singing.wav`, are skipped in folders and globs.
 
     Args:
-        inputs: files, folders (searched through) and globs.
+        inputs: files, folders (searched recursively) and globs.
         out: a WAV file for one recording, or a folder; beside the recordings where None.
-        names: of all targets; each is part of its outputs' names.
+        names: names of all targets; each is part of its outputs' names.
 
     Returns:
         For every recording its outputs, in the order of the names.
 
     Raises:
         AudioError: a file, folder or glob with nothing in it.
-        ConfigError: an output that cannot be meant, or that two recordings would share.
+        ConfigError: `out` does not fit the inputs, or two recordings would share an output.
     """
     pairs = list(dict.fromkeys(pair for one in inputs for pair in _expand(one, names)))
-    if out is None:  # what it is named from decides nothing then
+    if out is None:  # the root does not matter then
         pairs = list({path: (path, root) for path, root in pairs}.values())
     single = len(pairs) == 1 and Path(inputs[0]).is_file()
     as_file = out is not None and out.suffix.lower() in audio.SUFFIXES and not out.is_dir()
@@ -67,7 +67,7 @@ def outputs(inputs: Sequence[str], out: Path | None, names: Sequence[str]) -> li
         for path, root in pairs
     ]
     count = Counter(stems)
-    # `a.wav` beside `a.mp3`: both keep their ending, so that neither writes over the other.
+    # `a.wav` beside `a.mp3`: both keep their suffix, so that neither overwrites the other.
     found = [
         [
             Output(path, stem.with_name(f"{path.name if count[stem] > 1 else path.stem}.{to}.wav"))
@@ -80,7 +80,7 @@ def outputs(inputs: Sequence[str], out: Path | None, names: Sequence[str]) -> li
 
 
 def _require_own_paths(made: list[Output]) -> None:
-    """Refuse recordings of one name from several folders that would replace each other."""
+    """Refuse recordings of the same name from several folders that would overwrite each other."""
     first: dict[Path, Path] = {}
     for one in made:
         other = first.setdefault(one.path, one.source)
@@ -92,20 +92,20 @@ def _require_own_paths(made: list[Output]) -> None:
 
 
 def _expand(name: str, names: Sequence[str]) -> list[tuple[Path, Path]]:
-    """Return the recordings that an argument means, each with the folder it is named from."""
+    """Return the recordings of an argument, each with the folder that its output is relative to."""
     path = Path(name)
     if not path.is_dir() and (path.exists() or not glob.has_magic(name)):
-        return [(path, path.parent)]  # one that is not there fails when it is read, others do not
+        return [(path, path.parent)]  # a missing file fails later, when read, without the others
     kept = _without_outputs(recordings(name, name), names, name)
     return [(one, path if path.is_dir() else one.parent) for one in kept]
 
 
 def recordings(name: str, where: str) -> list[Path]:
-    """Find the recordings that the name of a file, a folder or a glob means, sorted.
+    """Find the recordings of a file, folder or glob, sorted.
 
     Args:
-        name: as given.
-        where: what to call it in messages.
+        name: the file, folder or glob as given.
+        where: its name in messages.
 
     Raises:
         AudioError: there are none.
@@ -129,10 +129,10 @@ def recordings(name: str, where: str) -> list[Path]:
 
 
 def _without_outputs(paths: list[Path], names: Sequence[str], where: str) -> list[Path]:
-    """Leave outputs of earlier conversions to these targets out.
+    """Leave out outputs of earlier conversions to these targets.
 
     Raises:
-        AudioError: nothing else is there.
+        AudioError: there are no other files.
     """
     ours = tuple(f".{name}{ending}" for name in names for ending in (".wav", ".mix.wav"))
     kept = [path for path in paths if not path.name.endswith(ours)]

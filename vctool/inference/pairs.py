@@ -1,9 +1,9 @@
-"""Which held-out utterances are converted, and which utterance each of them goes with.
+"""Selects the held-out utterances to convert and pairs each with a target utterance.
 
-Where a corpus holds pairs, an utterance is sung to its own pair's accompaniment; elsewhere to that
-of a held-out target utterance drawn with the recipe's seed. Where roles are speakers, an utterance
-is paired with the target's recording of the same sentence (`utt2sentence`); where none of its
-utterances has one, they have no pair.
+The pair gives the accompaniment that the utterance is converted under. If the corpus has pairs,
+these are used; otherwise a held-out target utterance is drawn with the recipe's seed. If roles are
+speakers of a corpus, an utterance is paired with the target's recording of the same sentence
+(`utt2sentence`); if no sentence is shared, utterances have no pair.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from vctool.experiment import plan
 from vctool.experiment.recipe import Recipe
 
 REVERSE_UTTERANCES = 10
-"""Utterances that are converted from the target to the source, for listening."""
+"""Number of utterances converted in reverse, from the target to the source, for listening."""
 
 
 class Pair(NamedTuple):
@@ -30,7 +30,7 @@ class Pair(NamedTuple):
 
 
 class HeldOut:
-    """What is held out of a recipe's corpora: each data dir read once, each store opened once.
+    """The held-out data of a recipe: each data dir is read once, each store opened once.
 
     Args:
         recipe: the experiment; `evaluate.split` says which split is held out.
@@ -44,7 +44,7 @@ class HeldOut:
         self._roles: dict[str, DataDir] = {}
 
     def data(self, role: str) -> DataDir:
-        """Return everything that is held out of a role's corpus."""
+        """Return all held-out data of a role's corpus."""
         corpus = self._recipe.roles[role]
         if corpus not in self._data:
             path = self._recipe.data(corpus, self._recipe.evaluate.split)
@@ -63,7 +63,7 @@ class HeldOut:
         return self._stores[corpus]
 
     def features(self, role: str, name: str) -> dict[str, Entry]:
-        """Return where the voice features of an utterance of a role's corpus lie, by kind."""
+        """Return the store entries of an utterance's voice features, by kind."""
         return {kind: store.entry(name) for kind, store in self.stores(role).items()}
 
     def of(self, role: str) -> DataDir:
@@ -85,11 +85,11 @@ class HeldOut:
 
 
 def choose(recipe: Recipe, held: HeldOut, first: str, last: str, needed: bool) -> list[Pair]:
-    """Draw the utterances that are scored, each with its pair.
+    """Draw the utterances to score, each with its pair.
 
     Args:
-        recipe: the experiment; its seed decides, and `evaluate.max_utterances` bounds.
-        held: what is held out of its corpora.
+        recipe: the experiment: its seed, and `evaluate.max_utterances`, the most drawn.
+        held: the held-out data.
         first: the source role.
         last: the target role.
         needed: whether the conversion takes an accompaniment.
@@ -123,24 +123,24 @@ def choose(recipe: Recipe, held: HeldOut, first: str, last: str, needed: bool) -
 def _partners(
     recipe: Recipe, held: HeldOut, first: str, last: str, usable: DataDir
 ) -> dict[str, str]:
-    """Map source utterances to target utterances that say the same, where there are such."""
+    """Map source utterances to target utterances: pairs of the corpus, or the same sentence."""
     if first == last:
         return {}
     sources = held.of(first)
     own = {a: b for a, b in held.data(first).pairs if a in sources and b in usable}
     if recipe.corpus.name is None or own:
         return own
-    if recipe.roles[first] != recipe.roles[last]:  # sentences have names within a corpus
+    if recipe.roles[first] != recipe.roles[last]:  # sentence names are unique to a corpus
         return {}
     said = {one.sentence: one.id for one in reversed(usable.utterances) if one.sentence is not None}
     return {one.id: said[one.sentence] for one in sources if one.sentence in said}
 
 
 def shuffle(pairs: Sequence[Pair]) -> list[Pair]:
-    """Give every utterance an accompaniment that is another's and not its own.
+    """Give every utterance the accompaniment of another pair, different from its own.
 
     Args:
-        pairs: utterances, each with the one whose accompaniment it is converted under.
+        pairs: utterances, each with the utterance whose accompaniment it is converted under.
 
     Raises:
         DataError: all utterances share one accompaniment.
@@ -149,14 +149,14 @@ def shuffle(pairs: Sequence[Pair]) -> list[Pair]:
     assert len(targets) == len(pairs), "only what has accompaniments can be shuffled"
     heard = [(one.accomp, one.start) for one in targets]
     count = len(pairs)
-    # Where the next other accompaniment begins, going round: found once, from the end.
+    # Index of the next pair, cyclically, with another accompaniment; filled from the end.
     following = [0] * count
     for place in reversed(range(2 * count)):
         here, after = place % count, (place + 1) % count
         following[here] = after if heard[after] != heard[here] else following[after]
     result = []
     for index, pair in enumerate(pairs):
-        # Half-way round first: neighbours in the order of ids tend to be of one song.
+        # Try the pair half-way round first: neighbours in id order tend to be of one song.
         turn = (index + count // 2) % count
         if heard[turn] == heard[index]:
             turn = following[turn]
@@ -170,13 +170,13 @@ def shuffle(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def opposite(recipe: Recipe, held: HeldOut, last: str, needed: bool) -> list[Pair]:
-    """Draw some utterances of the target for the way back, with their own accompaniment.
+    """Draw target utterances for the reverse direction, with their own accompaniment.
 
     Args:
-        recipe: the experiment; its seed decides.
-        held: what is held out of its corpora.
-        last: the target role, whose utterances these are.
-        needed: whether the way back takes an accompaniment.
+        recipe: the experiment; its seed is used.
+        held: the held-out data.
+        last: the target role, whose utterances are drawn.
+        needed: whether the reverse direction takes an accompaniment.
     """
     sources = held.of(last).subset(lambda one: bool(one.accomp) or not needed)
     rng = np.random.default_rng([recipe.train.seed, 5])

@@ -1,4 +1,4 @@
-"""A target's recordings, as a model hears them once before it converts."""
+"""Analysis of a target's recordings for models that take references."""
 
 import logging
 import math
@@ -27,11 +27,11 @@ def heard(
     """Analyse recordings of any rate, channels and length, in bounded memory.
 
     Args:
-        recordings: the files, one at least.
+        recordings: the files, at least one.
         kinds: the kinds of features.
-        config: their settings.
-        block: longest piece that is analysed at once [samples]; a longer recording comes in
-            several of even length, each as a part of the whole.
+        config: the feature settings.
+        block: longest piece that is analysed at once [samples]; a longer recording is split into
+            pieces of equal length.
 
     Yields:
         Features by kind. Silent recordings are left out.
@@ -63,7 +63,7 @@ def heard(
 
 
 def checked(reference: Reference, model: Path) -> Reference:
-    """Return what a model made of a target, fit to be kept beside it.
+    """Check the reference that a model computed of a target, and make its arrays contiguous.
 
     Raises:
         CheckpointError: it holds NaN or infinity.

@@ -1,4 +1,4 @@
-"""What a conversion is asked for and given, and what is refused before any work is done."""
+"""Options and input of a conversion, validated before any work is done."""
 
 import logging
 import math
@@ -23,15 +23,15 @@ MOST_OFFSET = 86400.0
 
 STRETCH_RANGE = (0.25, 4.0)
 TRANSPOSE_RANGE = (-36.0, 36.0)
-"""What `--stretch` and `--transpose` (semitones) may be."""
+"""Allowed range of `--stretch`, and of `--transpose` [semitones]."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of one conversion, checked by `Converter.request`."""
+    """Options of one conversion, validated by `Converter.request`."""
 
     name: str
-    """What outputs are called after."""
+    """Name of the target, used in names of outputs."""
     to: str | None
     """Role to convert to; None where the target is `reference`."""
     stretch: float
@@ -39,20 +39,20 @@ class Request:
     transpose: float
     """Shift of the output's pitch [semitones]."""
     reference: Reference | None
-    """What the model knows of a target that is recordings."""
+    """The model's reference of the target's recordings; None where the target is a role."""
     options: BaseModel
     """The family's own options."""
 
     def samples(self, samples: int) -> int:
-        """Return the length of the output of `samples`, rounded half up."""
+        """Return the output's length for an input of `samples` samples, rounded half up."""
         return math.floor(samples * self.stretch + 0.5)
 
 
 def resolve_device(device: str) -> torch.device:
-    """Return the device of a name; `auto` is the GPU where there is one.
+    """Return a device by name; `auto` is the GPU if there is one.
 
     Raises:
-        ConfigError: no such device here.
+        ConfigError: this machine has no such device.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -66,10 +66,10 @@ def resolve_device(device: str) -> torch.device:
 
 
 def require_range(name: str, value: float, limits: tuple[float, float]) -> None:
-    """Refuse a value of an option that is out of range.
+    """Refuse an option's value that is out of range.
 
     Raises:
-        ConfigError: it is, or it is NaN.
+        ConfigError: the value is out of range or NaN.
     """
     low, high = limits
     if not low <= value <= high:
@@ -77,10 +77,10 @@ def require_range(name: str, value: float, limits: tuple[float, float]) -> None:
 
 
 def require_offset(seconds: float) -> float:
-    """Return the second of the accompaniment at which the voice enters, if it can be one.
+    """Return the offset of the voice in the accompaniment [s], validated.
 
     Raises:
-        ConfigError: it is NaN, infinite, or beyond a day.
+        ConfigError: it is NaN, infinite, or more than a day.
     """
     if not abs(seconds) <= MOST_OFFSET:
         raise ConfigError(
@@ -90,7 +90,7 @@ def require_offset(seconds: float) -> float:
 
 
 def require_length(samples: int, rate: int, where: str) -> None:
-    """Refuse a recording that is too short to hold a voice.
+    """Refuse a recording that is too short to convert.
 
     Raises:
         AudioError: it is shorter than `LEAST_SECONDS`.
@@ -102,10 +102,10 @@ def require_length(samples: int, rate: int, where: str) -> None:
 
 
 def require_rate(rate: float, name: str) -> int:
-    """Return a sampling rate [Hz] as a whole number, whatever kind of number it is.
+    """Return a sampling rate [Hz], of any number type, as an int.
 
     Raises:
-        AudioError: it is no whole number, or none that a recording has.
+        AudioError: it is not a whole number, or out of range.
     """
     low, high = audio.RATES
     if isinstance(rate, bool | str) or not low <= rate <= high or rate != int(rate):
@@ -116,8 +116,8 @@ def require_rate(rate: float, name: str) -> int:
 def to_mono(wave: np.ndarray, name: str, rate: int) -> np.ndarray:
     """Check and mix down (T,) or (T, channels), float or integer PCM, to (T,) float32.
 
-    64-bit integers, which no format has, are taken for the least of 16, 24 and 32 bits that holds
-    them.
+    64-bit integers, which no file format has, are read as PCM of 16, 24 or 32 bits: the smallest
+    that holds all samples.
     """
     wave = np.asarray(wave)
     if wave.ndim not in (1, 2) or (wave.ndim == 2 and wave.shape[1] > wave.shape[0]):
@@ -141,10 +141,10 @@ def to_mono(wave: np.ndarray, name: str, rate: int) -> np.ndarray:
 
 
 def _scaled(wave: np.ndarray, name: str) -> np.ndarray:
-    """Bring samples of any kind to floats in -1..1.
+    """Convert samples of any type to float32 in -1..1.
 
     Raises:
-        AudioError: they are no numbers, or integers of more than 32 bits.
+        AudioError: they are neither floats nor integers, or need more than 32 bits.
     """
     if np.issubdtype(wave.dtype, np.floating):
         return wave.astype(np.float32)

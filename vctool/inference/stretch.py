@@ -1,14 +1,14 @@
-"""Time-stretching of features: voiced frames lengthen, unvoiced ones keep their length if they can.
+"""Time-stretching of features: voiced frames are stretched, unvoiced ones keep their length.
 
-Singing lengthens vowels and leaves consonants and pauses nearly as they are. So the rate of time
-is 1 where a frame is unvoiced and some common rate r where it is voiced, with r chosen so that the
-whole comes out at the length that was asked for:
+Singing lengthens vowels and leaves consonants and pauses nearly as they are. So unvoiced frames are
+stretched by 1 and voiced frames by a common rate r, chosen so that the output has the requested
+length:
 
     input frames    | p | a   a   a | t | a   a |
     rate              1   r   r   r   1   r   r        sum of rates = length of the output
     output frames   | p | a  a  a  a  a  a | t | a  a  a  a |
 
-A rate beyond what a vowel bears is capped, and the rest is spread over everything evenly.
+The voiced rate is capped, and what is then missing is spread evenly over all frames.
 """
 
 from collections.abc import Sequence
@@ -21,23 +21,23 @@ from vctool.features.base import Features
 from vctool.features.settings import FeatureConfig
 
 LONGEST_VOICED_RATE = 3.0
-"""Rate that a voiced frame is lengthened by at most, before everything else lengthens too."""
+"""Highest rate of voiced frames before unvoiced frames are stretched too."""
 
 SMOOTHING = np.array([0.1, 0.2, 0.4, 0.2, 0.1])
-"""Weights over neighbouring frames that keep the rate of time from jumping at an onset."""
+"""Weights that smooth voicing over neighbouring frames, so that the rate does not jump."""
 
 
 class TimeMap(NamedTuple):
-    """A monotone map of time between an input and an output, both in frames from the start.
+    """A monotone, piecewise linear map from input to output time, both in frames from the start.
 
-    `knots_in[i]` goes to `knots_out[i]`, linear in between; both increase strictly, start at 0.
+    `knots_in[i]` maps to `knots_out[i]`; both start at 0 and increase strictly.
     """
 
     knots_in: np.ndarray
     knots_out: np.ndarray
 
     def positions(self, frames_out: int, frames_in: int) -> np.ndarray:
-        """Return where in the input each output frame is taken from.
+        """Return the position in the input of each output frame.
 
         Args:
             frames_out: number of output frames F'.
@@ -51,13 +51,13 @@ class TimeMap(NamedTuple):
 
 
 def warp(voiced: np.ndarray, anchors_in: Sequence[float], anchors_out: Sequence[float]) -> TimeMap:
-    """Build the map that lengthens (or shortens) voiced frames first.
+    """Build the map that stretches (or shortens) voiced frames first.
 
     Args:
-        voiced: (F,) whether a frame is voiced; frame k stands for the time from k to k + 1.
-        anchors_in: times [frames] from 0 to the end that must go exactly to `anchors_out`;
+        voiced: (F,) whether a frame is voiced; frame k covers the time from k to k + 1.
+        anchors_in: times [frames] from 0 to the end that must map exactly to `anchors_out`;
             inner ones must be whole frames.
-        anchors_out: the output times [frames], as many, increasing.
+        anchors_out: the output times [frames], the same number, increasing.
 
     Returns:
         A warp through every anchor, with one knot per input frame.
@@ -73,7 +73,7 @@ def warp(voiced: np.ndarray, anchors_in: Sequence[float], anchors_out: Sequence[
         first, last = int(left), int(np.ceil(right))
         ends = np.minimum(np.arange(first + 1, last + 1, dtype=np.float64), right)
         steps = np.diff(ends, prepend=float(left))
-        # Past the last frame there is nothing to look at: it lasts until the next hop.
+        # Beyond the last frame its own weight is used.
         inside = np.minimum(np.arange(first, last), len(weights) - 1)
         rates = _rates(weights[inside], steps, out_right - out_left)
         knots_in.append(ends)
@@ -87,7 +87,7 @@ def _rates(weights: np.ndarray, steps: np.ndarray, length: float) -> np.ndarray:
 
     Args:
         weights: (F,) voicing of each frame, in [0, 1].
-        steps: (F,) how long each input frame lasts [frames].
+        steps: (F,) duration of each input frame [frames].
         length: length of the output [frames], positive.
     """
     span = float(steps.sum())
@@ -102,7 +102,7 @@ def _rates(weights: np.ndarray, steps: np.ndarray, length: float) -> np.ndarray:
 
 
 def resample(features: Features, positions: np.ndarray, config: FeatureConfig) -> Features:
-    """Take features at fractional frame positions, each kind by its own rule.
+    """Resample features at fractional frame positions, each kind by its own `stretch`.
 
     Args:
         features: by kind, each (F, D).

@@ -1,6 +1,6 @@
-"""What a recording becomes for one target, piece by piece, and how that is written.
+"""Collects and writes the output of a recording for one target.
 
-The level of a whole output is known only at its end, so it lies in a temporary file until then.
+An output's level is known only at its end, so it is kept in a temporary file until then.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -23,19 +23,19 @@ from vctool.inference.request import Request
 
 @dataclass(frozen=True)
 class Format:
-    """How outputs are written."""
+    """Settings for writing outputs."""
 
     rate: int | Literal["input"]
     """Sampling rate [Hz], or the input's."""
     mix: bool
     """Whether the mix is written too."""
     force: bool
-    """Whether files that exist may be replaced."""
+    """Whether existing files may be replaced."""
 
 
 @dataclass
 class Take:
-    """What a recording becomes for one target."""
+    """The conversion of a recording to one target, in progress."""
 
     request: Request
     output: Output
@@ -45,7 +45,7 @@ class Take:
     peak: float = 0.0
 
     def add(self, wave: np.ndarray) -> None:
-        """Take the next piece (T,)."""
+        """Append the next piece (T,)."""
         if len(wave):
             self.voice.append(wave)
             self.meter.add(wave)
@@ -53,11 +53,11 @@ class Take:
 
 
 def finish(converter: Converter, take: Take, known: Scan, form: Format) -> None:
-    """Write what has become of a recording, as loud as it was."""
+    """Write a finished output, as loud as the input, and its mix if wanted."""
     output, voice, samples = take.output, take.voice, take.voice.samples
     level = take.meter.level_db
     gain = level_gain(known, level, take.peak)
-    if form.rate == "input":  # the input's length exactly, not that of its resampling
+    if form.rate == "input":  # exactly the input's length, not that of resampling it twice
         own = audio.measure(output.source)
         rate, length = own.rate, take.request.samples(own.samples)
     else:
@@ -79,16 +79,16 @@ def _scaled(track: Track, chunk: int, gain: float) -> Iterator[np.ndarray]:
 def _mixer(
     converter: Converter, voice: Track, accomp: Track, gain: float, level: float, chunk: int
 ) -> Callable[[], Iterator[np.ndarray]]:
-    """Return what goes through the mix of a converted voice and its accompaniment.
+    """Return a function that yields the mix of a converted voice and its accompaniment.
 
-    The accompaniment is brought to the voice's loudness first; then the gains of the checkpoint's
-    recipe apply. A mix that would clip is lowered as a whole.
+    The accompaniment is first matched to the voice's loudness; then the gains of the checkpoint's
+    recipe apply. A mix that would clip is attenuated as a whole.
 
     Args:
         converter: the model; its settings hold the gains.
-        voice: the converted voice as the vocoder gave it.
-        accomp: the accompaniment, as long.
-        gain: gain that the voice alone is written with.
+        voice: the converted voice at the vocoder's own level.
+        accomp: the accompaniment, of the same length.
+        gain: gain of the voice in its own output.
         level: active level of `voice` [dB of full scale].
         chunk: length of the pieces [samples].
     """
@@ -114,7 +114,10 @@ def _mixer(
 def _write(
     path: Path, waves: Iterable[np.ndarray], rate_in: int, rate_out: int, samples: int
 ) -> None:
-    """Write pieces at `rate_in` as `samples` samples at `rate_out`; resamplers may be one off."""
+    """Write pieces at `rate_in` as `samples` samples at `rate_out`.
+
+    A resampler's output may be a sample too long or too short; it is cut or padded with zeros.
+    """
     with audio.AudioWriter(path, rate_out, durable=True) as file:
         for wave in resample_stream(waves, rate_in, rate_out):
             file.write(np.clip(wave[: samples - file.samples], -1.0, 1.0))

@@ -1,11 +1,11 @@
-"""What `--to` means: a role of the model, or recordings of a target that it was not trained on.
+"""Resolves `--to`: a role of the model, or recordings of a target that it was not trained on.
 
-    --to anna            the role; where there is none, the file or folder of that name
-    --to ./anna          the file or folder, whatever roles there are
+    --to anna            the role; if there is none, the file or folder of that name
+    --to ./anna          the file or folder, even if there is such a role
     --to sax.wav         one recording; outputs are called *.sax.wav
     --to anna/           the recordings in a folder: *.anna.wav
     --to 'anna/*.flac'   those that match: *.anna.wav
-    --to all             every role, where none is called so
+    --to all             every role, unless a role has this name
 
 Recordings are a target for models that take references (`models.base.System.takes_reference`).
 """
@@ -25,14 +25,14 @@ from vctool.inference.outputs import recordings
 logger = logging.getLogger(__name__)
 
 EVERYONE = "all"
-"""Converts to every role of a model, where no role is called so."""
+"""Value of `--to` that means every role of a model, unless a role has this name."""
 
 
 class Target(NamedTuple):
-    """What is converted to."""
+    """The target of a conversion."""
 
     name: str
-    """What outputs are called after: the role, or what holds the recordings."""
+    """Name used for outputs: the role, or the file or folder of the recordings."""
     role: str | None
     """The role; None where the target is recordings."""
     recordings: tuple[Path, ...] = ()
@@ -42,17 +42,17 @@ class Target(NamedTuple):
 def resolve(
     wanted: Sequence[str | Path | None], roles: Sequence[str], takes_reference: bool, model: Path
 ) -> list[Target]:
-    """Say what is meant by each `--to`.
+    """Resolve every `--to`.
 
     Args:
         wanted: as given; None for the recipe's target, the last role; a `Path` is never a role.
-        roles: the model's.
+        roles: the model's roles.
         takes_reference: whether the model takes recordings as a target.
-        model: where it is, for messages.
+        model: path of the model, for messages.
 
     Raises:
-        ConfigError: a model does not take it, or two targets would give their outputs one name.
-        AudioError: no recordings there.
+        ConfigError: the model cannot convert to it, or outputs of two targets would share a name.
+        AudioError: there are no recordings.
     """
     found: list[Target] = []
     for each in wanted:
@@ -73,7 +73,7 @@ def resolve(
 def one(
     wanted: str | Path | None, roles: Sequence[str], takes_reference: bool, model: Path
 ) -> Target:
-    """Say what is meant by one `--to`; see `resolve`."""
+    """Resolve one `--to`; see `resolve`."""
     if wanted is None:
         return Target(roles[-1], roles[-1])
     if wanted in roles:
@@ -103,7 +103,7 @@ def is_path(wanted: str | Path) -> bool:
 
 
 def name(text: str) -> str:
-    """Return what outputs are called after: a file's stem, a folder's name.
+    """Return the target's name for outputs: a file's stem, or a folder's name.
 
     >>> name("takes/sax.wav"), name("anna/"), name("anna/*.flac"), name("take_*.wav")
     ('sax', 'anna', 'anna', 'take')

@@ -1,4 +1,4 @@
-"""One held-out utterance through a trained model: in this process, or on a cluster's worker."""
+"""Conversion of one held-out utterance, in this process or on a cluster's worker."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -21,7 +21,7 @@ from vctool.inference.stretch import TimeMap, resample
 
 
 class Prepared(NamedTuple):
-    """What the model is given for one utterance."""
+    """The model's input for one utterance."""
 
     name: str
     samples: int
@@ -34,7 +34,7 @@ class Prepared(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of one utterance."""
+    """Result of converting one utterance."""
 
     name: str
     samples: int
@@ -43,42 +43,42 @@ class Outcome(NamedTuple):
     """Active level of the source [dB of full scale]."""
     warp: TimeMap
     features: Features
-    """What the vocoder is given, by kind (F, D) float32; empty where it was there already."""
+    """The vocoder's input by kind, (F, D) float32; empty where conversion was not wanted."""
 
 
 class WorkerTask(NamedTuple):
-    """One utterance for a worker that has nothing loaded yet."""
+    """One utterance with all that a worker needs to load the model."""
 
     experiment: Path
-    """Absolute: a worker may run in another folder."""
+    """Absolute path: a worker may run in another folder."""
     model: str
-    """Hash of the checkpoint, so that a worker never answers with an older one."""
+    """Hash of the checkpoint, so that a worker never uses a cached older one."""
     device: str
     vocoder: str
     """A name, or an absolute path."""
     threads: int
-    """Threads of one network step; sums round alike with the same number."""
+    """Number of torch threads; with the same number, sums round the same way."""
     features: dict[str, Entry]
-    """Where the features of the source lie, by kind; absolute paths."""
+    """Store entries of the source's features, by kind; absolute paths."""
     pair: Pair
     request: Request
     wanted: bool
-    """Whether to convert, or only to say how long and how loud the output will be."""
+    """Whether to convert, or only to return the output's length and level."""
 
 
 def prepare(
     converter: Converter, features: Mapping[str, Entry], pair: Pair, request: Request
 ) -> Prepared:
-    """Load, stretch and condition one utterance.
+    """Load and stretch the source of one utterance, and load its conditioning.
 
     Args:
         converter: the model.
-        features: where the features of the source lie, by kind.
-        pair: the source, and what it is converted under.
-        request: what is asked of the conversion.
+        features: store entries of the source's features, by kind.
+        pair: the source, and the utterance whose accompaniment it is converted under.
+        request: the options of the conversion.
 
     Raises:
-        DataError: its recording changed since its features were computed.
+        DataError: the recording changed since its features were computed.
     """
     config = converter.features
     wave = pair.source.load(config.rate)
@@ -105,7 +105,7 @@ def prepare(
 
 
 def finish(converter: Converter, one: Prepared, request: Request, wanted: bool) -> Outcome:
-    """Run the model on what `prepare` made."""
+    """Run the model on a prepared utterance, if conversion is wanted."""
     features: Features = {}
     if wanted:
         features = converter.infer(one.source, one.condition, request)
@@ -113,7 +113,7 @@ def finish(converter: Converter, one: Prepared, request: Request, wanted: bool) 
 
 
 def work(job: WorkerTask) -> Outcome:
-    """Convert one utterance on a worker, which loads each model once."""
+    """Convert one utterance on a worker; the last model stays loaded."""
     torch.set_num_threads(job.threads)
     converter = _converter(job.experiment, job.model, job.device, job.vocoder)
     prepared = prepare(converter, job.features, job.pair, job.request)
@@ -129,6 +129,6 @@ def _voiced(
     wave: np.ndarray, source: Features, converter: Converter, known: Scan, request: Request
 ) -> np.ndarray:
     frames = converter.features.frames(len(wave))
-    if request.stretch == 1:  # the map is the identity, whatever is voiced
+    if request.stretch == 1:  # the map is the identity, so voicing does not matter
         return np.ones(frames, bool)
     return voicing(wave, source, converter.features, known)
