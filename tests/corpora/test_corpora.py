@@ -126,8 +126,8 @@ def test_the_survey_names_what_cannot_be_used(tmp_path: Path) -> None:
     from vctool import audio
 
     waves = {
-        "good": np.full(4000, 0.1, "f4"),
-        "short": np.full(80, 0.1, "f4"),
+        "good": np.resize(np.array([0.1, -0.1], "f4"), 4000),
+        "short": np.resize(np.array([0.1, -0.1], "f4"), 80),
         "silent": np.zeros(4000, "f4"),
     }
     for name, wave in waves.items():

@@ -77,7 +77,7 @@ def test_the_publishers_splits_instruments_and_families(corpus: Path, tmp_path: 
     assert data["dev"].ids != data["test"].ids
     assert {one.duration for split in data.values() for one in split} == {4.0}
     assert sorted(f"{one.file.stem}: {one.reason}" for one in report.rejected) == [
-        "bass_synthetic_033-022-050: silent: its peak is 0 of full scale",
+        "bass_synthetic_033-022-050: silent: its samples lie within 0 of full scale",
         "flute_acoustic_002-070-100: is in examples.json but not there",
     ]
     assert all(check(found.path) == [] for found in data.values())

@@ -8,7 +8,7 @@ import soundfile
 from vctool.corpora import librispeech, mir1k, musdb18
 from vctool.data.datadir import DataDir
 
-TONE = np.full(4000, 0.1, "f4")
+TONE = np.resize(np.array([0.1, 0.1, -0.1, -0.1], "f4"), 4000)
 
 
 def put(path: Path, wave: np.ndarray = TONE) -> None:
