@@ -192,6 +192,13 @@ def test_copies_are_left_out_by_name_and_never_shared_by_splits(tmp_path: Path) 
     assert len(report.rejected) == 24
     contents = [{one.wav.read_bytes() for one in data} for data in read(tmp_path / "out").values()]
     assert sum(map(len, contents)) == len(set.union(*contents)) == 12
+    alone = tmp_path / "alone"
+    shutil.copytree(folder / "ben", alone)
+    report = from_wavs.prepare(alone, tmp_path / "out", domain="speech")
+    assert len(report.rejected) == 12
+    shutil.copytree(folder / "ben", folder / "carl")
+    report = from_wavs.prepare(folder, tmp_path / "out", domain="speech", every_speaker=True)
+    assert [split.speakers for split in report.splits.values()] == [3, 3, 3]
 
 
 @pytest.mark.parametrize("name", [b"ann/a\tb.wav", b"ann/\xe9t\xe9.wav", b"ann/a\nb.wav"])

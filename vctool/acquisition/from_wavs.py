@@ -57,7 +57,7 @@ def prepare(
     files = [file for file in found if not unstorable(file)]
     usable, rejected = survey(files, nj=nj)
     rejected += [Rejected(file, reason) for file in found if (reason := unstorable(file))]
-    usable, copies = _without_copies(usable, nj)
+    usable, copies = _without_copies(folder, usable, nj)
     rejected += copies
     rejected += [
         Rejected(file, "a format that is not read: convert it to WAV or FLAC, as with ffmpeg")
@@ -105,21 +105,24 @@ def prepare(
 
 
 def _without_copies(
-    usable: dict[Path, audio.AudioInfo], nj: int
+    folder: Path, usable: dict[Path, audio.AudioInfo], nj: int
 ) -> tuple[dict[Path, audio.AudioInfo], list[Rejected]]:
-    """Leave out recordings whose file is another's to the byte: one may be scored, one trained on.
+    """Leave out copies of a speaker's recording: one could be trained on, the other scored.
+
+    A folder that is a copy of another speaker's stays a speaker.
 
     Returns:
-        Of every content the first file, and the others.
+        Of every content the speaker's first file, and the others.
     """
     of_size: dict[int, list[Path]] = {}
     for file in usable:
         of_size.setdefault(file.stat().st_size, []).append(file)
     alike = [file for files in of_size.values() if len(files) > 1 for file in files]
-    first: dict[str, Path] = {}
+    first: dict[tuple[str, str], Path] = {}
     copies = []
     for file, content in zip(alike, over(alike, digest, "content", nj), strict=True):
-        original = first.setdefault(content, file)
+        *speaker, _ = file.relative_to(folder).parts
+        original = first.setdefault((speaker[0] if speaker else "", content), file)
         if original != file:
             copies.append(Rejected(file, f"{COPY}: of {original}"))
     left_out = {one.file for one in copies}
