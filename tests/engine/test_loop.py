@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from vctool.engine import checkpoint, manifest
+from vctool.engine import checkpoint, distributed, manifest
 from vctool.engine.loop import Trainer
 from vctool.errors import CheckpointError, TrainingError
 
@@ -312,6 +312,70 @@ def test_a_non_finite_loss_rolls_back_with_half_the_step_size_and_names_utteranc
         if line["split"] == "train"
     }
     assert (rates[4], rates[6]) == (1e-2, 0.5e-2)
+
+
+@pytest.mark.parametrize("save_every", [4, 7])
+def test_a_bad_step_that_is_read_late_leaves_the_same_weights(
+    toy: ModuleType, tmp_path: Path, save_every: int
+) -> None:
+    # reading at every report against reading one step late; step 6 is a pace of neither checkpoint
+    for name, log_every in (("at-once", 1), ("late", 1000)):
+        trainer = toy.trainer(tmp_path / name, log_every=log_every, save_every=save_every)
+        spoil(trainer, 5, times=1).run()
+    assert_same(tmp_path / "at-once", tmp_path / "late")
+
+
+def test_an_error_that_a_bad_step_leads_to_rolls_back_to_before_it(
+    toy: ModuleType, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trainer = spoil(toy.trainer(tmp_path, log_every=1000), 5, times=1)
+    inner = trainer.system.objectives
+
+    def strict(batch: Any, at: int) -> Any:
+        if not all(torch.isfinite(p).all() for p in trainer.system.parameters()):
+            raise ValueError("weights are not finite")
+        yield from inner(batch, at)
+
+    trainer.system.objectives = strict
+    trainer.run()
+    assert "step 6: not finite" in caplog.text
+    assert checkpoint.load(tmp_path)[1]["step"] == 10
+
+
+def test_an_error_of_a_step_itself_is_raised(toy: ModuleType, tmp_path: Path) -> None:
+    trainer = toy.trainer(tmp_path, log_every=1000)
+    inner = trainer.system.objectives
+
+    def faulty(batch: Any, at: int) -> Any:
+        if at == 5:
+            raise ValueError("no such frame")
+        yield from inner(batch, at)
+
+    trainer.system.objectives = faulty
+    with pytest.raises(ValueError, match="no such frame"):
+        trainer.run()
+
+
+def test_a_step_is_queued_before_the_flags_of_the_last_are_read(
+    toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, events = toy.trainer(tmp_path, steps=4, log_every=1000, save_every=1000), []
+    inner, read = trainer.system.objectives, distributed.Flags.read
+
+    def objectives(batch: Any, at: int) -> Any:
+        events.append(f"step {at}")
+        yield from inner(batch, at)
+
+    def noted(flags: distributed.Flags) -> list[bool]:
+        events.append("read")
+        return read(flags)
+
+    trainer.system.objectives = objectives
+    trainer.valid = None
+    trainer._begin(fresh=False)
+    monkeypatch.setattr(distributed.Flags, "read", noted)
+    trainer._train(0)
+    assert events == ["step 0", "step 1", "read", "step 2", "read", "step 3", "read", "read"]
 
 
 def test_a_loss_that_stays_non_finite_ends_the_training_plainly(

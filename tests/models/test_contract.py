@@ -4,11 +4,13 @@ import copy
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from vctool.engine import checkpoint, manifest
 from vctool.engine.distributed import Processes
@@ -17,6 +19,18 @@ from vctool.engine.optim import GroupOptimizers
 from vctool.engine.step import evaluate_objectives, seed_step, train_step, undisturbed
 
 Case = Any
+
+
+class Operations(TorchDispatchMode):
+    """Notes the names of the operations that run within it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.add(func.name().partition(".")[0])
+        return func(*args, **(kwargs or {}))
 
 
 def snapshot(system: torch.nn.Module) -> dict[str, Tensor]:
@@ -127,6 +141,19 @@ def test_a_step_changes_only_the_named_group(learner: Case) -> None:
     for group, touched in steps:
         assert touched, f"{group} did not move"
         assert touched <= owned[group]
+
+
+def test_a_step_reads_nothing_back_from_the_device(learner: Case) -> None:
+    # Such a read makes a GPU idle until the host has queued more work. Optimizers keep their count
+    # of steps on the host, and read that; they are left out.
+    system = learner.system()
+    optimizers = GroupOptimizers(system, learner.train)
+    train_step(system, learner.data.batch(0), 0, optimizers, Processes())
+    batch = learner.data.batch(1)
+    with mock.patch.object(optimizers, "update"), Operations() as operations:
+        train_step(system, batch, 1, optimizers, Processes())
+    assert len(operations.names) > 50
+    assert not operations.names & {"aten::_local_scalar_dense", "aten::nonzero"}
 
 
 def test_evaluation_leaves_weights_buffers_and_modes_unchanged(learner: Case) -> None:

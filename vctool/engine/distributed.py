@@ -114,10 +114,33 @@ def broadcast(module: nn.Module, size: int) -> None:
         tensor.data.copy_(data)
 
 
+class Flags:
+    """Flags of all processes on their way from the device to the host.
+
+    Creating it waits for nothing on a GPU, so that the next step can be queued before the flags
+    of this one are read.
+    """
+
+    def __init__(self, flags: Iterable[bool | Tensor], processes: Processes) -> None:
+        """Begin to collect flags: booleans or boolean scalars."""
+        raised = torch.stack([torch.as_tensor(f, device=processes.device).float() for f in flags])
+        # pinned memory, which is filled without blocking
+        self._values = mean_over_processes(raised).to("cpu", non_blocking=True)
+        self._arrived: torch.cuda.Event | None = None
+        if processes.device.type == "cuda":
+            self._arrived = torch.cuda.Event()
+            self._arrived.record()
+
+    def read(self) -> list[bool]:
+        """Wait for the flags; tell for each whether it is set in any process."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return [value > 0 for value in self._values.tolist()]
+
+
 def any_process(flags: Iterable[bool | Tensor], processes: Processes) -> list[bool]:
-    """Tell for each flag whether it is set in any process; the one wait of a training step."""
-    raised = torch.stack([torch.as_tensor(f, device=processes.device).float() for f in flags])
-    return [value > 0 for value in mean_over_processes(raised).tolist()]
+    """Tell for each flag whether it is set in any process, at once."""
+    return Flags(flags, processes).read()
 
 
 def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:

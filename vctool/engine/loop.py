@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vctool.engine import checkpoint, manifest
-from vctool.engine.distributed import Processes, any_process, broadcast, require_equal_shares
+from vctool.engine import checkpoint, distributed, manifest
+from vctool.engine.distributed import Flags, Processes, any_process, broadcast
 from vctool.engine.interrupt import Interrupt
 from vctool.engine.log import Averages, Journal, progress_line
 from vctool.engine.optim import GroupOptimizers
@@ -19,6 +19,7 @@ from vctool.engine.settings import PACE_FIELDS, TrainConfig
 from vctool.engine.step import (
     SETUP,
     VALIDATION,
+    QueuedStep,
     evaluate_objectives,
     score,
     seed_step,
@@ -80,7 +81,7 @@ class Trainer:
             ConfigError: settings for a group that the system does not have.
         """
         self.processes = processes or Processes()
-        require_equal_shares(config.batch_size, self.processes.size)
+        distributed.require_equal_shares(config.batch_size, self.processes.size)
         self.system = system.to(self.processes.device)
         self.data, self.valid, self.sample = data, valid, sample
         self.fitted = fitted
@@ -217,25 +218,30 @@ class Trainer:
             batches.close()
 
     def _loop(self, step: int, batches: Prefetcher, interrupt: Interrupt) -> None:
+        """Train, and roll back where a step was not finite.
+
+        Whether it was is read after the next step is queued, so that a GPU never waits for the
+        host in between. Before anything is reported or saved, the last step is checked too.
+        """
         config, averages, seconds = self.config, Averages(), list[float]()
         self.system.train()
+        unread: QueuedStep | None = None
         while step < config.steps:
             began = time.monotonic()
-            result = train_step(
-                self.system,
-                batches.batch(step),
-                step,
-                self.optimizers,
-                self.processes,
-                self._progress["scale"],
-            )
-            bad, stop = any_process([result.bad, interrupt.requested is not None], self.processes)
-            if bad:
-                step = self._roll_back(step, result.values)
-                averages, seconds = Averages(), list[float]()
+            done = self._step(step, batches, interrupt, unread)
+            known = done if self._is_due(step + 1) else unread
+            if self.processes.size == 1:
+                stop = interrupt.requested is not None
+            else:
+                stop = known is not None and known.stops()
+            unread, read = (None, [unread, done]) if known is done or stop else (done, [unread])
+            failed = next((s for s in read if s is not None and s.is_bad()), None)
+            if failed is not None:
+                step = self._roll_back(failed.before, failed.values)
+                averages, seconds, unread = Averages(), list[float](), None
                 continue
             step += 1
-            averages.add(result.values)
+            averages.add(done.values)
             seconds.append(time.monotonic() - began)
             self._progress["seconds"] += seconds[-1]
             if step % config.log_every == 0 or step == config.steps:
@@ -246,6 +252,27 @@ class Trainer:
                 self._save(step)
             if stop:
                 return
+
+    def _step(
+        self, step: int, batches: Prefetcher, interrupt: Interrupt, unread: QueuedStep | None
+    ) -> QueuedStep:
+        """Queue a step; return the one before it if that one is the cause of an error in this."""
+        scale, processes = self._progress["scale"], self.processes
+        try:
+            batch = batches.batch(step)
+            result = train_step(self.system, batch, step, self.optimizers, processes, scale)
+        except (ArithmeticError, AssertionError, RuntimeError, ValueError):
+            # an operation may refuse the weights that a step left which was not finite
+            if unread is None or not unread.is_bad():
+                raise
+            return unread
+        stop = interrupt.requested is not None
+        return QueuedStep(step, result.values, Flags([result.bad, stop], processes))
+
+    def _is_due(self, step: int) -> bool:
+        """Tell whether a step is followed by a report, a validation or a checkpoint."""
+        paces = (self.config.log_every, self.config.validate_every, self.config.save_every)
+        return step == self.config.steps or any(step % pace == 0 for pace in paces)
 
     def _report(self, step: int, means: dict[str, float], seconds: float) -> None:
         """Log the means since the last report, over all processes."""

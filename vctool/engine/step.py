@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vctool.config import suggest
-from vctool.engine.distributed import Processes, average_gradients
+from vctool.engine.distributed import Flags, Processes, average_gradients
 from vctool.engine.optim import GroupOptimizers
 from vctool.engine.settings import Ramp, TrainConfig
 from vctool.errors import ConfigError
@@ -27,6 +27,24 @@ class StepResult(NamedTuple):
     """Scalars by `group/term`, `total/group` and `grad_norm/group`, on the device."""
     bad: Tensor
     """True where a total or a gradient was not finite; on the device, so that nothing waits."""
+
+
+class QueuedStep(NamedTuple):
+    """A step that a GPU may still be computing."""
+
+    before: int
+    """Steps done before it."""
+    values: dict[str, Tensor]
+    """As in `StepResult`."""
+    flags: Flags
+
+    def is_bad(self) -> bool:
+        """Wait for the step; tell whether it was not finite in any process."""
+        return self.flags.read()[0]
+
+    def stops(self) -> bool:
+        """Wait for the step; tell whether any process was asked to stop during it."""
+        return self.flags.read()[1]
 
 
 def seed_step(seed: int, step: int, rank: int = 0, purpose: int = TRAINING) -> None:

@@ -146,6 +146,7 @@ class MiniRocket(nn.Module):
         self._plans: list[DilationPlan] = []
         self._plans_of: tuple[Tensor, ...] = ()
         self._plans_versions: tuple[int, ...] = ()
+        self._fitted = False
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
@@ -221,7 +222,7 @@ class MiniRocket(nn.Module):
             (B, F) in [0, 1].
         """
         self._check(x)
-        assert bool(self.is_fitted), "MiniRocket has no biases yet: call fit or load a state"
+        assert self._fitted, "MiniRocket has no biases yet: call fit or load a state"
         with torch.autocast(x.device.type, enabled=False):
             x = x if x.dtype == torch.float64 else x.float()
             width = self.temperature * self.scales.to(x)
@@ -244,8 +245,16 @@ class MiniRocket(nn.Module):
         self.scales.clamp_(min=MIN_RELATIVE_SCALE * top) if top > 0 else self.scales.fill_(1.0)
 
     def _plan(self) -> list[DilationPlan]:
-        """Index tables of every dilation; rebuilt when a loaded state or a move changes them."""
-        buffers = (self.dilations, self.features_per_dilation, self.combinations)
+        """Index tables of every dilation; rebuilt when a loaded state or a move changes them.
+
+        What is read from the device for them, `is_fitted` too, is then read once and not per call.
+        """
+        buffers = (
+            self.dilations,
+            self.features_per_dilation,
+            self.combinations,
+            self.is_fitted,
+        )
         # The version counts writes in place (a loaded state); inference tensors have none.
         versions = tuple(-1 if b.is_inference() else b._version for b in buffers)
         same = all(old is new for old, new in zip(self._plans_of, buffers, strict=False))
@@ -259,6 +268,7 @@ class MiniRocket(nn.Module):
                     zip(numbers, per_dilation, strict=True)
                 )
             ]
+            self._fitted = bool(self.is_fitted)
             self._plans_of, self._plans_versions = buffers, versions
         return self._plans
 
