@@ -92,7 +92,7 @@ def find(path: Path | str, behind: tuple[Path, ...] = ()) -> Path:
 
     Args:
         path: such as `conf/features/16k.yaml`; an absolute path is that file.
-        behind: files, as resolved, that are passed over: those that name this as their base.
+        behind: files, as resolved, that are skipped: those that name this as their base.
 
     Raises:
         ConfigError: there is no such file.

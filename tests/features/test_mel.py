@@ -2,6 +2,7 @@ import librosa
 import numpy as np
 import pytest
 import torch
+import torchaudio
 
 from vctool.features.mel import (
     MelInversion,
@@ -69,6 +70,37 @@ def test_log_mel_equals_librosa(config: FeatureConfig, seconds: float) -> None:
     # 80 dB below the maximum, float32 transforms differ in their last digits.
     np.testing.assert_allclose(result, reference(wave, config), atol=0.02)
     np.testing.assert_array_equal(log_mel(torch.from_numpy(wave), config), result)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: str(config.rate))
+def test_power_and_its_gradient_equal_those_of_torchaudio(config: FeatureConfig) -> None:
+    transform = torchaudio.transforms.MelSpectrogram(
+        sample_rate=config.rate,
+        n_fft=config.n_fft,
+        win_length=config.window,
+        hop_length=config.hop_length,
+        f_min=config.f_min,
+        f_max=config.f_max,
+        n_mels=config.n_mels,
+        pad_mode="constant",
+        power=float(config.mel_power),
+        norm="slaney",
+        mel_scale="slaney",
+    )
+    levels, gradients = [], []
+    for made in (lambda wave: mel_power(wave, config), transform):
+        wave = torch.from_numpy(sound(config, 0.3)).requires_grad_()
+        power = made(wave)
+        if made is transform and config.mel_power == 1:
+            power = power.square()
+        level = power_to_db(power)
+        level.sum().backward()
+        levels.append(level.detach())
+        gradients.append(wave.grad)
+    # torchaudio's triangles are computed in float32
+    torch.testing.assert_close(*levels, atol=0.02, rtol=0)
+    error = (gradients[0] - gradients[1]).norm() / gradients[0].norm()
+    assert error < 1e-3
 
 
 def test_silence_and_one_sample_are_at_the_floor() -> None:

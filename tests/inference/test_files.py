@@ -239,7 +239,7 @@ def test_no_input_is_ever_replaced(exp: Path, target: str) -> None:
     ("inputs", "options", "told"),
     [
         (["in.wav", "in2.wav"], {"out": "x.wav"}, r"2 recordings need a folder, not a file"),
-        (["in.wav"], {"out": "x.mp3"}, r"--out x.mp3: WAV is what is written"),
+        (["in.wav"], {"out": "x.mp3"}, r"--out x.mp3: outputs are WAV files"),
         (["in.wav"], {"rate": "fast"}, r"--rate fast: expected model, input or a rate"),
         (["in.wav"], {"mix": True, "accomp": None}, r"--mix: there is nothing to mix with"),
         (["in.wav"], {"to": "humming"}, r"--to humming: exp/toy converts to speech or singing"),
@@ -350,11 +350,11 @@ def test_the_newest_model_that_accepts_the_inputs_is_taken(
     with pytest.raises(CheckpointError, match=r"exp/newer needs --accomp FILE to convert to sing"):
         convert_files(["in.wav"], device="cpu")
     assert convert_files(["in.wav"], to="speech", device="cpu").exit_code == 0
-    # A broken newer one is passed over, aloud.
+    # A broken newer one is skipped, with a warning.
     state.write_text("{")
     caplog.clear()
     summary = convert_files(["in.wav"], accomp=Path("inst.wav"), force=True, device="cpu")
-    assert summary.model == Path("exp/toy") and "passed over" in caplog.text
+    assert summary.model == Path("exp/toy") and "skipped" in caplog.text
 
 
 @pytest.mark.parametrize("harm", ["manifest", "no roles", "settings"])
@@ -373,7 +373,7 @@ def test_a_broken_experiment_does_not_hide_the_others(
     path.write_text(json.dumps(state))
     os.utime(path, (4e9, 4e9))
     summary = convert_files(["in.wav"], accomp=Path("inst.wav"), device="cpu")
-    assert summary.model == Path("exp/toy") and "passed over: exp/newer" in caplog.text
+    assert summary.model == Path("exp/toy") and "skipped: exp/newer" in caplog.text
 
 
 @pytest.mark.parametrize("harm", ["half", "family", "config", "nothing"])

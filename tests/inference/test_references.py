@@ -178,7 +178,7 @@ def test_a_reference_may_have_any_rate_and_channels(exp: Path) -> None:
         ("missing", r"bad.wav: no such file or folder, and exp/mimic has no such role"),
         ("text", "bad.wav: not audio"),
         ("nan", "bad.wav: .*NaN or infinity"),
-        ("silent", "bad.wav: silent; a target must be heard"),
+        ("silent", "bad.wav: silent; give a recording with sound"),
         ("short", r"bad.wav: lasts 0.01 s; at least 0.1 s"),
         ("folder", r"bad.wav: a folder without recordings"),
     ],

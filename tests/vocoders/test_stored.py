@@ -108,7 +108,7 @@ def test_paths_without_a_vocoder_are_told_in_one_line(tmp_path: Path) -> None:
     )  # fmt: skip
     system = OtherSystem(build(OtherSystem.Config, conf, "tiny"), context)
     checkpoint.save(tmp_path / "voices" / "checkpoints", system, family="cyclegan_vc", step=1)
-    with pytest.raises(ConfigError, match="cyclegan_vc, which turns no features into sound"):
+    with pytest.raises(ConfigError, match="cyclegan_vc, which is not a vocoder"):
         vocoders.get(str(tmp_path / "voices"))
 
 

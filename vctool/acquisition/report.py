@@ -176,7 +176,7 @@ def shown(file: Path) -> str:
 def _write_together(out: Path, data_dirs: Sequence[DataDir]) -> None:
     """Write data dirs beside their places first, so that what fails leaves all as they were.
 
-    Whoever is killed while they are put in place leaves no `STAMP`, and so an unprepared corpus.
+    A process killed while they are put in place leaves no `STAMP`, and so an unprepared corpus.
     """
     new = [data.path.with_name(f".{data.path.name}.new") for data in data_dirs]
     for data, beside in zip(data_dirs, new, strict=True):

@@ -133,5 +133,5 @@ def _roles(state: dict[str, Any], folder: Path) -> list[str]:
 
 
 def _pass_over(experiment: Path, error: VctoolError, refused: list[str]) -> None:
-    logger.warning("passed over: %s", error)
+    logger.warning("skipped: %s", error)
     refused.append(f"{experiment} cannot be loaded")

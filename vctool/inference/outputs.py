@@ -57,7 +57,7 @@ def outputs(inputs: Sequence[str], out: Path | None, names: Sequence[str]) -> li
     if as_file and not single:
         raise ConfigError(f"--out {out}: {len(pairs)} recordings need a folder, not a file")
     if as_file and out is not None and out.suffix.lower() != ".wav":
-        raise ConfigError(f"--out {out}: WAV is what is written; end the name in .wav")
+        raise ConfigError(f"--out {out}: outputs are WAV files; end the name in .wav")
     if out is not None and out.is_file() and not single:
         raise ConfigError(f"--out {out}: is a file; {len(pairs)} recordings need a folder")
     if as_file and out is not None:
@@ -142,5 +142,5 @@ def _without_outputs(paths: list[Path], names: Sequence[str], where: str) -> lis
                 f"{where}: holds only earlier conversions to {' and '.join(names)}; name the "
                 "files to convert them"
             )
-        logger.info("%d outputs of earlier conversions are passed over", len(paths) - len(kept))
+        logger.info("%d outputs of earlier conversions are skipped", len(paths) - len(kept))
     return kept

@@ -59,7 +59,7 @@ def heard(
                 yield voice_features(track.read(start, stop), kinds, config, known)
     if silent:
         told = f"{recordings[0]}: silent" if len(recordings) == 1 else "all recordings are silent"
-        raise AudioError(f"{told}; a target must be heard")
+        raise AudioError(f"{told}; give a recording with sound")
 
 
 def checked(reference: Reference, model: Path) -> Reference:

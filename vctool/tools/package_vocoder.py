@@ -92,7 +92,7 @@ def _licences(found: Stored) -> dict[str, str]:
     terms: dict[str, str] = {}
     for name in _corpora(found.folder.resolve(), found.state, set()):
         if name not in corpora.names():
-            terms[name] = "recordings of one's own; whoever speaks there must agree"
+            terms[name] = "your own recordings; the people recorded must agree"
             continue
         info = corpora.get(name).INFO
         if info.non_commercial:
@@ -220,7 +220,7 @@ def _card(
     lines += [f"- {name}: {terms}{_amount(name)}" for name, terms in licences.items()]
     lines += [
         "",
-        "Whoever uses the weights names these sources, as their terms ask.",
+        "If you use the weights, name these sources, as their terms require.",
         "",
         "## Scores on held-out recordings",
         "",

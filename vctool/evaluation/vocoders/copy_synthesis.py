@@ -79,7 +79,7 @@ def gather(place: Path, most: int, out: Path) -> list[Utterance]:
     Args:
         place: the data dir or folder.
         most: how many; drawn with `SEED`, in order of their names.
-        out: results from before, below the folder, are passed over.
+        out: results from before, below the folder, are skipped.
 
     Raises:
         DataError: no such folder, or fewer recordings than `LEAST`.

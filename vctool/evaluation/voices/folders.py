@@ -123,7 +123,7 @@ def gather(
         converted: recordings of a system.
         reference: recordings of the target.
         source: recordings that were converted.
-        out: results from before, below any of these folders, are passed over.
+        out: results from before, below any of these folders, are skipped.
         unpaired: the reference holds other sentences, whatever its files are called.
 
     Raises:

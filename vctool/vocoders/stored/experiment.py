@@ -54,8 +54,8 @@ def read(path: Path) -> Stored:
     state = checkpoints.read_state(folder)
     if state["family"] not in restoring.trainable():
         raise ConfigError(
-            f"vocoder: {path} holds a model of the family {state['family']}, which turns no "
-            f"features into sound; name an experiment of {' or '.join(restoring.trainable())}"
+            f"vocoder: {path} holds a model of the family {state['family']}, which is not "
+            f"a vocoder; name an experiment of {' or '.join(restoring.trainable())}"
         )
     stored = checkpoints.read_tensors(folder / checkpoints.MODEL)
     network = {
