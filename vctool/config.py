@@ -180,10 +180,15 @@ class _Reader:
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Tree:
-    """Lay one tree over another: mappings merge field by field, anything else is replaced."""
+    """Lay one tree over another: mappings merge field by field, anything else is replaced.
+
+    A string below a mapping is its base, whose other fields stay: `{base: string}`.
+    """
     result = dict(below)
     for key, value in above.items():
-        if isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
+        if isinstance(value, Mapping) and isinstance(result.get(key), str):
+            result[key] = {"base": result[key], **value}
+        elif isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
             result[key] = merge(result[key], value)
         else:
             result[key] = value

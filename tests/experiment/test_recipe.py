@@ -78,3 +78,19 @@ def test_what_is_shown_can_be_read_again(workdir: Path) -> None:
     lines = [line for line in recipes.show(recipe).splitlines() if not line.startswith("exp:")]
     Path("again.yaml").write_text("\n".join(lines))
     assert recipes.load("again.yaml") == recipe
+
+
+def test_one_setting_of_features_leaves_the_others_as_the_conf_has_them(workdir: Path) -> None:
+    conf = recipes.load("vcc2016_vae_gan").features
+    assert (conf.rate, conf.f0_ceil) == (16000, 600)
+    wider = conf.model_copy(update={"f0_ceil": 900.0})
+    assert recipes.load("vcc2016_vae_gan", ["features.f0_ceil=900"]).features == wider
+    Path("own.yaml").write_text("base: recipes/vcc2016_vae_gan.yaml\nfeatures: {f0_ceil: 900}\n")
+    assert recipes.load("own.yaml").features == wider
+    Path("above.yaml").write_text("base: own.yaml\nfeatures: {f0_floor: 50}\n")
+    lower = wider.model_copy(update={"f0_floor": 50.0})
+    assert recipes.load("above.yaml").features == lower
+    named = recipes.load("above.yaml", ["features=conf/features/44k.yaml"]).features
+    assert named == recipes.load("ravdess").features
+    with pytest.raises(ConfigError, match=r"features: nowhere\.yaml: no such file"):
+        recipes.load("own.yaml", ["features.base=nowhere.yaml"])

@@ -393,3 +393,17 @@ def test_stage_2_names_what_is_damaged_and_computes_that_again(
     names = {name for name, _ in done}
     assert names == {one.id for s in ("train", "test") for one in DataDir.read(it.data("tiny", s))}
     assert digests(corpus / "dump") == whole
+
+
+def test_a_voice_beyond_the_f0_range_is_named_with_the_setting_that_covers_it(
+    workdir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_split(workdir, "train", {("anna", "speech"): 200, ("sue", "singing"): 700})
+    it = recipe()
+    compute(it, ("mel",))
+    assert "F0 of" not in caplog.text
+    narrow = it.features.model_copy(update={"f0_ceil": 500.0})
+    compute(it.model_copy(update={"features": narrow}), ("mel", "world"))
+    said = [one.message for one in caplog.records if "F0 of" in one.message]
+    assert len(said) == 1 and said[0].startswith("tiny/train: F0 of sue (singing) goes up to ")
+    assert "--set features.f0_ceil=" in said[0]

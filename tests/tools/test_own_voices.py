@@ -1,5 +1,6 @@
 """A user's own recordings: into the other domain, or into each other."""
 
+import logging
 import shutil
 import zlib
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.sounds import speak
 from vctool import audio
 from vctool.data.datadir import DataDir
 from vctool.errors import ConfigError, DataError
@@ -232,3 +234,27 @@ def test_two_readers_of_librispeech_become_each_other(project: Path, shared_data
     assert recipes.load("readers").name == "readers_19_26"
     download.run(recipe)
     assert said_by("readers") == {split: {"19", "26"} for split in SPLITS}
+
+
+def test_the_f0_range_of_the_recipe_covers_the_voices_and_that_is_said(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for speaker, hz in (("alto", 250.0), ("bass", 52.0), ("sopran", 1100.0)):
+        for index in range(4):
+            path = project / "wavs" / speaker / f"{index}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            audio.write(path, speak(index, hz).astype(np.float32), 16000)
+    with caplog.at_level(logging.INFO):
+        prepare_own(Path("wavs"), name="mine", source="alto", target="sopran")
+    features = recipes.load("mine").features
+    assert (features.f0_floor, features.n_mels) == (35, 24) and 1300 < features.f0_ceil < 1700
+    said = [one for one in caplog.messages if "F0 of" in one]
+    assert len(said) == 2 and all("recipes/mine.yaml sets it" in one for one in said)
+    caplog.clear()
+    shutil.rmtree(project / "wavs" / "bass")
+    shutil.rmtree(project / "wavs" / "sopran")
+    shutil.copytree(project / "wavs" / "alto", project / "wavs" / "tenor")
+    with caplog.at_level(logging.INFO):
+        path = prepare_own(Path("wavs"), name="plain")
+    assert path is not None and "features" not in path.read_text()
+    assert not [one for one in caplog.messages if "F0" in one]

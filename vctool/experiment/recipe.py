@@ -230,10 +230,14 @@ def resolve(tree: Tree, where: str | Origin) -> Recipe:
     origin = where if isinstance(where, Origin) else Origin(where)
     features = tree.get("features")
     if isinstance(features, str):
+        features = {"base": features}
+    if isinstance(features, dict) and "base" in features:
+        own = {field: value for field, value in features.items() if field != "base"}
         try:
-            tree = merge(tree, {"features": read_yaml(config.find(features))})
+            below = read_yaml(config.find(features["base"]))
         except ConfigError as error:
             raise ConfigError(f"{origin.of('features')}: features: {error}") from None
+        tree = {**tree, "features": merge(below, own)}
     recipe = build(Recipe, tree, origin)
     _check_roles(recipe.corpus, origin)
     for role in recipe.evaluate.roles or ():

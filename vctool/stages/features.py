@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vctool.data import voice_reach
 from vctool.data.atomic import write_text
 from vctool.data.datadir import DataDir
 from vctool.data.extraction import Task, Workers
@@ -94,6 +95,9 @@ def extract(
         asked = plan.asks_for_f0(split, kinds)
         if asked:
             stranger = [one for one in data.utterances if _key(one) not in ranges]
+            found = voice_reach.voices_beyond(stranger, recipe.features, workers)
+            for line in voice_reach.told(found, recipe.features):
+                logger.warning("%s/%s: %s", corpus, split, line)
             wide = _first_pass(recipe, corpus, split, stranger, workers, lost)
             ranges |= _ranges(stranger, wide, recipe.features)
         present = [one for one in data.utterances if one.id not in lost]

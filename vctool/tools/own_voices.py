@@ -4,6 +4,7 @@ The recipe converts one domain to another, such as speech to singing, or the spe
 one another, or trains a vocoder; its base recipe decides which.
 """
 
+import logging
 import re
 from pathlib import Path
 from typing import Literal
@@ -11,11 +12,17 @@ from typing import Literal
 from vctool import cache, corpora, settings_yaml
 from vctool.acquisition import from_wavs
 from vctool.config import PROJECT_ROOT, Tree, suggest
+from vctool.data import voice_reach
 from vctool.data.atomic import write_text
+from vctool.data.datadir import DataDir
 from vctool.errors import ConfigError, DataError
 from vctool.experiment.recipe import CorpusConfig, load, recipes
 from vctool.experiment.roles import require
+from vctool.features.settings import FeatureConfig
 from vctool.stages.download import MEASURED, SEED, write_stamp
+from vctool.workers import Workers
+
+logger = logging.getLogger(__name__)
 
 OWN_NAME = re.compile(r"\w[\w-]*")
 """Allowed names of a user's corpus; folders, a recipe and an experiment get this name."""
@@ -95,12 +102,23 @@ def prepare_own(
     if alone:
         return None
     experiment = f"{name}_{{corpus.source}}_{{corpus.target}}" if chosen else name
-    text = settings_yaml.write(
-        {"base": f"recipes/{base}.yaml", "name": experiment, "corpus": corpus}
-    )
+    tree: Tree = {"base": f"recipes/{base}.yaml", "name": experiment, "corpus": corpus}
+    if widened := _widened(folder, load(base).features, recipe, nj):
+        tree["features"] = widened
+    text = settings_yaml.write(tree)
     write_text(recipe, f"# {what}; everything else as in {base}.\n{text}")
     load(name)
     return recipe
+
+
+def _widened(folder: Path, below: FeatureConfig, recipe: Path, nj: int) -> Tree:
+    """Return the settings of an F0 range that covers these voices, where the base's does not."""
+    utterances = DataDir.read(folder / "train", check=False).utterances
+    with Workers(nj, few=8, here=True) as workers:
+        found = voice_reach.voices_beyond(utterances, below, workers)
+    for line in voice_reach.told(found, below):
+        logger.info("%s; %s sets it", line, recipe)
+    return {**voice_reach.covering(found)}
 
 
 def _base(wavs: Path, domain: str | None, source: str | None, target: str | None) -> str:
