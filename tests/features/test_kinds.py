@@ -160,6 +160,8 @@ def test_hashes_of_the_first_version_are_those_of_before() -> None:
         "chroma": "eac5379c",
         "f0": "8ba2ffb0",
         "mel": "6c4f19fd",
+        "mfcc": "ce134c3d",
+        "phones": "ce134c3d",
         "pitch": "8ba2ffb0",
         "wave": "ce134c3d",
         "world": "6c6c94f9",
