@@ -38,7 +38,7 @@ def laid(package: ModuleType, folder: Path) -> Iterator[None]:
 
 @pytest.fixture
 def toys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Make `mimic` and `echo` families of the tree, and `direct` a vocoder."""
+    """Make `mimic` and `echo` families of the tree, and `loudness` a vocoder."""
     folder = tmp_path_factory.mktemp("toys")
     with laid(models, folder / "models"), laid(vocoders, folder / "vocoders"):
         yield
@@ -66,11 +66,11 @@ def save_mimic(mimic: Any, tmp_path: Path) -> Save:
 
 @pytest.fixture
 def save_echo(toys: None, tmp_path: Path) -> Save:
-    """Save an experiment of `echo` below `tmp_path/exp`, which sounds by `direct`."""
+    """Save an experiment of `echo` below `tmp_path/exp`, which sounds by `loudness`."""
 
     def save(name: str = "echo", **convert: float) -> Path:
         echo = base.family("echo")
-        context = Context(features=FEATURES, vocoder="direct", roles=("ann", "ben"))
+        context = Context(features=FEATURES, vocoder="loudness", roles=("ann", "ben"))
         return kept(tmp_path, name, echo(echo.Config(), context), "echo", convert)
 
     return save

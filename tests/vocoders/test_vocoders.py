@@ -25,6 +25,7 @@ def features_of(wave: np.ndarray) -> dict[str, np.ndarray]:
     return {
         "mel": log_mel(wave, CONFIG),
         "world": world.analyse(wave, CONFIG),
+        "pitch": world.estimate_f0(wave, CONFIG)[:, None],
         "wave": framing.frame(wave, CONFIG),
     }
 
@@ -59,7 +60,7 @@ def distance(wave: np.ndarray, magnitude: torch.Tensor) -> float:
 
 
 def test_the_files_are_the_registry() -> None:
-    assert vocoders.names() == ["griffin_lim", "hifigan", "istft", "wave", "world"]
+    assert vocoders.names() == ["direct", "griffin_lim", "hifigan", "istft", "wave", "world"]
     assert TRAINED == ["hifigan", "istft"]
     with pytest.raises(ConfigError, match="did you mean 'griffin_lim'"):
         vocoders.get("grifin_lim")

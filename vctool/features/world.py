@@ -12,6 +12,7 @@ Frame k is centred on sample k * hop_length, F = 1 + T // hop_length.
 
 import numpy as np
 
+from vctool.errors import ConfigError
 from vctool.features import mcep
 from vctool.features.binding import pyworld
 from vctool.features.settings import FeatureConfig
@@ -164,6 +165,26 @@ def analyse_with(wave: np.ndarray, config: FeatureConfig, f0: np.ndarray) -> np.
     return coded[: config.frames(len(wave))]
 
 
+def analyse_envelope(wave: np.ndarray, config: FeatureConfig, f0: np.ndarray) -> np.ndarray:
+    """Analyse and code the envelope alone: (F, envelope_dim) float32, the same as in `analyse`.
+
+    Args:
+        wave: (T,) at the config's rate.
+        config: the settings.
+        f0: (F,) of the wave [Hz], 0 where unvoiced.
+    """
+    padded, times, size = _padded(wave, config), _times(len(f0), config), fft_size(config)
+    known = np.ascontiguousarray(f0, dtype=np.float64)
+
+    def code(start: int) -> np.ndarray:
+        part = slice(start, start + FRAMES_AT_ONCE)
+        power = pyworld.cheaptrick(padded, known[part], times[part], config.rate, fft_size=size)
+        return _code_envelope(power, config)
+
+    parts = map_parts(code, range(0, len(known), FRAMES_AT_ONCE))
+    return np.concatenate(parts).astype(np.float32)
+
+
 def synthesise(features: np.ndarray, config: FeatureConfig, samples: int) -> np.ndarray:
     """Synthesise a wave from coded features.
 
@@ -199,6 +220,35 @@ def decode_envelope(envelope: np.ndarray, config: FeatureConfig) -> np.ndarray:
     if config.envelope_coding == "mcep":
         return mcep.decode(envelope, 1 + size // 2, config.mcep_alpha)
     return np.asarray(pyworld.decode_spectral_envelope(envelope, config.rate, size))
+
+
+def envelope_gain_db(change: np.ndarray, config: FeatureConfig) -> np.ndarray:
+    """Compute the gain that a change of the coded envelope stands for.
+
+    Both codings are linear in log power, so the difference of two codes is the code of the ratio.
+
+    Args:
+        change: (F, envelope_dim) new code less old.
+        config: the settings of both.
+
+    Returns:
+        (F, 1 + fft_size // 2) [dB], evenly spaced from 0 Hz to half the rate.
+    """
+    return np.asarray(10.0 * np.log10(decode_envelope(change, config)))
+
+
+def require_codable(config: FeatureConfig) -> None:
+    """Refuse an envelope with more coefficients than WORLD's FFT can give.
+
+    Raises:
+        ConfigError: `envelope_dim` is too large for the rate.
+    """
+    longest = fft_size(config) // 4
+    if config.envelope_dim > longest:
+        raise ConfigError(
+            f"features: envelope_dim = {config.envelope_dim} is more than WORLD codes at "
+            f"{config.rate} Hz; at most {longest}"
+        )
 
 
 def envelope_basis(config: FeatureConfig) -> np.ndarray:

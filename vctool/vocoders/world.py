@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vctool.errors import ConfigError
 from vctool.features import world
 from vctool.features.settings import FeatureConfig
 from vctool.vocoders.stored.agreement import require_kind
@@ -25,12 +24,7 @@ class Vocoder:
             ConfigError: they hold no `world`, or a longer coded envelope than WORLD's FFT allows.
         """
         require_kind("world", self.reads[0], kinds)
-        longest = world.fft_size(config) // 4
-        if config.envelope_dim > longest:
-            raise ConfigError(
-                f"features: envelope_dim = {config.envelope_dim} is more than WORLD codes at "
-                f"{config.rate} Hz; at most {longest}"
-            )
+        world.require_codable(config)
 
     def synthesise(
         self, features: Mapping[str, np.ndarray], config: FeatureConfig, samples: int

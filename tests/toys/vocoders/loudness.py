@@ -17,7 +17,7 @@ class Vocoder:
     features: FeatureConfig | None = None
 
     def accepts(self, config: FeatureConfig, kinds: Sequence[str]) -> None:
-        require_kind("direct", "mel", kinds)
+        require_kind("loudness", "mel", kinds)
 
     def synthesise(
         self, features: Mapping[str, np.ndarray], config: FeatureConfig, samples: int

@@ -88,7 +88,7 @@ def recipe(workdir: Path, save_echo: Save) -> Recipe:
         corpus=CorpusConfig(name="tiny", source="ann", target="ben"),
         features=FEATURES,
         train={},  # type: ignore[arg-type]
-        vocoder="direct",
+        vocoder="loudness",
         convert=ConvertConfig(stretch=1.5),
         evaluate=EvaluateConfig(max_utterances=2),
     )
@@ -123,7 +123,7 @@ def test_another_vocoder_after_stage_4_is_told_what_to_do(recipe: Recipe) -> Non
     plain = recipe.model_copy(update={"vocoder": "griffin_lim"})
     assert "of the source" not in plan.stage("infer").inputs(plain)
     infer.run(plain, "cpu")
-    with pytest.raises(DataError, match=r"no wave of the sources, which direct takes; run stage 4"):
+    with pytest.raises(DataError, match=r"no wave of the sources, which loudness takes; run"):
         synthesize.run(recipe)
 
 
@@ -140,7 +140,7 @@ def test_samples_of_training_go_the_same_way(recipe: Recipe, tmp_path: Path) -> 
 
 
 def test_what_it_makes_sound_of_must_be_written(save_toy: Save, toys: None) -> None:
-    with pytest.raises(ConfigError, match="direct needs 'mel' features, this model writes world"):
-        Converter(save_toy(), "cpu", "direct")
-    assert vocoders.reads("direct") == ("mel", "wave")
+    with pytest.raises(ConfigError, match="loudness needs 'mel' features, this model writes world"):
+        Converter(save_toy(), "cpu", "loudness")
+    assert vocoders.reads("loudness") == ("mel", "wave")
     assert vocoders.reads("world") == ("world",)

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from tests.sounds import sine
+from vctool.vocoders.direct.shaping import shape
+
+RATE, HOP = 16000, 80
+NOISE = 0.1 * np.random.default_rng(0).standard_normal(RATE)
+FRAMES = RATE // HOP + 1
+
+
+@pytest.mark.parametrize("rate, hop", [(16000, 80), (22050, 256), (44100, 512)])
+def test_gains_of_0_db_give_back_the_sound(rate: int, hop: int) -> None:
+    sound = NOISE[: 9000 + hop // 3]
+    made = shape(sound, rate, hop, np.zeros((len(sound) // hop + 1, 40)))
+    np.testing.assert_allclose(made, sound, atol=1e-14)
+
+
+def test_a_flat_gain_is_a_factor() -> None:
+    made = shape(NOISE, RATE, HOP, np.full((FRAMES, 5), 20 * np.log10(3)))
+    np.testing.assert_allclose(made, 3 * NOISE, rtol=1e-9)
+
+
+@pytest.mark.parametrize("hz", [200.0, 1000.0, 3000.0, 6500.0])
+def test_every_frequency_has_the_gain_of_the_curve(hz: float) -> None:
+    frequencies = np.array([100.0, 400.0, 1500.0, 4000.0, 7000.0])  # as wide apart as on mel
+    curve = np.array([-6.0, 9.0, 0.0, -12.0, 3.0])
+    tone = sine(1.0, hz)
+    made = shape(tone, RATE, HOP, np.tile(curve, (FRAMES, 1)), frequencies)
+    gain_db = 20 * np.log10(made[4000:12000].std() / tone[4000:12000].std())
+    assert gain_db == pytest.approx(np.interp(hz, frequencies, curve), abs=0.3)
+
+
+def test_the_response_is_of_minimum_phase() -> None:
+    """The gain of 1 / (1 - 0.9 / z) alone is enough to give its response, 0.9**n; none before."""
+    bins = np.exp(-1j * np.pi * np.arange(257) / 256)
+    curve = -20 * np.log10(np.abs(1 - 0.9 * bins))
+    impulse = np.zeros(2000)
+    impulse[1000] = 1.0
+    made = shape(impulse, RATE, HOP, np.tile(curve, (26, 1)))
+    np.testing.assert_allclose(made[1000:1100], 0.9 ** np.arange(100), atol=1e-3)
+    assert np.abs(made[:1000]).max() < 1e-3
+
+
+def test_gains_move_smoothly_from_frame_to_frame() -> None:
+    gains = np.repeat(np.where(np.arange(FRAMES) < FRAMES // 2, 0.0, 12.0)[:, None], 3, axis=1)
+    made = shape(np.ones(RATE), RATE, HOP, gains)
+    assert np.diff(made[2000:-2000]).min() > -1e-9  # rises without ripple
+    assert np.abs(np.diff(made)).max() < 2.5 * 3 / HOP
+    middle = FRAMES // 2 * HOP
+    assert made[middle - HOP] == pytest.approx(1.0)
+    assert made[middle] == pytest.approx(10 ** (12 / 20))
+
+
+def test_gains_are_limited_and_held_at_the_end() -> None:
+    made = shape(NOISE, RATE, HOP, np.full((3, 4), 300.0))
+    np.testing.assert_allclose(made, 100 * NOISE, rtol=1e-9)
+    assert not shape(np.zeros(500), RATE, HOP, np.full((7, 4), 30.0)).any()

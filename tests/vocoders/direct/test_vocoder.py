@@ -1,0 +1,82 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.sounds import make_speech, speak
+from tests.toy import FEATURES, save_toy, toy_family
+from vctool import audio
+from vctool.features import framing, world
+from vctool.features.mel import log_mel
+from vctool.inference.converter import Converter
+from vctool.vocoders.direct.vocoder import Vocoder
+
+__all__ = ["save_toy", "toy_family"]
+
+Save = Callable[..., Path]
+RATE, HOP = FEATURES.rate, FEATURES.hop_length
+
+
+def features_of(wave: np.ndarray) -> dict[str, np.ndarray]:
+    coded = world.analyse(wave, FEATURES)
+    return {"world": coded, "pitch": coded[:, :1].copy(), "wave": framing.frame(wave, FEATURES)}
+
+
+@pytest.mark.parametrize("samples", [1000, 16000, 20011])
+def test_unchanged_features_give_back_the_wave(samples: int) -> None:
+    wave = speak(6, 130.0, 2.0)[:samples].astype(np.float32)
+    made = Vocoder().synthesise(features_of(wave), FEATURES, len(wave))
+    kept = len(wave) - HOP // 2  # beyond, the frames of `wave` may lack sound
+    noise = np.square(made - wave)[:kept].mean()
+    assert noise < 1e-8 * np.square(wave)[:kept].mean()  # 80 dB
+
+
+def test_what_the_model_changes_is_what_changes() -> None:
+    wave = speak(7, 130.0, 1.5).astype(np.float32)
+    features = features_of(wave)
+    features["world"][:, 0] *= 1.4
+    features["world"][:, 1] += np.log(4)  # c0 of log power: 6 dB
+    made = Vocoder().synthesise(features, FEATURES, len(wave))
+    heard, f0 = world.estimate_f0(made, FEATURES), features["pitch"][:, 0]
+    both = (heard > 0) & (f0 > 0)
+    assert np.median(heard[both] / f0[both]) == pytest.approx(1.4, rel=0.003)
+    assert audio.level_db(made, RATE) - audio.level_db(wave, RATE) == pytest.approx(6.0, abs=1.5)
+
+
+def test_aperiodicity_and_voicing_that_a_model_writes_do_not_matter() -> None:
+    wave = speak(8, 130.0, 0.7).astype(np.float32)
+    features = features_of(wave)
+    features["world"][:, -1] = 0.0
+    features["world"][::3, 0] = 0.0
+    made = Vocoder().synthesise(features, FEATURES, len(wave))
+    np.testing.assert_allclose(made[:-HOP], wave[:-HOP], atol=1e-4)
+
+
+def test_blocks_are_one_pass(save_toy: Save) -> None:
+    """The toy smooths the envelope and, here, moves the pitch of the whole recording."""
+    wave = make_speech(13.0)
+    asked = {"to": "speech", "transpose": 4.0}
+    whole, _ = Converter(save_toy("whole"), "cpu", "direct").convert(wave, RATE, **asked)
+    path = save_toy("blocks", block_seconds=5.0)
+    blocks, _ = Converter(path, "cpu", "direct").convert(wave, RATE, **asked)
+    assert np.abs(whole - wave).max() > 0.05  # it does something
+    difference = np.abs(blocks - whole)
+    assert difference.max() < 0.01 * np.abs(whole).max()
+
+
+@pytest.mark.parametrize("stretch", [0.8, 1.5])
+def test_stretched_in_time(save_toy: Save, stretch: float) -> None:
+    wave = make_speech(3.0)
+    converter = Converter(save_toy(), "cpu", "direct")
+    assert converter.borrowed == ("pitch", "wave")
+    made, _ = converter.convert(wave, RATE, to="speech", stretch=stretch, transpose=-3)
+    assert len(made) == round(stretch * len(wave))
+    f0, heard = (world.estimate_f0(one.astype(np.float32), FEATURES) for one in (wave, made))
+    moved = np.median(heard[heard > 0]) / np.median(f0[f0 > 0])
+    assert moved == pytest.approx(2 ** (-3 / 12), rel=0.03)
+    assert (heard > 0).mean() == pytest.approx((f0 > 0).mean(), abs=0.12)
+    assert np.abs(np.diff(made, 2)).max() < 2 * np.abs(np.diff(wave, 2)).max()
+    # On average over time it is as coloured as it was.
+    before, after = (log_mel(one.astype(np.float32), FEATURES).mean(axis=0) for one in (wave, made))
+    assert np.abs(before - after).mean() < 3
