@@ -41,6 +41,9 @@ BATCH = 1000
 LIMIT = 4 * 2**30
 """Size [bytes] above which the least recently used quarter of the values is removed."""
 
+MEASURED = Path("data/.measured.sqlite")
+"""The cache of what is known of recordings, common to all commands in a folder."""
+
 APPLICATION = 0x76637463
 """SQLite's `application_id` of a cache, which tells it from other programs' files."""
 

@@ -224,15 +224,32 @@ def test_a_stage_is_done_when_all_that_it_wrote_is_on_the_disk(
     assert seen == ["begun", "settled", "done"]
 
 
-def test_a_recording_of_another_size_makes_features_stale() -> None:
+def test_an_edited_recording_makes_all_from_features_on_stale_and_a_touched_one_nothing() -> None:
     run_all()
-    wav = Path("data/songs/train/a.wav")
+    wav = Path("a.wav")
     wav.write_bytes(b"1234")
-    Path("data/songs/train/wav.scp").write_text("ann-a a.wav\n")
-    state.run(recipe(), "features", make("features"))
-    assert states()["features"] == "done"
-    wav.write_bytes(b"12345")
-    assert states()["features"] == "stale"
+    Path("data/songs/train/wav.scp").write_text("ann-a ../../../a.wav\n")
+    run_all()
+    assert set(states().values()) == {"done"}
+    wav.touch()
+    assert set(states().values()) == {"done"}
+    wav.write_bytes(b"4321")
+    stale = dict.fromkeys(("features", "train", "infer", "synthesize", "evaluate"), "stale")
+    assert states() == {"download": "done"} | stale
+
+
+def test_sounds_that_were_edited_are_scored_again() -> None:
+    run_all()
+    sound = Path("exp/toy/wav/a.wav")
+    sound.parent.mkdir(exist_ok=True)
+    written.note(recipe().exp, "synthesize", [sound])
+    sound.write_bytes(b"1234")
+    run_all()
+    sound.touch()
+    assert set(states().values()) == {"done"}
+    sound.write_bytes(b"4321")
+    assert states() == dict.fromkeys(states(), "done") | {"evaluate": "stale"}
+    assert run_all() == ["evaluate"]
 
 
 def test_a_users_mistake_is_told_with_cause_log_and_rerun(

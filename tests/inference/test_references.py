@@ -4,6 +4,7 @@ The family comes from a folder laid beside those of the tree, and nothing else n
 """
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,22 @@ def test_a_reference_can_be_kept_and_used_again(exp: Path, mimic: Any) -> None:
         out, _ = converter.convert(wave, RATE, to=reference)
         np.testing.assert_array_equal(out, expected)
     assert len(mimic.heard) == 2
+
+
+def test_a_reference_that_was_edited_in_place_is_heard_anew(exp: Path) -> None:
+    converter = vctool.load(exp, "cpu")
+    voices = [speak(2, hz, 1.0) for hz in (SAX, 150)]
+    Path("takes").mkdir()
+    take = Path("takes/a.wav")
+    soundfile.write(take, np.stack([voices[0], -voices[0]], axis=1), RATE)  # one is inverted
+    before, first = take.stat(), converter.reference("takes")
+    soundfile.write(take, np.stack([0 * voices[1], voices[1]], axis=1), RATE)  # one is dead
+    os.utime(take, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert take.stat().st_size == before.st_size
+    second = converter.reference("takes")
+    soundfile.write("mono.wav", voices[1], RATE)
+    assert first["log_f0"][0] - second["log_f0"][0] == pytest.approx(np.log(SAX / 150), abs=0.1)
+    np.testing.assert_array_equal(second["log_f0"], converter.reference("mono.wav")["log_f0"])
 
 
 def test_a_reference_may_have_any_rate_and_channels(exp: Path) -> None:

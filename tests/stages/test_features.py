@@ -214,6 +214,57 @@ def test_changed_sound_is_analysed_again(corpus: Path) -> None:
     assert not np.array_equal(FeatureStore(it.dump("tiny", "test", "mel"))[name], before)
 
 
+def rewrite(path: Path, wave: np.ndarray) -> None:
+    """Write another sound into a file in place: its size and time of modification stay."""
+    before = path.stat()
+    info = soundfile.info(path)
+    soundfile.write(path, wave, RATE, subtype=info.subtype)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+
+
+def test_a_recording_that_is_edited_in_its_middle_is_analysed_again(corpus: Path) -> None:
+    it, name = recipe(), "anna-speech-test-0"
+    wav = it.data("tiny", "test") / f"{name}.wav"
+    wave = voice(200, 0, 2.5)
+    soundfile.write(wav, wave, RATE, subtype="PCM_32")  # 160 KB
+    compute(it, ("mel",))
+    before = FeatureStore(it.dump("tiny", "test", "mel"))[name]
+    wave[18_000:22_000] *= 0.1
+    rewrite(wav, wave)
+    compute(it, ("mel",))
+    after = FeatureStore(it.dump("tiny", "test", "mel"))[name]
+    changed = np.flatnonzero(np.abs(after - before).max(axis=1) > 1)
+    assert len(changed) and 90 < changed.min() and changed.max() < 118  # frames of 192 samples
+
+
+@pytest.mark.parametrize("touched", [False, True])
+def test_an_edited_accompaniment_has_its_own_features_computed_again(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch, touched: bool
+) -> None:
+    it = recipe()
+    compute(it)
+    before = digests(corpus / "dump")
+    done: list[tuple[str, ...]] = []
+
+    def counting(task: extraction.Task) -> extraction.Result:
+        done.append(task.kinds)
+        return original(task)
+
+    original = extraction.attempt
+    monkeypatch.setattr(extraction, "attempt", counting)
+    accomp = it.data("tiny", "train") / "anna-singing-train-1.accomp.wav"
+    if touched:
+        accomp.touch()
+    else:
+        rewrite(accomp, voice(330, 9, 0.3))
+    compute(it)
+    after = digests(corpus / "dump")
+    changed = {path.split("/")[2].split("-")[0] for path in after if after[path] != before[path]}
+    assert changed == (set() if touched else {"accomp_mel", "accomp_chroma"})
+    assert set(done) == (set() if touched else {("accomp_mel", "accomp_chroma")})
+
+
 def test_a_lost_utterance_is_named_and_the_rest_is_done(
     corpus: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -244,6 +244,20 @@ def test_a_changed_recording_is_told(sung_pairs: Recipe, speech: Make) -> None:
         infer.run(sung_pairs, "cpu")
 
 
+def test_what_is_sung_to_an_edited_accompaniment_is_converted_again(
+    sung_pairs: Recipe, features: FeatureConfig, note: Make
+) -> None:
+    infer.run(sung_pairs, "cpu")
+    song = Path("wavs/song1.wav")
+    size = song.stat().st_size
+    soundfile.write(song, note(1.3, NOTES["1"] + 3), 16000)
+    assert song.stat().st_size == size
+    infer.run(sung_pairs, "cpu")
+    synthesize.run(sung_pairs)
+    away = note_of(sung_pairs.exp / "wav" / "s-speech1.wav", features) - NOTES["1"] - 3
+    assert abs((away + 6) % 12 - 6) < 0.4
+
+
 def test_another_stretch_starts_the_features_over(
     sung_pairs: Recipe, save_toy: Callable[..., Path]
 ) -> None:

@@ -1,5 +1,6 @@
 """Fine-tuning from recordings on disk: a conversion system's mels, the recordings' sound."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,21 @@ def test_what_is_drawn_is_the_made_mel_beside_the_recordings_own_sound() -> None
     for name in sets.ids:
         np.testing.assert_array_equal(sets.load(name, "mel"), made[name])
         np.testing.assert_array_equal(sets.load(name, "wave"), plain.load(name, "wave"))
+
+
+def test_edited_recordings_are_reconstructed_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(folder, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    store = fine_tune.store(tuned(), "tiny", "train")
+    before = FeatureStore(store)["ann-train-0"]
+    wav = Path("data/tiny/train/ann-train-0.wav")
+    wave, rate = soundfile.read(wav)
+    soundfile.write(wav, wave[::-1], rate)
+    features.run(tuned(), splits=("train",))
+    fine_tune.reconstruct(tuned(), ("train",), torch.device("cpu"))
+    assert not np.allclose(FeatureStore(store)["ann-train-0"], before, atol=0.1)
 
 
 def test_it_starts_from_the_weights_and_the_statistics_that_were_there() -> None:

@@ -6,6 +6,7 @@ torch's own function, the mel by librosa's filters and an STFT without centring.
 
 import json
 import math
+import os
 import resource
 from pathlib import Path
 from typing import Any
@@ -228,8 +229,19 @@ def test_a_folder_means_its_latest_generator(tmp_path: Path) -> None:
     later = tmp_path / "g_00000020"
     path.rename(later)
     release(tmp_path, SETTINGS, parametrized)
-    assert vocoders.weights(str(tmp_path)) == later
+    assert vocoders.files(str(tmp_path))["weights"] == later
     assert vocoders.get(str(tmp_path)) is vocoders.get(str(later))
+
+
+def test_settings_that_were_edited_in_place_are_read_again(tmp_path: Path) -> None:
+    _, path = release(tmp_path, SETTINGS, parametrized)
+    assert vocoders.get(str(path)).features.f_max == 7000
+    settings = path.with_name("config.json")
+    before = settings.stat()
+    settings.write_text(settings.read_text().replace("7000", "6000"))
+    os.utime(settings, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert settings.stat().st_size == before.st_size
+    assert vocoders.get(str(path)).features.f_max == 6000
 
 
 class Trap:

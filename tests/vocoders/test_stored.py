@@ -56,7 +56,8 @@ def test_an_experiment_is_a_vocoder(tmp_path: Path) -> None:
     frames = system.convert(mel(), Condition(), "voices")["wave"].reshape(-1)
     np.testing.assert_allclose(frames[64:][:3000], expected, atol=1e-6)
     weights = exp / "checkpoints" / "step-00000001" / "model.safetensors"
-    assert vocoders.weights(str(exp)) == vocoders.weights(str(weights.parent)) == weights
+    files = {"weights": weights, "settings": weights.with_name("state.json")}
+    assert vocoders.files(str(exp)) == vocoders.files(str(weights.parent)) == files
     assert vocoders.get(str(weights.parent)) is vocoders.get(str(exp))
     assert vocoders.absolute("griffin_lim") == "griffin_lim"
     assert vocoders.absolute("exp/mine") == str(Path.cwd() / "exp" / "mine")
@@ -150,10 +151,11 @@ def test_bare_names_mean_the_weights_that_come_along_and_fit(
     package(save(tmp_path / "mine"), tmp_path / "weights" / "istft-16k.safetensors")
     assert vocoders.get("istft").features == FEATURES
     assert vocoders.get("istft", FEATURES) is vocoders.get("istft")
-    assert vocoders.weights("istft") == tmp_path / "weights" / "istft-16k.safetensors"
+    kept = tmp_path / "weights" / "istft-16k.safetensors"
+    assert vocoders.files("istft") == {"weights": kept}
     other = FEATURES.model_copy(update={"hop_length": 160})
     with pytest.raises(ConfigError, match=r"are for hop_length = 128 \(here 160\)"):
         vocoders.get("istft", other)
     with pytest.raises(ConfigError, match="hifigan has no weights here"):
         vocoders.get("hifigan", FEATURES)
-    assert vocoders.weights("griffin_lim") is None
+    assert vocoders.files("griffin_lim") == {}

@@ -16,7 +16,7 @@ from vctool.acquisition import activity, splits
 from vctool.acquisition.report import COPY, SPLITS, Rejected, Report, finish
 from vctool.acquisition.survey import seconds, survey, word
 from vctool.cache import over
-from vctool.data.content import digest
+from vctool.data import content
 from vctool.data.datadir import Utterance, unstorable
 from vctool.errors import DataError
 
@@ -120,9 +120,10 @@ def _without_copies(
     alike = [file for files in of_size.values() if len(files) > 1 for file in files]
     first: dict[tuple[str, str], Path] = {}
     copies = []
-    for file, content in zip(alike, over(alike, digest, "content", nj), strict=True):
+    digests = over(alike, content.digest, content.PURPOSE, nj)
+    for file, known in zip(alike, digests, strict=True):
         *speaker, _ = file.relative_to(folder).parts
-        original = first.setdefault((speaker[0] if speaker else "", content), file)
+        original = first.setdefault((speaker[0] if speaker else "", known), file)
         if original != file:
             copies.append(Rejected(file, f"{COPY}: of {original}"))
     left_out = {one.file for one in copies}

@@ -13,6 +13,7 @@ import soundfile
 
 from vctool.audio.containers import opened, refuse_truncated
 from vctool.audio.downmix import Downmix, DownmixMeter, told
+from vctool.cache import state_of
 from vctool.errors import AudioError
 
 LARGEST = 1e10
@@ -72,7 +73,7 @@ def decode(
         raise AudioError(f"{path}: has {file.channels} channels, wanted channel {channel}")
     mix = Downmix((0 if channel is None else channel,))
     if channel is None and file.channels > 1:
-        mix = _downmix(path, path.stat().st_size, path.stat().st_mtime_ns)
+        mix = _downmix(path, state_of(path))
     position = min(first, file.frames)
     try:
         for position, block in _stretch(file, path, first, last):
@@ -165,8 +166,7 @@ _open_forward = threading.local()
 
 def _forward(path: Path) -> _Forward:
     """Return the decoder of a file; this thread's last one where it is the same file still."""
-    state = path.stat()
-    key = path, state.st_size, state.st_mtime_ns
+    key = path, state_of(path)
     if getattr(_open_forward, "key", None) != key:
         _open_forward.decoder = _Forward(path)
         _open_forward.key = key
@@ -175,8 +175,8 @@ def _forward(path: Path) -> _Forward:
 
 
 @lru_cache(maxsize=4096)
-def _downmix(path: Path, size: int, modified: int) -> Downmix:
-    """Go through a file of several channels once; the file's size and time [ns] are its version."""
+def _downmix(path: Path, state: str | None) -> Downmix:
+    """Go through a file of several channels once, as long as its state stays the same."""
     with open_checked(path) as file:
         meter = DownmixMeter(file.channels, file.samplerate)
         with contextlib.suppress(soundfile.SoundFileError):  # who reads the samples will say so

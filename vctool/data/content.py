@@ -9,6 +9,9 @@ from pathlib import Path
 from vctool.data.datadir import DataDir
 from vctool.data.utterance import Utterance
 
+PURPOSE = "content"
+"""Name of digests in a cache (`vctool.cache`)."""
+
 
 def digest(file: Path) -> str:
     """Return a digest of all bytes of a file."""

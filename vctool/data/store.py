@@ -65,6 +65,11 @@ class FeatureStore(Mapping[str, np.ndarray]):
         """Kind of the features, such as `mel` or `accomp_mel` (`features.kinds`)."""
         return str(self.config["kind"])
 
+    @property
+    def source(self) -> str:
+        """Digest of what the features were made from, as their writer gave it."""
+        return str(self.config.get("source", ""))
+
     def __getitem__(self, name: str) -> np.ndarray:
         return self._entries[name].read()
 

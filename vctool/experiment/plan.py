@@ -15,7 +15,7 @@ from vctool.config import build, suggest
 from vctool.engine.manifest import latest
 from vctool.engine.settings import PACE_FIELDS
 from vctool.errors import CheckpointError, ConfigError
-from vctool.experiment import hashes
+from vctool.experiment import hashes, written
 from vctool.experiment.recipe import Recipe
 from vctool.features import base as registry
 
@@ -261,19 +261,20 @@ def _synthesize_inputs(recipe: Recipe) -> Inputs:
 
 
 def _vocoder_weights(recipe: Recipe) -> Inputs:
-    """Hash the weights of the recipe's vocoder, if it has any."""
+    """Hash the weights of the recipe's vocoder, if it has any, and the settings beside them."""
     try:
-        path = vocoders.weights(recipe.vocoder, recipe.features)
+        files = vocoders.files(recipe.vocoder, recipe.features)
     except (CheckpointError, ConfigError):  # the stage itself says what to do about it
         return {"vocoder weights": hashes.MISSING}
-    return {} if path is None else {"vocoder weights": hashes.of_file(path)}
+    return {f"vocoder {what}": hashes.of_file(path) for what, path in files.items()}
 
 
 def _evaluate_inputs(recipe: Recipe) -> Inputs:
     evaluate = recipe.evaluate.model_dump(mode="json", exclude_none=True)
     if evaluate.get("task") == system(recipe).task:
         del evaluate["task"]  # whether a recipe says so or not
-    return _synthesize_inputs(recipe) | flatten(evaluate, "evaluate")
+    sounds = hashes.of_results(recipe.exp, written.noted(recipe.exp, "synthesize"))
+    return _synthesize_inputs(recipe) | {"sounds": sounds} | flatten(evaluate, "evaluate")
 
 
 STAGES = (

@@ -24,9 +24,6 @@ SEED = 0
 DOWNLOADS = Path("data/corpora")
 """Where fetched and built corpora go."""
 
-MEASURED = Path("data/.measured.sqlite")
-"""Cache of facts about recordings, so that preparing again decodes only new ones."""
-
 SPLITS = ("train", "dev", "test")
 
 logger = logging.getLogger(__name__)
@@ -116,7 +113,7 @@ def prepare(
         return before
     # Without its stamp the corpus counts as unfinished if this process is killed.
     stamp_path(folder).unlink(missing_ok=True)
-    with cache.use(MEASURED):
+    with cache.use(cache.MEASURED):
         report = module.prepare(source, folder, seed=SEED, nj=nj)
     return write_stamp(folder, source, str(report), parts)
 

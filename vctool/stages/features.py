@@ -26,7 +26,7 @@ from vctool.data.speaker_table import SpeakerTable, Voice
 from vctool.data.store import FeatureStore, StoreWriter, clear
 from vctool.data.utterance import Utterance
 from vctool.errors import DataError
-from vctool.experiment import plan, roles
+from vctool.experiment import hashes, plan, roles
 from vctool.experiment.recipe import Recipe
 from vctool.features import base as registry
 from vctool.features.settings import FeatureConfig
@@ -35,8 +35,6 @@ from vctool.progress import progress
 
 MOST_LOST = 0.1
 """Maximum share of a split's utterances that may fail; beyond it the stage fails."""
-
-_EDGE_BYTES = 1 << 16
 
 logger = logging.getLogger(__name__)
 
@@ -177,12 +175,13 @@ def _fill(
     lost: dict[str, str],
 ) -> dict[str, FeatureStore]:
     """Write the tasks' results into one store per kind, leaving out what is there already."""
-    edges: dict[Path, str] = {}
+    files = (file for task in tasks for file in (task.utterance.wav, *task.utterance.accomp))
+    contents = hashes.of_files(files)
     with ExitStack() as stack:
         writers: dict[str, StoreWriter] = {}
         for kind in kinds:
             folder = recipe.dump(corpus, split, kind)
-            source = _source(kind, [task for task in tasks if kind in task.kinds], edges)
+            source = _source(kind, [task for task in tasks if kind in task.kinds], contents)
             writers[kind] = StoreWriter(folder, kind, recipe.features.of_kind(kind), source)
         for kind in sorted(writers):  # recipes that share stores open them in the same order
             stack.enter_context(writers[kind])
@@ -206,35 +205,18 @@ def _missing(task: Task, writers: Mapping[str, StoreWriter]) -> tuple[str, ...]:
     return tuple(kind for kind in task.kinds if task.utterance.id not in writers[kind].done)
 
 
-def _source(kind: str, tasks: Iterable[Task], edges: dict[Path, str]) -> str:
+def _source(kind: str, tasks: Iterable[Task], contents: Mapping[Path, str]) -> str:
     """Hash what features are made from: which stretches of which sound, in which F0 ranges."""
     digest = hashlib.sha256()
     for task in tasks:
         one = task.utterance
-        parts: list[object] = [one.id, one.start, one.end, one.channel, _edges(one.wav, edges)]
+        parts: list[object] = [one.id, one.start, one.end, one.channel, contents[one.wav]]
         if registry.of_accompaniment(kind):
-            parts += [one.accomp_channel, *(_edges(path, edges) for path in one.accomp)]
+            parts += [one.accomp_channel, *(contents[path] for path in one.accomp)]
         if registry.in_voice_range(kind):
             parts += [task.f0_floor, task.f0_ceil]
         digest.update(json.dumps(parts).encode() + b"\n")
     return digest.hexdigest()[:16]
-
-
-def _edges(path: Path, known: dict[Path, str]) -> str:
-    """Hash a file's size, beginning and end: enough to tell recordings apart, and quick."""
-    if path not in known:
-        digest = hashlib.sha256()
-        try:
-            with path.open("rb") as file:
-                size = file.seek(0, 2)
-                for place in (0, max(0, size - _EDGE_BYTES)):
-                    file.seek(place)
-                    digest.update(file.read(_EDGE_BYTES))
-            known[path] = f"{size}-{digest.hexdigest()[:16]}"
-        except OSError as error:
-            # The utterance will be reported as lost when its audio is read.
-            known[path] = f"unreadable: {error.strerror}"
-    return known[path]
 
 
 def _judge(recipe: Recipe, corpus: str, split: str, total: int, lost: Mapping[str, str]) -> None:

@@ -62,7 +62,8 @@ def run(recipe: Recipe, device: str = "auto", nj: int = 1) -> None:
         raise CheckpointError(
             f"{recipe.exp}: was trained with other feature settings; train again with --fresh"
         )
-    given = Given(recipe, converter, HeldOut(recipe), hashes.of_checkpoint(recipe.exp), nj)
+    data = {name: hashes.of_data(Path("data") / name) for name in recipe.corpus.names}
+    given = Given(recipe, converter, HeldOut(recipe), hashes.of_checkpoint(recipe.exp), data, nj)
     table = directions.table(recipe.exp)
     written.note(recipe.exp, "infer", [table])
     matched = {}
@@ -70,7 +71,7 @@ def run(recipe: Recipe, device: str = "auto", nj: int = 1) -> None:
         needed = converter.needs_accompaniment(way.target)
         pairs = choose(recipe, given.held, way.source, way.target, needed)
         request = _request(recipe, converter, way.target)
-        digest = _digest(given.model, pairs, request)
+        digest = _digest(given, pairs, request)
         folder, times = recipe.exp / way.features, recipe.exp / way.times
         one = Set(folder, times, way.source, pairs, request, digest)
         _convert_set(given, one)
@@ -88,6 +89,8 @@ class Given(NamedTuple):
     held: HeldOut
     model: str
     """Hash of the checkpoint."""
+    data: Mapping[str, str]
+    """Hashes of the corpora, recordings included."""
     nj: int
     """Number of threads that prepare the model's inputs."""
 
@@ -273,8 +276,8 @@ def _write_pairs(path: Path, found: Mapping[Direction, Sequence[Pair]]) -> None:
     directions.write(path, rows)
 
 
-def _digest(model: str, pairs: Sequence[Pair], request: Request) -> str:
+def _digest(given: Given, pairs: Sequence[Pair], request: Request) -> str:
     """Hash what the converted features depend on besides the recipe's settings."""
     ids = [(pair.source.id, pair.target.id if pair.target else "") for pair in pairs]
-    text = json.dumps([model, ids, request.to, request.stretch])
+    text = json.dumps([given.model, dict(given.data), ids, request.to, request.stretch])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

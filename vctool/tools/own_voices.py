@@ -19,7 +19,7 @@ from vctool.errors import ConfigError, DataError
 from vctool.experiment.recipe import CorpusConfig, load, recipes
 from vctool.experiment.roles import require
 from vctool.features.settings import FeatureConfig
-from vctool.stages.download import MEASURED, SEED, write_stamp
+from vctool.stages.download import SEED, write_stamp
 from vctool.workers import Workers
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def prepare_own(
     between_speakers = "name" in corpus
     if between_speakers and accomp is not None:
         raise ConfigError(f"--accomp {accomp}: {base} converts between speakers, without any")
-    with cache.use(MEASURED):
+    with cache.use(cache.MEASURED):
         report = from_wavs.prepare(
             wavs,
             folder,

@@ -8,6 +8,8 @@ Utterances that have none of the system's roles are left out.
     exp/<name>/reconstructed/<corpus>/<split>/mel/     a store, safe to kill and to rerun
 """
 
+import hashlib
+import json
 import logging
 from pathlib import Path
 
@@ -53,13 +55,13 @@ def reconstruct(recipe: Recipe, splits: tuple[str, ...], device: torch.device) -
     assert recipe.maker is not None
     system, _ = checkpoint.load(recipe.maker, device)
     _require_fit(recipe, system)
-    digest = hashes.of_checkpoint(recipe.maker)
+    model = hashes.of_checkpoint(recipe.maker)
     for corpus in recipe.corpus.names:
         for split in splits:
-            _reconstruct(recipe, system, corpus, split, digest)
+            _reconstruct(recipe, system, corpus, split, model)
 
 
-def _reconstruct(recipe: Recipe, system: System, corpus: str, split: str, digest: str) -> None:
+def _reconstruct(recipe: Recipe, system: System, corpus: str, split: str, model: str) -> None:
     """Write the store of one split, resuming where it was stopped."""
     data = DataDir.read(recipe.data(corpus, split), check=False)
     kinds = system.reads(system.config)
@@ -77,6 +79,8 @@ def _reconstruct(recipe: Recipe, system: System, corpus: str, split: str, digest
             f"{data.path}: no utterance plays a role of {recipe.maker} "
             f"({', '.join(system.context.roles)}); fine-tune on the corpus that it was trained on"
         )
+    made_from = json.dumps([model, {kind: stores[kind].source for kind in sorted(stores)}])
+    digest = hashlib.sha256(made_from.encode()).hexdigest()[:16]
     path, told = store(recipe, corpus, split), Condition(options=system.Options())
     with StoreWriter(path, KIND, recipe.features.of_kind(KIND), digest) as writer:
         left = [one for one in known if one.id not in writer.done]

@@ -144,19 +144,16 @@ def absolute(name: str) -> str:
     return name if name in names() else str(Path(name).absolute())
 
 
-def weights(name: str, features: FeatureConfig | None = None) -> Path | None:
-    """Return the file that holds a vocoder's weights, or None where it has none.
+def files(name: str, features: FeatureConfig | None = None) -> dict[str, Path]:
+    """Return the files that a vocoder is restored from: `weights`, and `settings` beside them.
 
     Raises:
         ConfigError, CheckpointError: as `get` does.
     """
-    if name in names():
-        vocoder = vocoder_class(name)
-        if not hasattr(vocoder, "restore"):
-            return None
-        from vctool.vocoders.stored import find_kept
+    if name in names() and not hasattr(vocoder_class(name), "restore"):
+        return {}
+    from vctool.vocoders.stored import find_kept, find_weights, settings_of
 
-        return find_kept(name, features)
-    from vctool.vocoders.stored import find_weights
-
-    return find_weights(Path(name))
+    found = {"weights": find_kept(name, features) if name in names() else find_weights(Path(name))}
+    settings = settings_of(found["weights"])
+    return found if settings is None else found | {"settings": settings}

@@ -181,9 +181,16 @@ def test_a_reference_of_other_sentences_leaves_measures_out(voices: Path) -> Non
 
 
 def test_a_reference_that_only_looks_paired_is_suspected(voices: Path, say: Say) -> None:
-    for number in range(SCORED):
+    evaluate(voices / "good")
+    results = voices / "good" / "evaluation" / "results.json"
+    before = json.loads(results.read_text())
+    assert before["measures"]["mcd"]["model"]["value"] == 0.0
+    for number in range(SCORED):  # the files are of the same names and sizes
         audio.write(voices / "target" / f"s{number}.wav", say(number + 50, "high", 0.7), RATE)
     evaluate(voices / "good")
+    after = json.loads(results.read_text())
+    assert after["measures"]["mcd"]["model"]["value"] > 1.0
+    assert after["data_hash"] != before["data_hash"]
     text = (voices / "good" / "evaluation" / "RESULTS.md").read_text()
     assert "are they other sentences?" in text
 

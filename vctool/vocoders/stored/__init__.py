@@ -10,6 +10,7 @@
 from functools import lru_cache
 from pathlib import Path
 
+from vctool.cache import state_of
 from vctool.errors import CheckpointError
 from vctool.features.settings import FeatureConfig
 from vctool.vocoders import Vocoder
@@ -42,12 +43,23 @@ def load(path: Path) -> Vocoder:
         ConfigError: the weights are not a vocoder's.
     """
     file = find_weights(path).absolute()
-    status = file.stat()
-    return _load(file, (status.st_mtime_ns, status.st_size))
+    settings = settings_of(file)
+    return _load(file, state_of(file), None if settings is None else state_of(settings))
+
+
+def settings_of(file: Path) -> Path | None:
+    """Return the file of settings that belongs to a file of weights; None where it holds them."""
+    from vctool.checkpoints import MODEL, STATE
+    from vctool.vocoders.stored import packaged, published
+
+    if file.name == MODEL and (file.parent / STATE).exists():
+        return file.parent / STATE
+    return None if file.suffix == packaged.SUFFIX else file.parent / published.CONFIG
 
 
 @lru_cache(maxsize=4)
-def _load(file: Path, stamp: tuple[int, int]) -> Vocoder:
+def _load(file: Path, weights: str | None, settings: str | None) -> Vocoder:
+    """Restore a vocoder once, as long as the states of its files stay the same."""
     from vctool.checkpoints import MODEL, STATE
     from vctool.vocoders.stored import experiment, packaged, published
 
