@@ -1,17 +1,32 @@
-"""Content kept, without text: whether an output is nearest to its own source among all sources.
+"""Content kept, without text: whether an output is nearest to its own source among some others.
 
-Cepstra c1..c12, mean and variance normalised over the utterance, hold what is said and little of
-the pitch. An output whose words survive lies nearest to its own source, aligned in time.
+What is heard in a wave is posteriors of phones (`features.phones`), every 40 ms. Two frames differ
+by the squared Hellinger distance of the posteriors of all phones but silence, so that pauses, which
+any system leaves in place, do not count. The phone distance is that of an output to its own source,
+over the phones that either holds: 0 where the same is said, 1 where nothing is. Unlike a share of
+utterances it does not saturate.
+
+The same retrieval by log-mel cepstra stands beside it, since posteriors may steer a conversion and
+then cannot judge it alone: c1..c12, mean and variance normalised over the utterance. It hears where
+sound begins and ends more than what is said: a smeared envelope passes.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
+import torch
 
-from vctool.metrics.base import Measure, Row, Stand
+from vctool.features import phones
+from vctool.metrics.base import Group, Measure, Row, Stand
 from vctool.metrics.bootstrap import Pooled, ratio
+from vctool.metrics.levelled import levelled
+from vctool.metrics.pitch import RATE
 from vctool.metrics.spectral import CEPSTRA, cepstra
+
+CANDIDATES = 16
+"""Sources among which an output's own has to be the nearest; fewer where there are fewer."""
 
 TITLE = "content kept"
 MEASURES = {
@@ -19,10 +34,30 @@ MEASURES = {
         "content kept",
         "share",
         "higher",
-        "own source nearest among all sources",
+        "own source nearest among some others by the phones that are heard",
         gap=False,
         overview=True,
-    )
+    ),
+    "phone_distance": Measure(
+        "phone distance",
+        "",
+        "lower",
+        "how far the phones that are heard are from the source's: 0 the same, 1 none in common",
+        gap=False,
+        overview=True,
+    ),
+    "content_mel": Measure(
+        "content by mel",
+        "share",
+        "higher",
+        "own source nearest by log-mel cepstra, which hear when there is sound as much as what",
+        gap=False,
+    ),
+}
+_OF_RECORDING = {
+    "content": 1.0,
+    "phone_distance": 0.0,
+    "content_mel": 1.0,
 }
 BOARDS = {
     "singing": Stand(10),
@@ -30,14 +65,15 @@ BOARDS = {
     "vocoders": Stand(
         40,
         {
-            "content": Measure(
-                "content kept",
-                "share",
-                "higher",
-                "own recording nearest among all",
+            name: Measure(
+                one.title,
+                one.unit,
+                one.better,
+                one.meaning.replace("source", "recording"),
                 gap=False,
-                exact=1.0,
+                exact=_OF_RECORDING[name],
             )
+            for name, one in MEASURES.items()
         },
     ),
 }
@@ -60,32 +96,89 @@ class Heard(Protocol):
         """(F, N_BANDS) log mel bands [dB]."""
 
 
+Compare = Callable[[np.ndarray, Sequence[np.ndarray], float], np.ndarray]
+"""Maps an output's features (F, D), those of all sources, and the band of the allowed warp to the
+output's distances (S,)."""
+
+
 def settings(row: Row[Heard]) -> str:
     """Say how it is taken."""
     assert row.sources is not None
-    size = len(row.sources)
+    size = min(CANDIDATES, len(row.sources))
     return (
-        f"top-1 of {size} (chance {1 / size:.3f}), cepstra c1-c{CEPSTRA} without level or F0, mean "
-        f"and variance normalised, {10 * STEP} ms; outputs that are longer or shorter than their "
-        f"source are warped within {BAND:.0%}"
+        f"top-1 of {size} (chance {1 / size:.3f}), the mean over all choices of the others; phone "
+        "posteriors of pocketsphinx's Gaussians without silence, squared Hellinger distance; by "
+        f"mel: cepstra c1-c{CEPSTRA} without level or F0, mean and variance normalised; "
+        f"{10 * STEP} ms; outputs that are longer or shorter than their source are warped within "
+        f"{BAND:.0%}"
     )
 
 
 def measure(row: Row[Heard]) -> dict[str, Pooled]:
-    """Pool what `retrieve` finds: the share of outputs whose own source is the nearest."""
+    """Pool what is retrieved, and how far outputs are from their own sources."""
     assert row.sources is not None
-    outputs, sources = row.outputs.analyses, row.sources.analyses
-    hits = retrieve([one.bands for one in outputs], [one.bands for one in sources])
-    return {"content": ratio(hits, np.ones(len(hits)))}
+    ones = np.ones(len(row.outputs))
+    hits, own = retrieve(posteriors(row.outputs), posteriors(row.sources), spoken, phone_distances)
+    bands = [one.bands for one in row.outputs.analyses]
+    known = [one.bands for one in row.sources.analyses]
+    hits_by_mel, _ = retrieve(bands, known, prepare, distances)
+    return {
+        "content": ratio(hits, ones),
+        "phone_distance": ratio(own, ones),
+        "content_mel": ratio(hits_by_mel, ones),
+    }
+
+
+def posteriors(group: Group[Heard]) -> list[np.ndarray]:
+    """Return the phone posteriors of waves, (F, P) every 10 ms; computed once for all metrics."""
+    from vctool.threads import map_parts
+
+    def one(wave: np.ndarray) -> np.ndarray:
+        sound = torch.from_numpy(levelled(wave, group.rate))
+        heard: np.ndarray = phones.posteriors(phones.cepstra(sound, RATE)).numpy()
+        return heard
+
+    return group.once("phone posteriors", lambda: map_parts(one, group.waves))
+
+
+def spoken(posteriors: np.ndarray) -> np.ndarray:
+    """Turn posteriors (F, P) into what `phone_distances` compares: (F // STEP, P - 1)."""
+    audible = np.delete(posteriors, phones.PHONES.index(phones.SILENCE), axis=1)
+    return np.sqrt(_in_steps(audible))
+
+
+def phone_distances(output: np.ndarray, sources: Sequence[np.ndarray], band: float) -> np.ndarray:
+    """Measure how far the phones of an output are from those of every source.
+
+    Args:
+        output: (F, P - 1) as `spoken` gives.
+        sources: each (F_s, P - 1).
+        band: half width of the allowed warp, as a share of F.
+
+    Returns:
+        (len(sources),) about 0..1: sum of squared Hellinger distances over the sum of the
+        probabilities of both, so that pauses add nothing to either.
+    """
+
+    def mass(heard: np.ndarray) -> float:
+        return float(np.square(heard).sum(axis=1).mean())
+
+    apart = output.shape[1] * distances(output, sources, band)
+    both = mass(output) + np.array([mass(source) for source in sources])
+    return np.asarray(apart / np.maximum(both, 1e-6))
 
 
 def prepare(bands: np.ndarray) -> np.ndarray:
     """Normalise an utterance's cepstra: (F, N_BANDS) [dB] -> (F // STEP, CEPSTRA)."""
-    values = cepstra(bands)
-    usable = max(len(values) // STEP, 1) * STEP
-    values = np.resize(values, (usable, values.shape[1])).reshape(-1, STEP, values.shape[1])
-    values = values.mean(axis=1)
+    values = _in_steps(cepstra(bands))
     return np.asarray((values - values.mean(axis=0)) / (values.std(axis=0) + 1e-6))
+
+
+def _in_steps(values: np.ndarray) -> np.ndarray:
+    """Average frames (F, D) in groups of `STEP`."""
+    usable = max(len(values) // STEP, 1) * STEP
+    grouped = np.resize(values, (usable, values.shape[1])).reshape(-1, STEP, values.shape[1])
+    return np.asarray(grouped.mean(axis=1))
 
 
 def resample_frames(values: np.ndarray, frames: int) -> np.ndarray:
@@ -147,25 +240,34 @@ def _warped(output: np.ndarray, stack: np.ndarray, width: int) -> np.ndarray:
 
 
 def retrieve(
-    outputs: Sequence[np.ndarray], sources: Sequence[np.ndarray], own: Sequence[int] | None = None
-) -> np.ndarray:
+    outputs: Sequence[np.ndarray],
+    sources: Sequence[np.ndarray],
+    describe: Callable[[np.ndarray], np.ndarray],
+    compare: Compare,
+) -> tuple[np.ndarray, np.ndarray]:
     """Tell for every output whether its own source is the nearest.
 
     Args:
-        outputs: bands (F, N_BANDS) [dB] of every output.
-        sources: bands of every source.
-        own: index of each output's source; its own place where not given.
+        outputs: (F, K) every 10 ms, of every output.
+        sources: the same of every source, in the outputs' order.
+        describe: makes the features that are compared of either.
+        compare: measures the distances of one output's features to those of all sources.
 
     Returns:
-        (len(outputs),) 1.0 where the own source is strictly nearest, else 0.0. Chance is
-        1 / len(sources).
+        (N,) the share of all choices of `CANDIDATES` - 1 other sources among which none is as near
+        as its own, 0..1; and (N,) the distance to its own.
     """
-    own = range(len(outputs)) if own is None else own
-    prepared = [prepare(bands) for bands in sources]
-    hits = np.zeros(len(outputs))
-    for place, (bands, index) in enumerate(zip(outputs, own, strict=True)):
-        lengthened = abs(len(bands) - len(sources[index])) > SAME_LENGTH_FRAMES
-        found = distances(prepare(bands), prepared, BAND if lengthened else 0.0)
-        rest = np.delete(found, index)
-        hits[place] = float(rest.size == 0 or found[index] < rest.min())
-    return hits
+    described = [describe(one) for one in sources]
+    hits, own = np.zeros(len(outputs)), np.zeros(len(outputs))
+    for place, (output, source) in enumerate(zip(outputs, sources, strict=True)):
+        lengthened = abs(len(output) - len(source)) > SAME_LENGTH_FRAMES
+        found = compare(describe(output), described, BAND if lengthened else 0.0)
+        own[place] = found[place]
+        hits[place] = _share_of_choices(np.delete(found, place) > found[place])
+    return hits, own
+
+
+def _share_of_choices(farther: np.ndarray) -> float:
+    """Return the share of choices of `CANDIDATES` - 1 of some (S,) that are all True."""
+    chosen = min(CANDIDATES - 1, len(farther))
+    return math.comb(int(farther.sum()), chosen) / math.comb(len(farther), chosen)

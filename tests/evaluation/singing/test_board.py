@@ -110,19 +110,24 @@ def speechlike(seed: int) -> np.ndarray:
     return np.concatenate(pieces)
 
 
+def found_by_mel(outputs: list[np.ndarray], sources: list[np.ndarray]) -> float:
+    hits, _ = content.retrieve(outputs, sources, content.prepare, content.distances)
+    return float(hits.mean())
+
+
 def test_content_survives_a_filter_and_lengthening_but_not_another_text() -> None:
     waves = [speechlike(seed) for seed in range(8)]
     sources = [spectral.bands_db(wave) for wave in waves]
     darker = [spectral.bands_db(np.convolve(wave, [1, 0.9], "same")) for wave in waves]
-    assert content.retrieve(darker, sources).mean() == 1.0
+    assert found_by_mel(darker, sources) == 1.0
     longer = [
         content.resample_frames(bands, 300)[
             np.minimum((np.arange(300) / 300) ** 1.08 * 300, 299).astype(int)
         ]
         for bands in sources
     ]
-    assert content.retrieve(longer, sources).mean() >= 0.9
-    assert content.retrieve(sources[1:] + sources[:1], sources).mean() == 0.0
+    assert found_by_mel(longer, sources) >= 0.9
+    assert found_by_mel(sources[1:] + sources[:1], sources) == 0.0
 
 
 def test_a_band_lets_time_bend_for_lengthened_outputs() -> None:

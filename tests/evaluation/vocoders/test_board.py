@@ -55,7 +55,7 @@ def no_judge(
 def test_a_copy_is_at_the_recordings_whatever_its_level(board: VocoderBoard) -> None:
     scores = board.scores(100)
     exact = [name for name, one in board.measures.items() if one.exact == 0.0]
-    assert exact == ["lsd", "mr_stft", "mcd", "f0_rmse", "f0_voicing"]
+    assert exact == ["lsd", "mr_stft", "mcd", "f0_rmse", "f0_voicing", "phone_distance"]
     for measure in exact:
         for name in (REAL, "copy", "softer"):
             assert scores[measure][name].value == pytest.approx(0, abs=1e-6), (measure, name)

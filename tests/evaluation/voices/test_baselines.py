@@ -58,6 +58,20 @@ def test_each_formula_gives_the_statistics_it_is_named_for() -> None:
         assert moved.std() == pytest.approx(0.11, rel=1e-3)
 
 
+def test_cheats_have_the_target_s_voice_and_no_words() -> None:
+    features, other = made_up(0), made_up(1)
+    target = some(5.3, 0.11, other)
+    formula = baselines.Formula(some(4.8, 0.2, features), target)
+    fixed = baselines.transform(features, formula, baselines.FIXED)
+    np.testing.assert_allclose(fixed[:, 2:26], np.tile(target.mean, (400, 1)), rtol=1e-5)
+    np.testing.assert_array_equal(fixed[:, 1], features[:, 1])  # the level, and so the rhythm
+    sharp = baselines.transform(features, formula, baselines.MEAN_VARIANCE)
+    smeared = baselines.transform(features, formula, baselines.SMEARED)
+    np.testing.assert_allclose(smeared[200, 1:26], sharp[140:260, 1:26].mean(axis=0), atol=1e-4)
+    np.testing.assert_array_equal(smeared[:, 0], sharp[:, 0])
+    np.testing.assert_array_equal(smeared[:, 26], sharp[:, 26])
+
+
 def test_silence_is_in_no_statistics() -> None:
     features = made_up(0)
     silent = made_up(1)

@@ -9,6 +9,10 @@ standard deviation s of the mel-cepstra c1..c24 over sounding frames (c0, the le
     mean only       c - m_source + m_target, and that pitch
     half variance   the mean-variance transform with half the deviation, and that pitch: what is
                     left of a voice shrinks towards its mean, which lowers MCD and is heard as dull
+    fixed envelope  m_target in every frame, and that pitch: a hum of the target's voice, which
+                    says nothing; the source's level keeps its rhythm
+    smeared envelope    the mean-variance transform, c0 too, averaged over `SMEAR_SECONDS`, and that
+                    pitch: vowels and consonants run into one another
 
 The log-F0 transform is that of Liu, Zhang and Yan (2007).
 """
@@ -45,6 +49,9 @@ baselines of different recipes are the same."""
 GATE_DB = 40.0
 """Frames this far below a recording's loudest are silence, and in no statistics [dB]."""
 PITCH, MEAN_VARIANCE, MEAN, HALF = "pitch only", "mean-variance", "mean only", "half variance"
+FIXED, SMEARED = "fixed envelope", "smeared envelope"
+SMEAR_SECONDS = 0.6
+"""What the smeared envelope is averaged over [s]: two to three syllables."""
 SOURCE_RESYNTHESIS, TARGET_RESYNTHESIS = "source resynthesis", "target resynthesis"
 SYSTEMS = {
     COPY: "the source as it is",
@@ -53,6 +60,10 @@ SYSTEMS = {
     "deviation: the formula to beat",
     MEAN: "that with the target's mean alone",
     HALF: "that with half of the target's deviation: games MCD by shrinking variance",
+    FIXED: "the target's mean envelope throughout, at the source's level and that pitch: a voice "
+    "without words",
+    SMEARED: f"the mean-variance transform averaged over {SMEAR_SECONDS:g} s, with that pitch: "
+    "words run together",
     SOURCE_RESYNTHESIS: "the source through the same analysis and synthesis, unconverted",
     TARGET_RESYNTHESIS: "the target's recording of the sentence through it: what WORLD itself "
     "leaves of a perfect conversion",
@@ -162,8 +173,19 @@ def transform(features: np.ndarray, formula: Formula, name: str) -> np.ndarray:
         MEAN_VARIANCE: target.mean + scale * from_mean,
         MEAN: target.mean + from_mean,
         HALF: target.mean + 0.5 * scale * from_mean,
+        FIXED: target.mean + 0.0 * from_mean,
+        SMEARED: target.mean + scale * from_mean,
     }[name]
-    return world.join(pitch, np.concatenate([envelope[:, :1], changed], axis=1), noise)
+    whole = np.concatenate([envelope[:, :1], changed], axis=1)
+    return world.join(pitch, _smeared(whole) if name == SMEARED else whole, noise)
+
+
+def _smeared(envelope: np.ndarray) -> np.ndarray:
+    """Average frames (F, D) over `SMEAR_SECONDS` around each."""
+    from scipy.ndimage import uniform_filter1d
+
+    frames = round(SMEAR_SECONDS * FEATURES.frame_rate)
+    return np.asarray(uniform_filter1d(envelope, frames, axis=0, mode="nearest"))
 
 
 def formulas(
@@ -174,7 +196,7 @@ def formulas(
     level = audio.level_db(wave, rate)
     return {
         name: put_together(transform(features, formula, name), len(wave), rate, level)
-        for name in (PITCH, MEAN_VARIANCE, MEAN, HALF)
+        for name in (PITCH, MEAN_VARIANCE, MEAN, HALF, FIXED, SMEARED)
     }
 
 
