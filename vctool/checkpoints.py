@@ -39,7 +39,10 @@ def find(path: Path) -> Path:
     """
     path = Path(path)
     if not path.exists():
-        raise CheckpointError(f"{path}: no such experiment or checkpoint; train one with ./run.sh")
+        here = "" if path.is_absolute() else f" in {Path.cwd()}"
+        raise CheckpointError(
+            f"{path}: no such experiment or checkpoint{here}; train one with ./run.sh"
+        )
     if not path.is_dir():
         raise CheckpointError(f"{path}: is a file; name an experiment or a checkpoint folder")
     if (path / STATE).exists() or STEP_NAME.fullmatch(path.name):

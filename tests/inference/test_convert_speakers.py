@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from vctool.engine import checkpoint
-from vctool.errors import AudioError, CheckpointError, ConfigError
+from vctool.errors import AudioError, ConfigError
 from vctool.features import world
 from vctool.features.base import Features
 from vctool.features.settings import FeatureConfig
@@ -96,7 +96,7 @@ def test_the_newest_experiment_with_that_speaker_is_taken(
 ) -> None:
     def newest(to: str | None, accompanied: bool = False) -> str:
         asked = discover.Asked([to], accompanied)
-        return discover.newest(Path("exp"), asked, "cpu").path.name
+        return discover.load(discover.fitting(Path("exp"), asked), "cpu").path.name
 
     save_pair("SF1", "TM3", hours_old=3)
     save_pair("SM1", "TM3", hours_old=2)
@@ -104,7 +104,11 @@ def test_the_newest_experiment_with_that_speaker_is_taken(
     assert newest(None) == newest("TF2") == newest("SM1") == "pair_SM1_TF2"
     assert newest("TM3") == "pair_SM1_TM3"
     assert newest("SF1") == "pair_SF1_TM3"
-    with pytest.raises(CheckpointError, match=r"--to TM9: exp/pair_SM1_TF2 converts to SM1 or TF2"):
+    told = (
+        r"--to TM9: none of the 3 models in exp/ converts to it; did you mean 'TM3'\?; "
+        "they convert to SF1, SM1, TF2, TM3$"
+    )
+    with pytest.raises(ConfigError, match=told):
         newest("TM9")
     # A newer singing model needs an accompaniment, and is the one that listens to it.
     save_toy()

@@ -1,7 +1,6 @@
 """How loud a wave is, measured where it sounds, and the gain that makes two waves equally loud."""
 
 import numpy as np
-from scipy.signal import butter, sosfilt, sosfilt_zi
 
 SILENCE_DB = -100.0
 """The level of silence, and the lowest that is ever returned [dB of full scale]."""
@@ -29,6 +28,8 @@ class HighPass:
     """
 
     def __init__(self, rate: int) -> None:
+        from scipy.signal import butter  # a second of imports, which not every command needs
+
         self._sections = butter(4, _RUMBLE_HZ, "highpass", fs=rate, output="sos")
         self._state: np.ndarray | None = None
 
@@ -36,6 +37,8 @@ class HighPass:
         """Filter the next samples, (T,)."""
         if not len(wave):
             return np.empty(0)
+        from scipy.signal import sosfilt, sosfilt_zi
+
         if self._state is None:
             self._state = sosfilt_zi(self._sections) * float(wave[0])
         filtered, self._state = sosfilt(self._sections, wave, zi=self._state)
@@ -58,6 +61,7 @@ class LevelMeter:
     """
 
     def __init__(self, rate: int) -> None:
+        self._rate = rate
         self._frame = max(1, round(_FRAME_SECONDS * rate))
         self._filter = HighPass(rate)
         self._rest = np.empty(0, np.float32)
@@ -70,6 +74,14 @@ class LevelMeter:
         frames = wave[:whole].reshape(-1, self._frame)
         self._powers.append(np.mean(np.square(frames, dtype=np.float64), axis=1))
         self._rest = wave[whole:]
+
+    def loudest(self) -> tuple[float, float]:
+        """Return when the loudest frame begins [s], and how far it is above `level_db` [dB]."""
+        powers = np.concatenate([np.empty(0), *self._powers])
+        if not len(powers):
+            return 0.0, 0.0
+        place = int(powers.argmax())
+        return place * self._frame / self._rate, _decibel(float(powers[place])) - self.level_db
 
     @property
     def level_db(self) -> float:

@@ -1,4 +1,4 @@
-"""Writes mono PCM 16 WAV files that are complete or not there at all."""
+"""Writes PCM 16 WAV files that are complete or not there at all."""
 
 import contextlib
 import logging
@@ -19,7 +19,7 @@ _WAV_LIMIT = 2**32 - 4096  # a RIFF chunk counts its bytes in 32 bits
 
 
 class AudioWriter:
-    """Writes mono PCM 16 bit by bit; the file appears under its name when it is complete.
+    """Writes PCM 16 bit by bit; the file appears under its name when it is complete.
 
     Used as a context manager. Until then, and after an error, nothing stands at `path` but what
     was there before. Samples outside [-1, 1] are clipped, never wrapped, and counted in a warning.
@@ -27,34 +27,36 @@ class AudioWriter:
     Args:
         path: the file.
         rate: its sampling rate [Hz].
+        channels: their number, C.
         durable: wait, in the end, until it is on the disk; takes milliseconds.
     """
 
-    def __init__(self, path: Path, rate: int, *, durable: bool = False) -> None:
+    def __init__(self, path: Path, rate: int, channels: int = 1, *, durable: bool = False) -> None:
         self.path = path
         self._durable = durable
         self.rate = rate
+        self.channels = channels
         self.samples = 0
         self.clipped = 0
         self._beside = beside(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = soundfile.SoundFile(
-                os.fsencode(self._beside), "w", rate, 1, subtype="PCM_16", format="WAV"
+                os.fsencode(self._beside), "w", rate, channels, subtype="PCM_16", format="WAV"
             )
         except (OSError, soundfile.SoundFileError) as error:
             self._discard()
             raise AudioError(f"{path}: cannot be written: {_reason(error, path.parent)}") from None
 
     def write(self, wave: np.ndarray) -> None:
-        """Append samples, (T,), floats in [-1, 1].
+        """Append samples, (T,) of one channel or (T, C), floats in [-1, 1].
 
         Raises:
             AudioError: the disk is full or the file would outgrow its format.
         """
-        assert wave.ndim == 1, wave.shape
+        assert wave.shape[1:] == ((self.channels,) if self.channels > 1 else ()), wave.shape
         assert np.isfinite(wave).all(), f"{self.path}: NaN or infinity in the samples"
-        if 2 * (self.samples + len(wave)) > _WAV_LIMIT:
+        if 2 * self.channels * (self.samples + len(wave)) > _WAV_LIMIT:
             raise AudioError(f"{self.path}: longer than a WAV file can be; convert it in parts")
         scaled = np.rint(np.asarray(wave, dtype=np.float64) * 32768)
         # +1.0 itself becomes 32767 and is no clipping worth a word
@@ -81,7 +83,7 @@ class AudioWriter:
         try:
             self._file.close()
             if kind is None:
-                expected = 2 * self.samples
+                expected = 2 * self.channels * self.samples
                 if self._beside.stat().st_size < expected:
                     raise AudioError(f"{self.path}: cannot be written: the disk is full")
                 if self._durable:
@@ -95,7 +97,7 @@ class AudioWriter:
         finally:
             self._discard()
         if self.clipped:
-            share = 100 * self.clipped / self.samples
+            share = 100 * self.clipped / (self.samples * self.channels)
             logger.warning("%s: %.2g %% of the samples were clipped", self.path, share)
 
     def _discard(self) -> None:

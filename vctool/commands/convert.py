@@ -53,12 +53,33 @@ def convert(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Output file or folder.")] = None,
-    mix: Annotated[bool, typer.Option("--mix", help="Write the mix too.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace existing outputs.")] = False,
-    stretch: Annotated[
-        float | None, typer.Option("--stretch", help="Output length over input length.")
+    mix: Annotated[
+        bool, typer.Option("--mix", help="Write the mix with the accompaniment too, in stereo.")
+    ] = False,
+    vocal_gain: Annotated[
+        float | None,
+        typer.Option("--vocal-gain", help="dB of the voice in the mix above the accompaniment's."),
     ] = None,
-    transpose: Annotated[float, typer.Option("--transpose", help="Semitones to shift by.")] = 0.0,
+    accomp_gain: Annotated[
+        float | None,
+        typer.Option("--accomp-gain", help="dB of the accompaniment in the mix above its own."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing outputs.")] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Leave existing outputs, convert the others.")
+    ] = False,
+    stretch: Annotated[
+        float | None,
+        typer.Option("--stretch", help="Output length over input length; else the recipe's."),
+    ] = None,
+    transpose: Annotated[
+        float,
+        typer.Option(
+            "--transpose",
+            help="Semitones to shift the voice by, and not the accompaniment: 12 and -12 stay in "
+            "its key.",
+        ),
+    ] = 0.0,
     rate: Annotated[str, typer.Option("--rate", help="model, input, or a rate in Hz.")] = "model",
     accomp_offset: Annotated[
         float, typer.Option("--accomp-offset", help="Second of the accompaniment to begin at.")
@@ -77,7 +98,10 @@ def convert(
         to=to,
         out=out,
         mix=mix,
+        vocal_gain=vocal_gain,
+        accomp_gain=accomp_gain,
         force=force,
+        skip_existing=skip_existing,
         stretch=stretch,
         transpose=transpose,
         rate=rate,

@@ -90,9 +90,9 @@ class ConvertConfig(Config):
     block_seconds: float = Field(60.0, ge=5.0)
     """Recordings longer than this are converted in blocks of this length [s]."""
     vocal_gain_db: float = Field(0.0, ge=-60, le=20)
-    """Gain of the converted voice in `--mix` [dB]."""
+    """Level of the converted voice in `--mix` over the accompaniment's own [dB]."""
     accomp_gain_db: float = Field(-3.0, ge=-60, le=20)
-    """Gain of the accompaniment in `--mix`, after it is matched to the voice's loudness [dB]."""
+    """Gain of the accompaniment in `--mix` over its own level [dB]."""
 
 
 class EvaluateConfig(Config):

@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vctool.config import build
+from vctool.config import build, suggest
 from vctool.engine import checkpoint, manifest
 from vctool.errors import CheckpointError, ConfigError, VctoolError
 from vctool.inference import options as own_options
@@ -27,46 +28,144 @@ class Asked(NamedTuple):
     """Arguments as typed: recordings and options of a family."""
 
 
-def newest(root: Path, asked: Asked, device: str, vocoder: str | None = None) -> Converter:
-    """Load the newest experiment that meets the requirements.
+class Candidate(NamedTuple):
+    """A trained model that can be asked for, known by all but its weights."""
 
-    It must take every target, and an accompaniment must be given where its direction needs one.
+    path: Path
+    """The experiment or checkpoint, as it was named."""
+    family: str
+    roles: tuple[str, ...]
+    system: type[base.System]
+    recipe: dict[str, Any]
+    """The resolved recipe that it was trained with."""
+
+
+@dataclass
+class Candidates:
+    """Models that meet the requirements, the best first, and why the others do not."""
+
+    fitting: list[Candidate]
+    refused: list[str] = field(default_factory=list)
+    """A reason for each model that cannot be taken, in one line."""
+    instead: str = ""
+    """Why a newer model is not the first; empty where none is newer."""
+
+
+def named(path: Path) -> Candidates:
+    """Describe the model that a user names.
+
+    Raises:
+        CheckpointError: it is missing or half written, or its family has changed.
+    """
+    return Candidates([_described(manifest.find(path), path)[0]])
+
+
+def fitting(root: Path, asked: Asked) -> Candidates:
+    """Find the experiments that meet the requirements; no weights are read.
+
+    They must take every target, and an accompaniment must be given where their direction needs one.
     Experiments that have a role of the target's name are preferred to those that take recordings
-    of that name; where an accompaniment is given, those that use it are preferred. Vocoder
-    experiments are skipped. Only the weights of the chosen experiment are read.
+    of that name; where an accompaniment is given, those that use it are preferred; then the newest.
+    Vocoder experiments are skipped.
 
     Args:
         root: the folder of all experiments.
         asked: the requirements.
-        device: as for `Converter`.
-        vocoder: as for `Converter`; experiments whose features it cannot take are skipped.
 
     Raises:
+        ConfigError: no model has a role of a target's name.
         CheckpointError: there is no trained model, or none that fits; with the reasons.
     """
     refused: list[str] = []
     found = _trained(root, refused)
     if not found and not refused:
         raise CheckpointError(
-            f"{root}/: no trained model; train one with ./run.sh (minutes), or pass --model"
+            f"{root.absolute()}: no trained model; go to the folder that holds your {root.name}/, "
+            "train one with ./run.sh (minutes), or pass --model"
         )
-    fitting: list[tuple[int, Path]] = []
-    for folder in found:
+    ranked: list[tuple[int, int, Candidate]] = []
+    strangers: list[tuple[str, Candidate]] = []
+    lacking: list[tuple[int, Candidate, str]] = []
+    for age, folder in enumerate(found):
         experiment = folder.parent.parent
         try:
-            rank = _rank(folder, experiment, asked)
+            candidate, config = _described(folder, experiment)
+            ranked.append((_rank(candidate, config, asked), age, candidate))
+        except _Stranger as error:
+            refused.append(str(error))
+            strangers.append((error.wanted, candidate))
+        except _NeedsAccompaniment as error:
+            refused.append(str(error))
+            lacking.append((age, candidate, str(error)))
         except CheckpointError as error:
             _pass_over(experiment, error, refused)
         except ConfigError as error:
             refused.append(str(error))
-        else:
-            fitting.append((rank, experiment))
-    for _, experiment in sorted(fitting, key=lambda one: one[0]):
+    if not ranked:
+        _require_known(strangers, root)
+        raise CheckpointError(f"no trained model accepts these inputs: {_few(refused)}")
+    ranked.sort(key=lambda one: one[:2])
+    _, age, best = ranked[0]
+    newer = [
+        told for place, one, told in lacking if place < age and one.family != best.family
+    ]  # of another kind, so the result would surprise
+    instead = f"{newer[0]}; {best.path} ({best.family}) is taken instead" if newer else ""
+    return Candidates([one for _, _, one in ranked], refused, instead)
+
+
+def load(found: Candidates, device: str, vocoder: str | None = None) -> Converter:
+    """Load the first model that can be loaded.
+
+    Args:
+        found: the models, the best first.
+        device: as for `Converter`.
+        vocoder: as for `Converter`; experiments whose features it cannot take are skipped.
+
+    Raises:
+        CheckpointError, ConfigError: none can be; of a single one, its own reason.
+    """
+    for one in found.fitting:
         try:
-            return Converter(experiment, device, vocoder)
+            return Converter(one.path, device, vocoder)
         except (CheckpointError, ConfigError) as error:
-            _pass_over(experiment, error, refused)
-    raise CheckpointError(f"no trained model accepts these inputs: {'; '.join(refused)}")
+            if len(found.fitting) == 1 and not found.refused:
+                raise
+            _pass_over(one.path, error, found.refused)
+    raise CheckpointError(f"no trained model accepts these inputs: {_few(found.refused)}")
+
+
+class _Stranger(ConfigError):
+    """A model has no role of the name that is asked for."""
+
+    def __init__(self, wanted: str, message: str) -> None:
+        super().__init__(message)
+        self.wanted = wanted
+
+
+class _NeedsAccompaniment(ConfigError):
+    """A model would fit if an accompaniment were given."""
+
+
+def _require_known(strangers: Sequence[tuple[str, Candidate]], root: Path) -> None:
+    """Refuse a role that no model has in one line, where there are several models.
+
+    Raises:
+        ConfigError: all that could not be taken for a role's sake lack the same one.
+    """
+    if len(strangers) < 2 or len({wanted for wanted, _ in strangers}) > 1:
+        return
+    wanted = strangers[0][0]
+    roles = sorted({role for _, one in strangers for role in one.roles})
+    raise ConfigError(
+        f"--to {wanted}: none of the {len(strangers)} models in {root}/ converts to it"
+        f"{suggest(wanted, roles)}; they convert to {_few(roles, 12, ', ')}"
+    )
+
+
+def _few(told: Sequence[str], most: int = 3, between: str = "; ") -> str:
+    """Join the first few, and count the others."""
+    more = f"{between}and {len(told) - most} more" if len(told) > most else ""
+    return between.join(told[:most]) + more
 
 
 def _trained(root: Path, refused: list[str]) -> list[Path]:
@@ -84,42 +183,57 @@ def _trained(root: Path, refused: list[str]) -> list[Path]:
     return sorted(found, key=lambda folder: (-age[folder], folder))
 
 
-def _rank(folder: Path, experiment: Path, asked: Asked) -> int:
-    """Return how well a model fits the requirements; 0 is best. Its weights are not read.
+def _described(folder: Path, path: Path) -> tuple[Candidate, Any]:
+    """Read what is known of a model besides its weights, and its family's config.
+
+    Args:
+        folder: the checkpoint.
+        path: how the model is named.
 
     Raises:
-        ConfigError: it does not meet the requirements.
         CheckpointError: it cannot be loaded.
     """
-    from vctool.vocoders.stored import restoring
-
     state = checkpoint.read_state(folder)
-    if state["family"] in restoring.trainable():  # it would give the recording back
-        raise ConfigError(f"{experiment} is a vocoder, for --vocoder")
     roles = _roles(state, folder)
     try:
         system = base.family(state["family"])
         config = build(system.Config, state["config"], f"{folder / manifest.STATE} config")
     except ConfigError as error:
         raise CheckpointError(f"{error}; train again with --fresh") from None
-    own_options.split(asked.words, system.Options, experiment)
+    return Candidate(path, state["family"], tuple(roles), system, state["recipe"]), config
+
+
+def _rank(one: Candidate, config: Any, asked: Asked) -> int:
+    """Return how well a model fits the requirements; 0 is best.
+
+    Raises:
+        ConfigError: it does not meet the requirements.
+    """
+    from vctool.vocoders.stored import restoring
+
+    if one.family in restoring.trainable():  # it would give the recording back
+        raise ConfigError(f"{one.path} is a vocoder, for --vocoder")
+    system, roles = one.system, one.roles
+    own_options.split(asked.words, system.Options, one.path)
     by_name, directions = 0, list[str | None]()
-    for one in asked.wanted:
-        if one == EVERYONE and EVERYONE not in roles:
+    for wanted in asked.wanted:
+        if wanted == EVERYONE and EVERYONE not in roles:
             directions += roles
-        elif one is None or one in roles:
-            directions.append(roles[-1] if one is None else str(one))
-        elif system.takes_reference and (is_path(one) or Path(one).exists()):
+        elif wanted is None or wanted in roles:
+            directions.append(roles[-1] if wanted is None else str(wanted))
+        elif system.takes_reference and (is_path(wanted) or Path(wanted).exists()):
             directions.append(None)
-            by_name = max(by_name, 0 if is_path(one) else 2)
+            by_name = max(by_name, 0 if is_path(wanted) else 2)
         else:
-            what = "" if system.takes_reference or not Path(one).exists() else ", not to recordings"
-            told = f"{experiment} converts to {' or '.join(roles)}{what}"
-            raise ConfigError(f"--to {one}: {told}")
+            exists = Path(wanted).exists()
+            what = ", not to recordings" if exists and not system.takes_reference else ""
+            hint = "" if exists else suggest(str(wanted), roles)
+            told = f"--to {wanted}: {one.path} converts to {' or '.join(roles)}{what}{hint}"
+            raise ConfigError(told) if exists else _Stranger(str(wanted), told)
     needing = [to for to in directions if system.needs_accompaniment(config, to)]
     if needing and not asked.accompanied:
         what = needing[0] or "recordings"
-        raise ConfigError(f"{experiment} needs --accomp FILE to convert to {what}")
+        raise _NeedsAccompaniment(f"{one.path} needs --accomp FILE to convert to {what}")
     return by_name + (asked.accompanied and not needing)
 
 

@@ -6,20 +6,20 @@ not grow with length, and a partial output never appears under its final name.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
-from vctool import audio
+from vctool import audio, vocoders
 from vctool.audio.tracks import CHUNK_SECONDS, Looped, SpoolTrack, Track
 from vctool.errors import AudioError, ConfigError, VctoolError
-from vctool.inference import discover, target
-from vctool.inference import options as own_options
+from vctool.inference import account, discover, mixing
 from vctool.inference.converter import Converter
-from vctool.inference.outputs import Output, outputs
+from vctool.inference.job import Existing, Job, settle
+from vctool.inference.outputs import Output
 from vctool.inference.request import Request, require_length, require_offset
 from vctool.inference.takes import Format, Take, finish
 from vctool.progress import progress
@@ -35,6 +35,8 @@ class Summary:
     """The experiment or checkpoint that converted."""
     done: list[Output] = field(default_factory=list)
     """Recordings that were converted."""
+    skipped: list[Output] = field(default_factory=list)
+    """Outputs that existed and were left as they were (`skip_existing`)."""
     failed: list[tuple[Path, str]] = field(default_factory=list)
     """Recordings that failed, each with the reason in one line."""
 
@@ -46,8 +48,9 @@ class Summary:
     def lines(self) -> list[str]:
         """Return the printed summary: one line per failure, and one with the total."""
         told = dict.fromkeys(f"failed: {reason}" for _, reason in self.failed)
-        total = len(self.done) + len(self.failed)
-        return [*told, f"{len(self.done)} of {total} converted with {self.model}"]
+        total = len(self.done) + len(self.failed) + len(self.skipped)
+        left = f"; {len(self.skipped)} exist already" if self.skipped else ""
+        return [*told, f"{len(self.done)} of {total} converted with {self.model}{left}"]
 
 
 def convert_files(
@@ -58,7 +61,10 @@ def convert_files(
     to: str | Path | Sequence[str | Path] | None = None,
     out: Path | None = None,
     mix: bool = False,
+    vocal_gain: float | None = None,
+    accomp_gain: float | None = None,
     force: bool = False,
+    skip_existing: bool = False,
     stretch: float | None = None,
     transpose: float = 0.0,
     rate: str = "model",
@@ -78,8 +84,13 @@ def convert_files(
         to: role or recordings to convert to (`inference.target`), or several of these; where
             None, the model's target.
         out: a file for one recording, or a folder; beside the recordings where None.
-        mix: write the mix with the accompaniment too, as `*.mix.wav`.
+        mix: write the mix with the accompaniment too, as `*.mix.wav` (`inference.mixing`).
+        vocal_gain: level of the voice in the mix over the accompaniment's own [dB]; the recipe's
+            where None.
+        accomp_gain: gain of the accompaniment in the mix over its own level [dB]; the recipe's
+            where None.
         force: replace outputs that exist.
+        skip_existing: leave outputs that exist, and convert the others.
         stretch: length of the output over that of the input; where None, the recipe's for its
             target and 1 for any other role.
         transpose: shift of the output's pitch [semitones].
@@ -96,59 +107,92 @@ def convert_files(
     Raises:
         VctoolError: the conversion could not start, or the only recording failed.
     """
+    existing = Existing(force, skip_existing)
     if mix and accomp is None:
         raise ConfigError("--mix: there is nothing to mix with; pass --accomp FILE")
     if accomp is not None:
         audio.info(accomp)  # before the model is loaded, which may take a while
+    if vocoder is not None:
+        vocoders.require(vocoder)
     wanted_rate = _rate(rate)
     require_offset(accomp_offset)
+    mixing.require_gains(vocal_gain, accomp_gain)
     wanted = [to] if to is None or isinstance(to, str | Path) else list(to)
     asked = discover.Asked(wanted, accomp is not None, inputs)
-    converter = (
-        Converter(model, device, vocoder)
-        if model is not None
-        else discover.newest(experiments, asked, device, vocoder)
-    )
-    system = converter.system
-    inputs, typed = own_options.split(inputs, system.Options, converter.path)
-    if not inputs:
-        raise ConfigError("nothing to convert; name a recording, a folder or a glob")
-    options = {**(options or {}), **typed}
-    targets = target.resolve(wanted, converter.roles, system.takes_reference, converter.path)
-    names = [one.name for one in targets]
-    step = converter.state["step"]
-    logger.info("model: %s, step %d, to %s", converter.path, step, ", ".join(names))
-    for one in targets:
+    found = discover.named(model) if model is not None else discover.fitting(experiments, asked)
+    read = [] if accomp is None else [accomp]
+    job = settle(found.fitting[0], inputs, wanted, out, read, mix, existing)
+    if found.instead:
+        logger.warning("%s", found.instead)
+    summary = Summary(found.fitting[0].path, skipped=job.skipped)
+    if not job.made:
+        return summary
+    converter = discover.load(found, device, vocoder)
+    if converter.path != summary.model:  # which cannot be loaded
+        used = next(one for one in found.fitting if one.path == converter.path)
+        job = settle(used, inputs, wanted, out, read, mix, existing)
+        summary = Summary(converter.path, skipped=job.skipped)
+    _tell(converter, job, accomp, mix)
+    requests = [
+        converter.request(one, stretch, transpose, {**(options or {}), **job.options})
+        for one in job.targets
+    ]
+    account.tell_choices(requests, stretch, transpose, accomp is not None)
+    with ExitStack() as stack:
+        background = mixed = None
+        if accomp is not None:
+            folder = _made(job.made[0][0].path.parent)
+            background = stack.enter_context(SpoolTrack(folder))
+            _fill(background, accomp, converter.rate)
+            if mix:
+                backing = mixing.open_backing(accomp, converter.rate, folder, stack)
+                gains = mixing.gains(converter.settings, vocal_gain, accomp_gain)
+                mixed = mixing.Mix(backing, accomp_offset, gains)
+        form = Format(converter.rate if wanted_rate == "model" else wanted_rate, mixed)
+        offset = round(accomp_offset * converter.rate)
+        _convert_all(converter, requests, job, background, offset, form, summary)
+    return summary
+
+
+def _tell(converter: Converter, job: Job, accomp: Path | None, mix: bool) -> None:
+    """Log which model converts to what, and refuse targets that lack an accompaniment."""
+    step, path = converter.state["step"], converter.path
+    names = ", ".join(one.name for one in job.targets)
+    logger.info("model: %s, step %d, to %s", path, step, names)
+    for one in job.targets:
         needed = converter.needs_accompaniment(one.role)
         if accomp is None and needed:
-            raise ConfigError(f"--to {one.name}: {converter.path} needs --accomp FILE for it")
+            raise ConfigError(f"--to {one.name}: {path} needs --accomp FILE for it")
         if accomp is not None and not mix and not needed:
             logger.info("--accomp %s: not used when converting to %s", accomp, one.name)
-    sources = outputs(inputs, out, names)
-    requests = [converter.request(one, stretch, transpose, options) for one in targets]
-    form = Format(converter.rate if wanted_rate == "model" else wanted_rate, mix, force)
-    read = [made[0].source for made in sources] + ([] if accomp is None else [accomp])
-    taken = _identities([*read, *(path for one in targets for path in one.recordings)])
-    summary = Summary(converter.path)
-    with ExitStack() as stack:
-        background = None
-        if accomp is not None:
-            background = stack.enter_context(SpoolTrack(_made(sources[0][0].path.parent)))
-            _fill(background, accomp, converter.rate)
-        offset = round(accomp_offset * converter.rate)
-        shown = progress(sources, "convert", unit="file") if len(sources) > 1 else sources
-        for made in shown:
-            try:
-                for output in made:
-                    _check(output, form, taken)
-                _convert(converter, requests, made, background, offset, form)
-                summary.done += made
-            except VctoolError as error:
-                if len(sources) == 1:
-                    raise
-                logger.warning("%s", error)
-                summary.failed += [(output.source, str(error)) for output in made]
-    return summary
+        account.tell_source(path, converter.state["recipe"], one.role)
+
+
+def _convert_all(
+    converter: Converter,
+    requests: Sequence[Request],
+    job: Job,
+    background: Track | None,
+    offset: int,
+    form: Format,
+    summary: Summary,
+) -> None:
+    """Convert every recording of a job; a failure does not stop the others of several."""
+    by_name = {request.name: request for request in requests}
+    several = len(job.made) > 1
+    shown = progress(job.made, "convert", unit="file") if several else job.made
+    for made in shown:
+        try:
+            for output in made:
+                job.check(output)
+            own = [by_name[output.to] for output in made]
+            _convert(converter, own, made, background, offset, form)
+            summary.done += made
+        except VctoolError as error:
+            if not several:
+                raise
+            logger.warning("%s", error)
+            summary.failed += [(output.source, str(error)) for output in made]
 
 
 def _rate(text: str) -> int | Literal["model", "input"]:
@@ -160,25 +204,6 @@ def _rate(text: str) -> int | Literal["model", "input"]:
     if not text.isdigit() or not 4000 <= int(text) <= 384000:
         raise ConfigError(f"--rate {text}: expected model, input or a rate such as 44100")
     return int(text)
-
-
-def _identities(paths: Iterable[Path]) -> set[tuple[int, int]]:
-    """Return device and inode of the files that exist, which identify them under any name."""
-    found = (path.stat() for path in paths if path.exists())
-    return {(status.st_dev, status.st_ino) for status in found}
-
-
-def _check(output: Output, form: Format, taken: set[tuple[int, int]]) -> None:
-    """Refuse to overwrite an input or, without `force`, an existing file.
-
-    Raises:
-        AudioError: the output exists, or is one of the inputs.
-    """
-    for path in (output.path, output.mix) if form.mix else (output.path,):
-        if _identities([path]) & taken:
-            raise AudioError(f"{path}: is an input; pass --out with another name")
-        if path.exists() and not form.force:
-            raise AudioError(f"{path}: exists already; pass --force to replace it, or --out")
 
 
 def _made(folder: Path) -> Path:
@@ -194,9 +219,11 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _fill(track: SpoolTrack, path: Path, rate: int) -> None:
+def _fill(track: SpoolTrack, path: Path, rate: int, meter: audio.LevelMeter | None = None) -> None:
     for block in audio.read_blocks(path, rate, samples=round(CHUNK_SECONDS * rate)):
         track.append(block)
+        if meter is not None:
+            meter.add(block)
 
 
 def _convert(
@@ -215,7 +242,8 @@ def _convert(
     folder = _made(made[0].path.parent)
     with ExitStack() as stack:
         voice = stack.enter_context(SpoolTrack(folder))
-        _fill(voice, source, converter.rate)
+        heard = audio.LevelMeter(converter.rate)
+        _fill(voice, source, converter.rate, heard)
         require_length(voice.samples, converter.rate, str(source))
         known = converter.scan(voice, *requests)
         if known.silent:
@@ -238,7 +266,7 @@ def _convert(
         for take in takes:
             samples = take.request.samples(voice.samples)
             assert take.voice.samples == samples, (take.voice.samples, samples)
-            finish(converter, take, known, form)
+            finish(converter, take, known, form, heard)
 
 
 def _tell_fit(left: int, samples: int, rate: int, source: Path) -> None:

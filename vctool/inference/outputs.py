@@ -18,6 +18,8 @@ class Output(NamedTuple):
 
     source: Path
     path: Path
+    to: str
+    """Name of the target."""
 
     @property
     def mix(self) -> Path:
@@ -61,7 +63,7 @@ def outputs(inputs: Sequence[str], out: Path | None, names: Sequence[str]) -> li
     if out is not None and out.is_file() and not single:
         raise ConfigError(f"--out {out}: is a file; {len(pairs)} recordings need a folder")
     if as_file and out is not None:
-        return [[Output(pairs[0][0], out)]]
+        return [[Output(pairs[0][0], out, names[0])]]
     stems = [
         (path.parent if out is None else out / path.parent.relative_to(root)) / path.stem
         for path, root in pairs
@@ -70,7 +72,9 @@ def outputs(inputs: Sequence[str], out: Path | None, names: Sequence[str]) -> li
     # `a.wav` beside `a.mp3`: both keep their suffix, so that neither overwrites the other.
     found = [
         [
-            Output(path, stem.with_name(f"{path.name if count[stem] > 1 else path.stem}.{to}.wav"))
+            Output(
+                path, stem.with_name(f"{path.name if count[stem] > 1 else path.stem}.{to}.wav"), to
+            )
             for to in names
         ]
         for (path, _), stem in zip(pairs, stems, strict=True)

@@ -3,7 +3,8 @@
 An output's level is known only at its end, so it is kept in a temporary file until then.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,12 +12,13 @@ from typing import Literal
 import numpy as np
 
 from vctool import audio
-from vctool.audio.loudness import PEAK, matching_gain
 from vctool.audio.resampling import resample_stream
 from vctool.audio.tracks import CHUNK_SECONDS, SpoolTrack, Track, pieces
 from vctool.features.analysis import Scan
+from vctool.inference import account
 from vctool.inference.converter import Converter
 from vctool.inference.loudness import level_gain
+from vctool.inference.mixing import Mix, write_mix
 from vctool.inference.outputs import Output
 from vctool.inference.request import Request
 
@@ -27,10 +29,8 @@ class Format:
 
     rate: int | Literal["input"]
     """Sampling rate [Hz], or the input's."""
-    mix: bool
-    """Whether the mix is written too."""
-    force: bool
-    """Whether existing files may be replaced."""
+    mix: Mix | None
+    """How the mix is made; None where none is wanted."""
 
 
 @dataclass
@@ -52,8 +52,18 @@ class Take:
             self.peak = max(self.peak, float(np.abs(wave).max()))
 
 
-def finish(converter: Converter, take: Take, known: Scan, form: Format) -> None:
-    """Write a finished output, as loud as the input, and its mix if wanted."""
+def finish(
+    converter: Converter, take: Take, known: Scan, form: Format, source: audio.LevelMeter
+) -> None:
+    """Write a finished output, as loud as the input, and its mix if wanted, and say what came out.
+
+    Args:
+        converter: the model.
+        take: all that was converted.
+        known: the scan of the source.
+        form: how it is written.
+        source: has measured the source.
+    """
     output, voice, samples = take.output, take.voice, take.voice.samples
     level = take.meter.level_db
     gain = level_gain(known, level, take.peak)
@@ -65,50 +75,20 @@ def finish(converter: Converter, take: Take, known: Scan, form: Format) -> None:
         length = audio.resampled_length(samples, converter.rate, rate)
     chunk = round(CHUNK_SECONDS * converter.rate)
     _write(output.path, _scaled(voice, chunk, gain), converter.rate, rate, length)
-    if form.mix:
-        assert take.accomp is not None
-        mixed = _mixer(converter, voice, take.accomp, gain, level, chunk)
-        _write(output.mix, mixed(), converter.rate, rate, length)
+    key = ""
+    if take.accomp is not None:
+        key = account.in_key(voice, take.accomp, converter.features, chunk)
+    made = level if level <= audio.SILENCE_DB else level + 20 * math.log10(gain)
+    seconds = samples / converter.rate
+    account.tell_output(output.path, take.request, seconds, made, key)
+    account.tell_loudest(output.path, take.meter, source)
+    if form.mix is not None:
+        write_mix(output.mix, voice, converter.rate, level, gain, form.mix)
 
 
 def _scaled(track: Track, chunk: int, gain: float) -> Iterator[np.ndarray]:
     for wave in pieces(track, chunk):
         yield wave * np.float32(gain)
-
-
-def _mixer(
-    converter: Converter, voice: Track, accomp: Track, gain: float, level: float, chunk: int
-) -> Callable[[], Iterator[np.ndarray]]:
-    """Return a function that yields the mix of a converted voice and its accompaniment.
-
-    The accompaniment is first matched to the voice's loudness; then the gains of the checkpoint's
-    recipe apply. A mix that would clip is attenuated as a whole.
-
-    Args:
-        converter: the model; its settings hold the gains.
-        voice: the converted voice at the vocoder's own level.
-        accomp: the accompaniment, of the same length.
-        gain: gain of the voice in its own output.
-        level: active level of `voice` [dB of full scale].
-        chunk: length of the pieces [samples].
-    """
-    meter = audio.LevelMeter(converter.rate)
-    for wave in pieces(accomp, chunk):
-        meter.add(wave)
-    settings = converter.settings
-    voice_gain = gain * 10 ** (settings.vocal_gain_db / 20)
-    accomp_gain = 10 ** (settings.accomp_gain_db / 20)
-    accomp_gain *= gain * matching_gain(meter.level_db, level)
-
-    def mixed(master: float = 1.0) -> Iterator[np.ndarray]:
-        for start in range(0, voice.samples, chunk):
-            stop = min(start + chunk, voice.samples)
-            both = voice_gain * voice.read(start, stop) + accomp_gain * accomp.read(start, stop)
-            yield (master * both).astype(np.float32)
-
-    peak = max(float(np.abs(wave).max()) for wave in mixed())
-    master = min(1.0, PEAK / peak) if peak > 0 else 1.0
-    return lambda: mixed(master)
 
 
 def _write(

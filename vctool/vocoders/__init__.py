@@ -89,12 +89,8 @@ def get(name: str, features: FeatureConfig | None = None) -> Vocoder:
             that fit these features.
         CheckpointError: the path holds no weights, or not all of them.
     """
+    require(name)
     if name not in names():
-        if "/" not in name and not Path(name).exists():
-            raise ConfigError(
-                f"vocoder: no vocoder '{name}'{suggest(name, names())}; or the path of a trained "
-                "one, such as exp/NAME"
-            )
         from vctool.vocoders.stored import load
 
         return load(Path(name))
@@ -105,6 +101,19 @@ def get(name: str, features: FeatureConfig | None = None) -> Vocoder:
     from vctool.vocoders.stored import load_kept
 
     return load_kept(name, features)
+
+
+def require(name: str) -> None:
+    """Refuse a name that no vocoder and no file has, before any model is loaded.
+
+    Raises:
+        ConfigError: there is no such vocoder (the nearest name is suggested).
+    """
+    if name not in names() and "/" not in name and not Path(name).exists():
+        raise ConfigError(
+            f"vocoder: no vocoder '{name}'{suggest(name, names())}; or the path of a trained "
+            "one, such as exp/NAME"
+        )
 
 
 def reads(name: str) -> tuple[str, ...]:

@@ -1,0 +1,120 @@
+"""What a run of `vctool convert` has to do, settled before the weights of a model are loaded."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vctool.errors import AudioError, ConfigError
+from vctool.inference import options as own_options
+from vctool.inference import target
+from vctool.inference.discover import Candidate
+from vctool.inference.outputs import Output, outputs
+
+
+@dataclass(frozen=True)
+class Existing:
+    """What becomes of outputs that exist; neither: they are refused."""
+
+    force: bool = False
+    """They are replaced."""
+    skip: bool = False
+    """They are left as they are, and not converted again."""
+
+    def __post_init__(self) -> None:
+        """Refuse both.
+
+        Raises:
+            ConfigError: both are wanted.
+        """
+        if self.force and self.skip:
+            raise ConfigError("--force, --skip-existing: contradict each other; pass one of them")
+
+
+@dataclass(frozen=True)
+class Job:
+    """Recordings and targets of one run."""
+
+    targets: list[target.Target]
+    options: dict[str, Any]
+    """Options of the model's family, as typed."""
+    made: list[list[Output]]
+    """For every recording that is to be converted, its outputs."""
+    skipped: list[Output]
+    """Outputs that exist and are left as they are."""
+    taken: set[tuple[int, int]]
+    """Device and inode of every file that is read, which identify it under any name."""
+    mix: bool
+    existing: Existing
+
+    def check(self, output: Output) -> None:
+        """Refuse to overwrite an input or, without `force`, an existing file.
+
+        Raises:
+            AudioError: the output exists, or is one of the inputs.
+        """
+        for path in _files(output, self.mix):
+            if identities([path]) & self.taken:
+                raise AudioError(f"{path}: is an input; pass --out with another name")
+            if path.exists() and not self.existing.force:
+                raise AudioError(
+                    f"{path}: exists already; pass --force to replace it, --skip-existing to leave "
+                    "it, or --out"
+                )
+
+
+def settle(
+    model: Candidate,
+    words: Sequence[str],
+    wanted: Sequence[str | Path | None],
+    out: Path | None,
+    also_read: Sequence[Path],
+    mix: bool,
+    existing: Existing,
+) -> Job:
+    """Find the recordings, name their outputs, and look which of them exist.
+
+    Args:
+        model: the model that will convert.
+        words: recordings, and options of the model's family.
+        wanted: every `--to`.
+        out: a file or a folder; beside the recordings where None.
+        also_read: other files that are read, and so must not be replaced.
+        mix: whether mixes are written too.
+        existing: what becomes of outputs that exist.
+
+    Raises:
+        ConfigError: nothing to convert, or no such target or option.
+        AudioError: a file, folder or glob with nothing in it; or all outputs exist and are to be
+            neither replaced nor left.
+    """
+    inputs, typed = own_options.split(words, model.system.Options, model.path)
+    if not inputs:
+        raise ConfigError("nothing to convert; name a recording, a folder or a glob")
+    targets = target.resolve(wanted, model.roles, model.system.takes_reference, model.path)
+    made = outputs(inputs, out, [one.name for one in targets])
+    read = [*(several[0].source for several in made), *also_read]
+    taken = identities([*read, *(path for one in targets for path in one.recordings)])
+    skipped: list[Output] = []
+    if existing.skip:
+        skipped = [one for several in made for one in several if _complete(one, mix)]
+        left = ([one for one in several if not _complete(one, mix)] for several in made)
+        made = [several for several in left if several]
+    job = Job(targets, typed, made, skipped, taken, mix, existing)
+    if made and all(any(map(Path.exists, _files(one, mix))) for some in made for one in some):
+        job.check(made[0][0])  # before a model is loaded, which takes a while
+    return job
+
+
+def identities(paths: Iterable[Path]) -> set[tuple[int, int]]:
+    """Return device and inode of the files that exist, which identify them under any name."""
+    found = (path.stat() for path in paths if path.exists())
+    return {(status.st_dev, status.st_ino) for status in found}
+
+
+def _files(output: Output, mix: bool) -> tuple[Path, ...]:
+    return (output.path, output.mix) if mix else (output.path,)
+
+
+def _complete(output: Output, mix: bool) -> bool:
+    return all(path.exists() for path in _files(output, mix))
