@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from vctool import checkpoints
 from vctool.engine import checkpoint, manifest
 from vctool.errors import CheckpointError
 
@@ -106,8 +107,100 @@ def test_state_that_is_not_ours_is_refused(exp: Path) -> None:
     with pytest.raises(CheckpointError, match=r"lacks config, context.*not written by vctool"):
         checkpoint.load(exp)
     (folder / "state.json").write_text('{"format": ')
-    with pytest.raises(CheckpointError, match="not readable"):
+    with pytest.raises(CheckpointError, match=r"state.json: not JSON.*delete this checkpoint"):
         checkpoint.load(exp)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"step": "7"}, "its step is '7', not a whole number"),
+        ({"format": 1.5}, "its format is 1.5, not a whole number"),
+        ({"context": ["speech"]}, r"its context is \['speech'\], not a mapping"),
+        ({"recipe": None}, "its recipe is None, not a mapping"),
+        ({"files": {"model.safetensors": "long"}}, "its files is .*, not a mapping to a whole num"),
+        ({"digests": {"model.safetensors": 5}}, "its digests is .*, not a mapping to text"),
+        ({"progress": {"scale": "half"}}, "its progress is .*, not a mapping to a number"),
+        ({"score": "low"}, "its score is 'low', not a number or null"),
+        ({"context": {}}, "state.json context: features is missing"),
+    ],
+)
+def test_a_state_with_something_else_in_a_field_is_one_line(
+    exp: Path, changes: dict[str, Any], why: str
+) -> None:
+    edit_state(exp / "checkpoints/step-00000007", **changes)
+    with pytest.raises(CheckpointError, match=why) as caught:
+        checkpoint.load(exp)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[]", "holds no mapping"),
+        ('{"latest": 7}', "its latest is 7, not text"),
+        ('{"latest": "step-00000007", "best": ["step-00000007"]}', "its best is .*, not text"),
+        ('{"best": "step-00000007", "best_score": "low"}', "its best_score is 'low', not a num"),
+        ('{"best": "step-00000007"}', "lacks best_score"),
+    ],
+)
+def test_a_manifest_that_is_something_else_is_one_line_and_is_rebuilt(
+    toy: ModuleType, exp: Path, text: str, why: str
+) -> None:
+    path = exp / "checkpoints/manifest.json"
+    path.write_text(text)
+    with pytest.raises(CheckpointError, match=rf"manifest.json: {why}.*; delete it, it is rebuilt"):
+        checkpoint.load(exp)
+    path.unlink()
+    assert checkpoint.load(exp)[1]["step"] == 7
+    checkpoint.save(exp / "checkpoints", toy.build(), family="toy", step=8, score=0.25)
+    assert json.loads(path.read_text())["best"] == "step-00000008"
+
+
+def flip(path: Path, place: int, bit: int) -> None:
+    """Flip one bit of a file in place."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1 << bit
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(("place", "bit"), [(-1, 0), (-4, 6), (-1000, 3)])
+def test_a_flipped_bit_is_found_wherever_weights_are_read(
+    toy: ModuleType, exp: Path, place: int, bit: int
+) -> None:
+    folder = exp / "checkpoints/step-00000007"
+    assert list(checkpoints.damage(folder)) == []
+    flip(folder / "model.safetensors", place, bit)
+    assert list(checkpoints.damage(folder)) == [f"{folder}/model.safetensors: damaged"]
+    told = r"model.safetensors: damaged.*copy it again, or delete this checkpoint"
+    with pytest.raises(CheckpointError, match=told):
+        checkpoint.load(exp)
+    with pytest.raises(CheckpointError, match=told):
+        checkpoint.read_tensors(folder / "model.safetensors")
+    edit_state(folder, train=trained(toy))
+    with pytest.raises(CheckpointError, match=told):
+        toy.trainer(exp, steps=8).run()
+    flip(folder / "model.safetensors", place, bit)
+    assert checkpoint.load(exp)[1]["step"] == 7
+
+
+def test_flipped_moments_keep_a_training_from_going_on_but_not_the_model_from_converting(
+    toy: ModuleType, tmp_path: Path
+) -> None:
+    toy.trainer(tmp_path, steps=2).run()
+    flip(manifest.find(tmp_path) / "optimizer.safetensors", -1, 0)
+    assert checkpoint.load(tmp_path)[1]["step"] == 2
+    with pytest.raises(CheckpointError, match=r"optimizer.safetensors: damaged"):
+        toy.trainer(tmp_path, steps=4).run()
+
+
+def test_a_checkpoint_of_before_there_were_digests_loads(exp: Path) -> None:
+    folder = exp / "checkpoints/step-00000007"
+    state = json.loads((folder / "state.json").read_text())
+    del state["digests"]
+    (folder / "state.json").write_text(json.dumps(state))
+    assert checkpoint.load(exp)[1]["step"] == 7
+    assert list(checkpoints.damage(folder)) == []
 
 
 def test_a_family_that_has_changed_is_named_by_field(exp: Path) -> None:

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 from filelock import lock_descriptor
 
-from vctool import durable, locks
+from vctool import checkpoints, durable, locks
 from vctool.data import atomic
 from vctool.data.store import StoreWriter
-from vctool.errors import DataError
+from vctool.errors import AudioError, DataError
 from vctool.experiment import hashes, plan, state, written
 from vctool.experiment.recipe import Recipe
 
@@ -74,8 +74,13 @@ def make(entry: str, **fields: object) -> Callable[[], None]:
         if entry == "train":
             folder = here.exp / "checkpoints" / "step-00000010"
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "model.safetensors").write_bytes(f"{here.train.steps}".encode())
-            (folder / "state.json").write_text("{}")
+            model = folder / "model.safetensors"
+            model.write_bytes(f"{here.train.steps}".encode())
+            fields = {"format": 1, "family": "toy", "step": here.train.steps}
+            fields |= {key: {} for key in ("config", "context", "recipe", "train")}
+            fields |= {"files": {model.name: model.stat().st_size}}
+            fields |= {"digests": {model.name: checkpoints.digest(model)}}
+            (folder / "state.json").write_text(json.dumps(fields))
             return
         for path in paths:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -236,6 +241,23 @@ def test_an_edited_recording_makes_all_from_features_on_stale_and_a_touched_one_
     wav.write_bytes(b"4321")
     stale = dict.fromkeys(("features", "train", "infer", "synthesize", "evaluate"), "stale")
     assert states() == {"download": "done"} | stale
+
+
+def test_stage_3_is_not_done_where_its_weights_are_damaged(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run_all()
+    weights = Path("exp/toy/checkpoints/step-00000010/model.safetensors")
+    content = weights.read_bytes()
+    weights.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    state.run(recipe(), "train", make("train"), dry_run=True)
+    assert f"half done ({weights}: damaged): would run" in capsys.readouterr().out
+    assert state.run(recipe(), "train", make("train"))
+    weights.unlink()
+    state.run(recipe(), "train", make("train"), dry_run=True)
+    assert "would run" in capsys.readouterr().out
+    assert state.run(recipe(), "train", make("train"))
+    assert not state.run(recipe(), "train", make("train"))
 
 
 def test_sounds_that_were_edited_are_scored_again() -> None:
@@ -409,18 +431,70 @@ def test_a_full_disk_says_what_to_do() -> None:
     assert "[Errno" not in str(caught.value).splitlines()[0]
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", '{"status": "done", "inputs": {}}'])
-def test_a_record_that_lacks_something_says_so(text: str) -> None:
+@pytest.mark.parametrize(
+    ("ending", "told"),
+    [
+        (AudioError("a.wav: empty file; copy it again"), "download failed: a.wav: empty file"),
+        (OSError(errno.ENOSPC, "No space left on device", "dump/x"), "failed: dump/x: No space"),
+        (ValueError("a mistake"), "failed: ValueError: a mistake"),
+        (KeyboardInterrupt(), "was interrupted; what is done is kept"),
+    ],
+)
+def test_a_failure_that_cannot_be_recorded_is_told_by_its_own_cause(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    ending: BaseException,
+    told: str,
+) -> None:
+    log = state.log_path(recipe(), plan.stage("download"))
+    log.parent.mkdir(parents=True)
+    log.symlink_to("/dev/full")  # the log's disk is full from the beginning
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def work() -> None:
+        monkeypatch.setattr(os, "replace", full)
+        raise ending
+
+    # the tail of /dev/full has no end
+    monkeypatch.setattr(state, "_failure", lambda recipe, entry, cause: f"download failed: {cause}")
+    replace = os.replace
+    with pytest.raises(state.StageFailed) as caught:
+        state.run(recipe(), "download", work)
+    monkeypatch.setattr(os, "replace", replace)
+    assert told in str(caught.value)
+    said = [line for line in caplog.messages if "counts as killed" in line]
+    assert said == [
+        "exp/toy/stages/download.json: cannot be written: No space left on device; the stage "
+        "counts as killed"
+    ]
+    assert "Logging error" not in capsys.readouterr().err
+    assert json.loads(Path("exp/toy/stages/download.json").read_text())["status"] == "begun"
+
+
+DONE = {"status": "done", "inputs": {}, "started": "", "seconds": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{}", "lacks inputs, seconds, started, status"),
+        ("[]", "holds no mapping"),
+        ("{", "not JSON: .*"),
+        ("[" * 100_000, "not JSON: .*"),
+        (json.dumps({"status": "done", "inputs": {}}), "lacks seconds, started"),
+        (json.dumps({**DONE, "inputs": ["train"]}), r"its inputs is \['train'\], not a mapping"),
+        (json.dumps({**DONE, "seconds": "1.5"}), "its seconds is '1.5', not a number"),
+        (json.dumps({**DONE, "status": True}), "its status is True, not text"),
+    ],
+)
+def test_a_record_that_is_something_else_says_so(text: str, why: str) -> None:
     path = state.record_path(recipe(), plan.stage("download"))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
-    with pytest.raises(DataError, match=r"download.json: not a stage's record; delete it"):
+    with pytest.raises(DataError, match=rf"^\S*load.json: not a stage's record \({why}\); delete"):
         state.survey(recipe())
-
-
-def test_a_spoilt_record_says_so() -> None:
-    run_all()
-    path = state.record_path(recipe(), plan.stage("train"))
-    path.write_text("{")
-    with pytest.raises(DataError, match="not JSON"):
-        state.judge(recipe(), plan.stage("train"))
+    path.write_text(json.dumps(DONE))
+    assert states()["download"] == "stale"

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from vctool import vocoders
 from vctool.config import build, read_yaml
@@ -134,6 +136,34 @@ def test_one_file_holds_a_whole_vocoder_in_16_bits(tmp_path: Path) -> None:
     assert packaged.read_header(path)["about"] == "for a test"
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(CheckpointError, match="not readable"):
+        vocoders.get(str(path))
+
+
+@pytest.mark.parametrize("where", ["tensors", "about", "config"])
+def test_a_packaged_vocoder_that_is_damaged_is_refused(tmp_path: Path, where: str) -> None:
+    path = tmp_path / "own.safetensors"
+    package(save(tmp_path / "exp"), path)
+    content = path.read_bytes()
+    assert vocoders.get(str(path)).features == FEATURES
+    place = {"about": b"for a test", "config": b'width\\": '}.get(where)
+    at = len(content) - 3 if place is None else content.index(place) + len(place) - 1
+    changed = b"3" if content[at : at + 1] == b" " else bytes([content[at] ^ 1])
+    path.write_bytes(content[:at] + changed + content[at + 1 :])
+    with pytest.raises(CheckpointError, match=r"own.safetensors: damaged.*copy it again"):
+        vocoders.get(str(path))
+
+
+def test_a_packaged_vocoder_of_before_there_were_digests_loads(tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    package(save(tmp_path / "exp"), path)
+    expected = sound(vocoders.get(str(path)))
+    with safe_open(path, framework="pt") as file:
+        header = {key: value for key, value in file.metadata().items() if key != "digest"}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    save_file(tensors, path, header)
+    np.testing.assert_array_equal(sound(vocoders.get(str(path))), expected)
+    save_file(tensors, path, header | {"features": "[]"})
+    with pytest.raises(CheckpointError, match="its features are no settings; copy it again"):
         vocoders.get(str(path))
 
 

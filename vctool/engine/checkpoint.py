@@ -23,7 +23,16 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vctool.checkpoints import FORMAT, MODEL, STATE, State, find, read_state, read_tensors
+from vctool.checkpoints import (
+    FORMAT,
+    MODEL,
+    STATE,
+    State,
+    digest,
+    find,
+    read_state,
+    read_tensors,
+)
 from vctool.config import Config, build
 from vctool.durable import sync
 from vctool.engine import manifest
@@ -123,6 +132,7 @@ def save(
         for name, part in tensors.items():
             save_file(part, beside / name)
         state["files"] = {name: (beside / name).stat().st_size for name in tensors}
+        state["digests"] = {name: digest(beside / name) for name in tensors}
         (beside / STATE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
         for path in (*(beside / name for name in tensors), beside / STATE, beside):
             sync(path)

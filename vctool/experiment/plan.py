@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vctool import vocoders
+from vctool import checkpoints, vocoders
 from vctool.config import build, suggest
 from vctool.engine.manifest import latest
 from vctool.engine.settings import PACE_FIELDS
@@ -192,6 +192,11 @@ def _features_damage(recipe: Recipe) -> Iterator[str]:
     return _damage(stores(recipe))
 
 
+def _train_damage(recipe: Recipe) -> Iterator[str]:
+    folder = latest(recipe.exp / "checkpoints")
+    return iter(()) if folder is None else checkpoints.damage(folder)
+
+
 def _infer_damage(recipe: Recipe) -> Iterator[str]:
     return _damage(path.parent for path in sorted(recipe.exp.glob("infer/*/*/feats.scp")))
 
@@ -301,6 +306,7 @@ STAGES = (
         _train_inputs,
         _train_outputs,
         needs=("features",),
+        damage=_train_damage,
     ),
     Stage(
         4,

@@ -9,6 +9,7 @@ A stage is skipped while its inputs are those of its record and its outputs exis
 unfinished work on the same inputs, and deletes results of other inputs before it begins.
 """
 
+import contextlib
 import errno
 import json
 import logging
@@ -29,11 +30,12 @@ from vctool.experiment import hashes, plan, written
 from vctool.experiment.hashes import HASH_PREFIX
 from vctool.experiment.plan import STAGES, Inputs, Stage, stage, upstream
 from vctool.experiment.recipe import Recipe
+from vctool.json_files import Kind, read_fields
 
 TAIL_LINES = 12
 """Number of log lines that a failure shows."""
 
-RECORD_FIELDS = {"status", "inputs", "started", "seconds"}
+RECORD_FIELDS: dict[str, Kind] = {"status": str, "inputs": dict, "started": str, "seconds": float}
 """Fields that every record has."""
 
 RERUN_VARIABLE = "VCTOOL_RERUN"
@@ -87,12 +89,11 @@ def read_record(recipe: Recipe, entry: Stage) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return read_fields(path, RECORD_FIELDS)
     except ValueError as error:
-        raise DataError(f"{path}: not JSON ({error}); delete it to redo the stage") from None
-    if not isinstance(record, dict) or not RECORD_FIELDS <= record.keys():
-        raise DataError(f"{path}: not a stage's record; delete it to redo the stage")
-    return record
+        raise DataError(
+            f"{path}: not a stage's record ({error}); delete it to redo the stage"
+        ) from None
 
 
 def differences(old: Inputs, new: Inputs) -> list[str]:
@@ -234,12 +235,18 @@ def _recorded(recipe: Recipe, entry: Stage, work: Callable[[], None]) -> float:
         else:
             write_text(record_path(recipe, entry), text)
 
+    def note(**ending: object) -> None:
+        try:
+            keep(**ending)
+        except DataError as error:  # what ended the stage must be told all the same
+            logger.warning("%s; the stage counts as killed", error)
+
     keep()
     try:
         work()
     except (KeyboardInterrupt, SystemExit) as error:
         # The engine saves a checkpoint on Ctrl-C and leaves with status 130.
-        keep(status="interrupted")
+        note(status="interrupted")
         code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 130
         text = f"stage {entry.number} {entry.name} was interrupted; what is done is kept"
         raise StageFailed(f"{text}\nrerun: {rerun_command()}", code) from None
@@ -247,7 +254,7 @@ def _recorded(recipe: Recipe, entry: Stage, work: Callable[[], None]) -> float:
         user = isinstance(error, VctoolError | OSError)
         cause = _one_line(error) if user else f"{type(error).__name__}: {error}"
         logger.debug("%s", cause, exc_info=not user)
-        keep(status="failed", cause=cause)
+        note(status="failed", cause=cause)
         raise StageFailed(_failure(recipe, entry, cause), 2 if user else 1) from error
     missing = [path for path in entry.outputs(recipe) if not path.exists()]
     assert not missing, f"stage {entry.name} ended well but left no {missing[0]}"
@@ -308,11 +315,23 @@ def _alone(recipe: Recipe, entry: Stage) -> AbstractContextManager[None]:
     )
 
 
+class _Log(logging.FileHandler):
+    """The log of a stage, which stops where the disk is full: messages are on the terminal too."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # lines that could not be written before
+            super().close()
+
+
 @contextmanager
 def _logged(path: Path) -> Iterator[None]:
     """Also write all log messages to a file, tracebacks included."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _Log(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handler.setLevel(logging.DEBUG)
     root = logging.getLogger()

@@ -239,8 +239,7 @@ def _rank(one: Candidate, config: Any, asked: Asked) -> int:
 
 def _roles(state: dict[str, Any], folder: Path) -> list[str]:
     """Return which roles a checkpoint converts to."""
-    context = state["context"]
-    roles = context.get("roles") if isinstance(context, dict) else None
+    roles = state["context"].get("roles")
     if not isinstance(roles, list) or not roles:
         raise CheckpointError(f"{folder / manifest.STATE}: names no roles to convert to")
     return roles

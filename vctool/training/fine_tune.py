@@ -23,7 +23,7 @@ from vctool.data.utterance import Utterance
 from vctool.engine import checkpoint
 from vctool.errors import CheckpointError, ConfigError, DataError
 from vctool.experiment import hashes, plan
-from vctool.experiment.recipe import Recipe
+from vctool.experiment.recipe import FineTuneConfig, Recipe
 from vctool.models.base import Condition, System, family
 from vctool.progress import progress
 
@@ -127,7 +127,8 @@ def require_start(recipe: Recipe) -> None:
     folder = checkpoints.latest(recipe.exp / "checkpoints")
     if folder is None:
         return
-    stored = checkpoints.read_state(folder)["recipe"].get("fine_tune", {}).get("start")
+    known = checkpoints.read_state(folder)["recipe"].get("fine_tune", {})
+    stored = build(FineTuneConfig, known, f"{folder / checkpoints.STATE} fine_tune").start
     if stored != recipe.fine_tune.start:
         was, now = (one or "random weights" for one in (stored, recipe.fine_tune.start))
         raise CheckpointError(

@@ -63,7 +63,7 @@ def read(path: Path) -> Stored:
         for name, tensor in stored.items()
         if name.startswith(PREFIX)
     }
-    features = build(FeatureConfig, state["context"]["features"], f"{folder} features")
+    features = build(FeatureConfig, state["context"].get("features"), f"{folder} features")
     return Stored(folder, state["family"], features, network, state)
 
 

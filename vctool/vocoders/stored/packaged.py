@@ -6,6 +6,7 @@
 """
 
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,8 +62,18 @@ def content(
         "features": features.model_dump_json(),
         "about": about,
     }
+    header["digest"] = _digest(header, halves)
     found: bytes = save(halves, header)
     return found
+
+
+def _digest(header: Mapping[str, str], halves: Mapping[str, Tensor]) -> str:
+    """Hash what a file holds, tensors and header: a CRC-32, against damage."""
+    told = {field: value for field, value in header.items() if field != "digest"}
+    crc = zlib.crc32(json.dumps(told, sort_keys=True).encode())
+    for name in sorted(halves):
+        crc = zlib.crc32(name.encode() + halves[name].numpy().tobytes(), crc)
+    return f"crc32:{crc:08x}"
 
 
 def read_header(path: Path) -> dict[str, str]:
@@ -86,20 +97,39 @@ def read_header(path: Path) -> dict[str, str]:
 
 def features_of(path: Path) -> FeatureConfig:
     """Read which features a file's vocoder was trained on."""
-    return build(FeatureConfig, json.loads(read_header(path)["features"]), f"{path} features")
+    return build(FeatureConfig, _setting(path, read_header(path), "features"), f"{path} features")
+
+
+def _setting(path: Path, header: Mapping[str, str], field: str) -> dict[str, Any]:
+    """Read a field of a header that is a JSON mapping.
+
+    Raises:
+        CheckpointError: it is something else.
+    """
+    try:
+        found = json.loads(header[field])
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path}: its {field} are no settings; copy it again")
+    return found
 
 
 def load(path: Path) -> Vocoder:
     """Restore the vocoder that a file holds.
 
     Raises:
-        CheckpointError: it is not readable, or does not fit the network.
+        CheckpointError: it is not readable, damaged, or does not fit the network.
     """
     header = read_header(path)
     with safe_open(path, framework="pt") as file:
-        weights = {name: file.get_tensor(name).float() for name in file.keys()}
+        halves = {name: file.get_tensor(name) for name in file.keys()}
+    # files of before there were digests have none
+    if "digest" in header and header["digest"] != _digest(header, halves):
+        raise CheckpointError(f"{path}: damaged, not what was written; copy it again")
+    weights = {name: tensor.float() for name, tensor in halves.items()}
     try:
-        config = json.loads(header["config"])
+        config = _setting(path, header, "config")
         return restoring.restore(header["vocoder"], config, features_of(path), weights)
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}; package it again") from None
