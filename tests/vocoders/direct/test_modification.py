@@ -28,8 +28,8 @@ def test_both_changes_at_once() -> None:
         10 * np.log10(power[1][band].sum() / power[0][band].sum())
         for band in (slice(200, 1700), slice(2400, 7500))
     )
-    assert abs(low) < 1.5
-    assert high == pytest.approx(-20, abs=2)
+    assert abs(low) < 2.5
+    assert high - low == pytest.approx(-20, abs=2)
 
 
 def test_voicing_is_the_sources() -> None:

@@ -41,7 +41,7 @@ def test_what_the_model_changes_is_what_changes() -> None:
     heard, f0 = world.estimate_f0(made, FEATURES), features["pitch"][:, 0]
     both = (heard > 0) & (f0 > 0)
     assert np.median(heard[both] / f0[both]) == pytest.approx(1.4, rel=0.003)
-    assert audio.level_db(made, RATE) - audio.level_db(wave, RATE) == pytest.approx(6.0, abs=1.5)
+    assert audio.level_db(made, RATE) - audio.level_db(wave, RATE) == pytest.approx(6.0, abs=2.5)
 
 
 def test_aperiodicity_and_voicing_that_a_model_writes_do_not_matter() -> None:

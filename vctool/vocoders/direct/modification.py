@@ -34,8 +34,8 @@ def modify(
             to half the rate where None. Between them gains are interpolated linearly in dB.
 
     Returns:
-        (T,) float32, not clipped. With equal F0 and gains of 0 dB it is the wave. The level follows
-        the gains alone: a voice that is moved in pitch keeps its power.
+        (T,) float32, not clipped. With equal F0 and gains of 0 dB it is the wave. Pitch is moved at
+        equal power, to 3 dB.
     """
     source, target = np.asarray(source_f0, np.float64), np.asarray(target_f0, np.float64)
     assert source.shape == target.shape, (source.shape, target.shape)

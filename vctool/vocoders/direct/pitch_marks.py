@@ -4,10 +4,10 @@ Everything happens over phase, the integral of F0, where every period has the sa
 
     wave over phase    |  period n  | period n+1 |  64 points each
     correlation        lag d at which period n+1 is most like period n: the marks are 1 + d apart
-    energy             its centre within the aligned periods, smoothed over time, is the mark
+    energy             its centre within the aligned periods, smoothed over time, places the mark
 
-So marks follow the waveform itself, also where F0 is somewhat wrong or its harmonic is missing, are
-placed between samples, and lie where the period is strongest: a window around a mark cuts little.
+So marks follow the waveform itself, also where F0 is somewhat wrong or its harmonic is missing, and
+lie between samples.
 """
 
 from collections.abc import Iterator
@@ -25,6 +25,9 @@ LAG_PRIOR = 0.3
 """Share by which the likeness at `LARGEST_LAG` is reduced, so that F0 decides in doubt."""
 CENTRING = 11
 """Periods over which the place of the mark is smoothed."""
+LATER = 0.2
+"""How far a mark lies behind the centre of energy [periods]. A window around it cuts less of the
+decay after a glottal closure than it would around the closure."""
 TRUSTED = 0.5
 """Least correlation of neighbouring periods, smoothed, in voiced frames; below, a part is noise."""
 EXTENDED_SECONDS = 0.05
@@ -146,7 +149,7 @@ def _marks(
         return []
     lags, alike = _lags(_over_phase(sound, phase, numbers - 0.5, 2))
     aligned = numbers + np.concatenate([[0.0], np.cumsum(lags)])
-    marks = aligned - 0.5 + _centres(_over_phase(sound, phase, aligned - 0.5, 1))
+    marks = aligned - 0.5 + LATER + _centres(_over_phase(sound, phase, aligned - 0.5, 1))
     times = phase.time(marks)
     inside = (times >= voiced[0]) & (times <= voiced[1])
     if not inside.any():

@@ -6,6 +6,9 @@ under a window that rises over the one period and falls over the other. The wind
 up to 1 within a voiced part, so that marks left where they are give back the sound. The spectral
 envelope is that of the grain and stays; the sound between voiced parts is copied.
 
+A new grain mixes the two that are nearest in time. To take the nearest alone, as is usual,
+repeats and skips periods, which is heard as roughness.
+
 Grains are moved by fractions of a sample: whole samples would be heard as roughness.
 """
 
@@ -90,14 +93,18 @@ def _grains(
     wanted = np.arange(int(phase[-1] + 0.5) + 1)
     beyond = np.maximum(wanted - phase[-1], 0.0) / ratio[-1]
     times = np.interp(wanted, phase, marks) + beyond * periods[-1]
-    nearest = np.rint(np.interp(wanted, phase, numbers)).astype(int)
+    places = np.interp(wanted, phase, numbers)
     gains = 1 / np.sqrt(np.interp(wanted, phase, ratio))  # more periods in a second, less in each
-    for time, number, gain in zip(times, nearest, gains, strict=True):
-        rise, fall = before[number], after[number]
-        first = int(np.ceil(time - rise))
-        away = np.arange(first, int(np.floor(time + fall)) + 1) - time
-        window = 0.5 + 0.5 * np.cos(np.pi * away / np.where(away < 0, rise, fall))
-        yield first, gain * window * _read(sound, first + marks[number] - time, len(away))
+    for time, place, gain in zip(times, places, gains, strict=True):
+        earlier, share = divmod(place, 1.0)
+        for number, part in ((int(earlier), 1 - share), (int(earlier) + 1, share)):
+            if part > 0:
+                rise, fall = before[number], after[number]
+                first = int(np.ceil(time - rise))
+                away = np.arange(first, int(np.floor(time + fall)) + 1) - time
+                window = 0.5 + 0.5 * np.cos(np.pi * away / np.where(away < 0, rise, fall))
+                read = _read(sound, first + marks[number] - time, len(away))
+                yield first, gain * part * window * read
 
 
 def _read(sound: np.ndarray, start: float, count: int) -> np.ndarray:
