@@ -8,6 +8,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from vctool import cli
+from vctool.data.datadir import DataDir
 from vctool.experiment import recipe as recipes
 
 
@@ -37,3 +38,16 @@ def test_everything_goes_to_the_work_folder(root: Path, workdir: Path) -> None:
         "exp/mine_no_0010"
     )
     assert before == ([digests(folder) for folder in watched], sorted(root.iterdir()))
+
+
+def test_of_a_single_voice_the_next_command_is_told_with_its_name(workdir: Path) -> None:
+    rng = np.random.default_rng(0)
+    for index in range(12):
+        path = workdir / "wavs" / "Zoë B" / f"{index}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.1 * rng.standard_normal(8000), 16000)
+    asked = ["prepare", "from-wavs", "wavs", "--name", "single", "--nj", "1"]
+    said = CliRunner().invoke(cli.app, asked)
+    assert said.exit_code == 0, said.output
+    assert "--add-speaker single/Zoë_B, or" in said.output
+    assert set(DataDir.read(Path("data/single/train")).speakers) == {"Zoë_B"}

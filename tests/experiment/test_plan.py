@@ -1,11 +1,12 @@
 """What a recipe asks of its family and its vocoder, seen to before any stage runs."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from vctool.errors import ConfigError
-from vctool.experiment import plan, recipe, state
+from vctool.experiment import losses, plan, recipe, state
 from vctool.models import base
 
 
@@ -62,3 +63,40 @@ def toy_recipe(**changes: object) -> recipe.Recipe:
         "vocoder": "world",
     }
     return recipe.Recipe.model_validate(tree | changes)
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        (
+            "train.weights.generator.cyclee=1",
+            "train.weights.generator.cyclee: no such loss term in conf/vae_gan/; did you mean "
+            "'cycle'",
+        ),
+        (
+            "train.weights.generatr.cycle=1",
+            "train.weights.generatr: no such group of losses; did you mean 'generator'",
+        ),
+    ],
+)
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_loss_that_does_not_exist_is_found_before_anything_is_done(
+    workdir: Path, setting: str, told: str, dry_run: bool
+) -> None:
+    one = recipe.load("vcc2016_vae_gan", [setting])
+    with pytest.raises(ConfigError, match=rf"^--set {re.escape(setting)}: {re.escape(told)}"):
+        state.run(one, "train", lambda: pytest.fail("the stage was run"), dry_run=dry_run)
+    assert not Path("exp").exists()
+
+
+def test_losses_of_a_variant_and_of_families_without_a_conf_are_let_be(workdir: Path) -> None:
+    variant = "base: conf/cyclegan_vc/cyclegan_vc2.yaml\nname: x\nfeatures: {rate: 16000}\n"
+    corpus = "corpus: {name: vcc2016, source: SF1, target: TM3}\n"
+    Path("variant.yaml").write_text(variant + corpus)
+    losses.check(recipe.load("variant.yaml"))
+    weighed = {"weights": {"generator": {"anything": 1.0}}}
+    losses.check(toy_recipe(train=weighed))
+    # a family's own conf in the work folder counts too
+    Path("conf/vae_gan").mkdir(parents=True)
+    Path("conf/vae_gan/mine.yaml").write_text("train: {weights: {generator: {cyclee: 1}}}\n")
+    losses.check(recipe.load("vcc2016_vae_gan", ["train.weights.generator.cyclee=1"]))

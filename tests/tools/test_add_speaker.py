@@ -28,7 +28,7 @@ from vctool.training import extend
 
 RATE = 16000
 OLD = ("ann", "bob", "cid")
-F0 = {"ann": 210.0, "bob": 110.0, "cid": 150.0, "eve": 240.0, "zoe": 180.0}
+F0 = {"ann": 210.0, "bob": 110.0, "cid": 150.0, "eve": 240.0, "zoe": 180.0, "dan": 130.0}
 CHOIR = {
     "base": "conf/vae_gan/tiny.yaml",
     "name": "choir",
@@ -76,6 +76,7 @@ def choir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.set_num_threads(1)
         write_corpus("choir", OLD)
         write_corpus("guests", ("eve",))
+        write_corpus("others", ("dan", "zoe"))
         (folder / "choir.yaml").write_text(yaml.safe_dump(CHOIR))
         recipe = recipes.load("choir.yaml")
         features.run(recipe)
@@ -176,12 +177,10 @@ def test_stopped_and_resumed_equals_undisturbed(here: Path) -> None:
 
 
 def test_a_voice_joins_a_model_that_was_extended_before(here: Path) -> None:
-    title = add_speaker.write_recipe("recipes/choir+eve.yaml", ("train.steps=1",), "choir/dan")
+    title = add_speaker.write_recipe("recipes/choir+eve.yaml", ("train.steps=1",), "others/dan")
     recipe = load(title)
     assert recipe.extends == "choir+eve"
-    assert recipe.roles == {**dict.fromkeys(OLD, "choir"), "eve": "guests", "dan": "choir"}
-    with pytest.raises(ConfigError, match="corpus choir: has no speaker 'dan'; there are: ann"):
-        features.run(recipe)
+    assert recipe.roles == {**dict.fromkeys(OLD, "choir"), "eve": "guests", "dan": "others"}
 
 
 def test_a_base_that_was_trained_on_is_noticed(here: Path) -> None:
@@ -227,6 +226,8 @@ def test_a_family_of_two_roles_says_so(here: Path) -> None:
         ("choir.yaml", "..", (), "expected NAME or CORPUS/NAME"),
         ("mini", "eve", (), "--add-speaker eve: mini does not name speakers"),
         ("choir.yaml", "eve", ("name=untrained",), "exp/untrained: no such experiment"),
+        ("choir.yaml", "dan", (), "^--add-speaker dan: corpus choir: has no speaker 'dan'; there"),
+        ("choir.yaml", "guests/evi", (), "^--add-speaker guests/evi: corpus guests: has no speak"),
     ],
 )
 def test_what_cannot_be_added_is_refused_in_one_line(
@@ -242,7 +243,7 @@ def test_what_cannot_be_added_is_refused_in_one_line(
 def test_the_recipe_goes_to_the_work_folder_and_says_what_was_typed(here: Path, root: Path) -> None:
     before = [digests(root / name) for name in ("recipes", "conf")]
     settings = ("train.steps=1e3", "evaluate.split=no")
-    assert add_speaker.write_recipe("choir.yaml", settings, "zoe") == "choir+zoe"
+    assert add_speaker.write_recipe("choir.yaml", settings, "others/zoe") == "choir+zoe"
     path = here / "recipes" / "choir+zoe.yaml"
     assert "steps: 1e3\n" in path.read_text() and "split: no\n" in path.read_text()
     recipe = recipes.load("choir+zoe")
@@ -251,11 +252,41 @@ def test_the_recipe_goes_to_the_work_folder_and_says_what_was_typed(here: Path, 
     path.unlink()
 
 
+def test_a_voice_that_is_added_again_keeps_the_settings_of_the_first_time(
+    here: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    def write(*settings: str) -> Recipe:
+        caplog.clear()
+        return load(add_speaker.write_recipe("choir.yaml", settings, "others/zoe"))
+
+    kept = "recipes/choir+zoe.yaml: the settings that it was written with before stay"
+    assert write("train.steps=2", "train.seed=5").train.steps == 2
+    assert kept not in caplog.messages
+    again = write()
+    assert (again.train.steps, again.train.seed) == (2, 5) and kept in caplog.messages
+    later = write("train.steps=4")
+    assert (later.train.steps, later.train.seed) == (4, 5) and later.extends == "choir"
+    (here / "recipes" / "choir+zoe.yaml").unlink()
+    assert write().train.steps == 3 and kept not in caplog.messages  # as in choir.yaml
+    (here / "recipes" / "choir+zoe.yaml").unlink()
+
+
+def test_a_wrong_voice_leaves_nothing_behind(here: Path) -> None:
+    before = sorted(here.rglob("*"))
+    with pytest.raises(ConfigError, match="--add-speaker choir/dan: corpus choir: has no speaker"):
+        stages.train(recipe="choir.yaml", add_speaker="choir/dan")
+    with pytest.raises(ConfigError, match="--add-speaker choir/dan: corpus choir: has no speaker"):
+        stages.train(recipe="choir.yaml", add_speaker="choir/dan", dry_run=True)
+    assert sorted(here.rglob("*")) == before
+
+
 def test_a_recipe_of_the_users_own_is_not_overwritten(here: Path) -> None:
     own = here / "recipes" / "choir+zoe.yaml"
     own.write_text("# mine\n")
     with pytest.raises(DataError, match=r"choir\+zoe.yaml: was not written by --add-speaker"):
-        add_speaker.write_recipe("choir.yaml", (), "zoe")
+        add_speaker.write_recipe("choir.yaml", (), "others/zoe")
     assert own.read_text() == "# mine\n"
     own.unlink()
 

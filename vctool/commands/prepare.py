@@ -44,6 +44,7 @@ def from_wavs(
 ) -> None:
     """Prepare your own recordings and write recipes/NAME.yaml; of a single voice, only the data."""
     from vctool import cluster
+    from vctool.acquisition.from_wavs import speakers
     from vctool.tools.own_voices import AMONG_SPEAKERS, prepare_own
 
     with cluster.use(scheduler):
@@ -59,9 +60,10 @@ def from_wavs(
             nj=nj,
         )
     if path is None:
+        (voice,) = speakers(folder)
         print(
             f"wrote data/{name}, one voice; add it to a trained model with vctool train "
-            f"--recipe {AMONG_SPEAKERS} --add-speaker {name}/VOICE, or pass --domain for a recipe"
+            f"--recipe {AMONG_SPEAKERS} --add-speaker {name}/{voice}, or pass --domain for a recipe"
         )
         return
     print(f"wrote data/{name} and {path}; train with ./run.sh --recipe {name}")

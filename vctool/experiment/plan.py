@@ -15,7 +15,7 @@ from vctool.config import build, suggest
 from vctool.engine.manifest import latest
 from vctool.engine.settings import PACE_FIELDS
 from vctool.errors import CheckpointError, ConfigError
-from vctool.experiment import hashes, written
+from vctool.experiment import hashes, losses, written
 from vctool.experiment.recipe import Recipe
 from vctool.features import base as registry
 
@@ -133,8 +133,8 @@ def check(recipe: Recipe) -> None:
     """Check that a recipe's family, its hyper-parameters and its vocoder are compatible.
 
     Raises:
-        ConfigError: no such family, unknown hyper-parameters, a kind of features that does not
-            exist, or a vocoder that cannot synthesise from what the model writes.
+        ConfigError: no such family, unknown hyper-parameters or loss terms, a kind of features
+            that does not exist, or a vocoder that cannot synthesise from what the model writes.
         CheckpointError: the vocoder is a path that holds no weights.
     """
     family, config = system(recipe), model_config(recipe)
@@ -147,6 +147,7 @@ def check(recipe: Recipe) -> None:
                     f"{where}: {does} '{kind}', no such kind of features"
                     f"{suggest(plain, registry.names())}"
                 )
+    losses.check(recipe)
     try:
         chosen = vocoders.get(recipe.vocoder, recipe.features)
         chosen.accepts(recipe.features, family.writes(config))
