@@ -28,6 +28,7 @@ from vctool.commands import (
 from vctool.commands.options import RECORDINGS
 from vctool.commands.terminal import Commands, complain
 from vctool.errors import VctoolError
+from vctool.numba_cache import ensure_writable
 from vctool.openmp import wait_asleep
 
 app = typer.Typer(
@@ -61,6 +62,7 @@ def main() -> None:
     # The same for worker processes, unless the user has set it.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:pkg_resources is deprecated:UserWarning")
     wait_asleep()
+    ensure_writable()
     if sys.stdout.isatty():
         app.rich_markup_mode = "rich"  # the help in frames
     try:

@@ -6,6 +6,7 @@ import numpy as np
 
 from vctool.metrics.base import Row
 from vctool.metrics.voice_analysis import VoiceAnalysis
+from vctool.numba_cache import ensure_writable
 
 Path = tuple[np.ndarray, np.ndarray]
 """Frames of the one and of the other that belong together: two (P,) arrays of indices, rising."""
@@ -18,6 +19,7 @@ def align(a: VoiceAnalysis, b: VoiceAnalysis) -> Path:
         (i, j), each (P,): frame i[k] of `a` belongs to frame j[k] of `b`, counted among all their
         frames, from the first active ones to the last.
     """
+    ensure_writable()
     from librosa.sequence import dtw
     from scipy.spatial.distance import cdist
 

@@ -14,6 +14,7 @@ from vctool.metrics.base import Group, Measure, Row, Stand
 from vctool.metrics.bootstrap import Pooled, difference_of_ratios, ratio
 from vctool.metrics.pitch import RATE, at_scoring_rate, to_semitones
 from vctool.metrics.spectral import power_frames
+from vctool.numba_cache import ensure_writable
 
 N_FFT = 4096
 """Window of the chroma analysis [samples at 16 kHz]: 256 ms, semitones apart from 130 Hz on."""
@@ -71,6 +72,7 @@ def chroma(wave: np.ndarray, rate: int) -> np.ndarray:
     Returns:
         (1 + T // HOP, 12), each frame of sum 1; silent frames hold NaN.
     """
+    ensure_writable()
     import librosa
 
     power = power_frames(at_scoring_rate(wave, rate), N_FFT)

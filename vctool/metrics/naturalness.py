@@ -20,6 +20,7 @@ from vctool.metrics.bootstrap import Pooled, ratio
 from vctool.metrics.levelled import LEVEL_DB, levelled
 from vctool.metrics.pitch import RATE
 from vctool.metrics.unavailable import MetricUnavailable
+from vctool.numba_cache import ensure_writable
 
 TITLE = "DNSMOS"
 MEASURES = {
@@ -60,6 +61,7 @@ class OpinionPredictor:
     """
 
     def __init__(self) -> None:
+        ensure_writable()  # speechmos imports librosa
         try:
             import onnxruntime
             from speechmos import dnsmos

@@ -17,6 +17,7 @@ from vctool.metrics.base import Group, Measure, Row, Stand
 from vctool.metrics.bootstrap import Pooled, ratio
 from vctool.metrics.levelled import LEVEL_DB, levelled
 from vctool.metrics.unavailable import MetricUnavailable
+from vctool.numba_cache import ensure_writable
 
 DIM = 256
 """Dimensions of an embedding."""
@@ -77,6 +78,7 @@ class SpeakerEncoder:
     """
 
     def __init__(self) -> None:
+        ensure_writable()  # Resemblyzer imports librosa
         try:
             with warnings.catch_warnings():
                 # Resemblyzer 0.1.4 takes scipy.ndimage's functions from where they once were.

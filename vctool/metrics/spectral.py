@@ -5,6 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from vctool.metrics.pitch import HOP, RATE
+from vctool.numba_cache import ensure_writable
 
 N_FFT = 512
 """Analysis window and FFT [samples at 16 kHz]: 32 ms."""
@@ -20,6 +21,7 @@ CEPSTRA = 12
 
 @lru_cache(maxsize=1)
 def _filterbank() -> np.ndarray:
+    ensure_writable()
     import librosa
 
     bank: np.ndarray = librosa.filters.mel(
