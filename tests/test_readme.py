@@ -262,7 +262,7 @@ def test_the_example_of_converting_runs(project: Any, monkeypatch: pytest.Monkey
 def test_the_example_of_scoring_runs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for judge in ("resemblyzer", "speechmos"):
+    for judge in ("resemblyzer", "distillmos", "speechmos"):
         monkeypatch.setitem(sys.modules, judge, None)
     low, high = ([speak(seed, hz, 1.2) for seed in range(6)] for hz in (110.0, 170.0))
     names: dict[str, Any] = {

@@ -45,5 +45,5 @@ def no_judges(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the networks that judge voices, which take seconds for every recording."""
     import sys
 
-    for package in ("resemblyzer", "speechmos"):
+    for package in ("resemblyzer", "distillmos", "speechmos"):
         monkeypatch.setitem(sys.modules, package, None)

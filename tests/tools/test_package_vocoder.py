@@ -45,6 +45,7 @@ def score(folder: Path, row: str = "model") -> None:
     measures = {
         "lsd": values(4.0, 5.5, -1.7, -1.3),
         "mr_stft": values(0.5, 0.51, -0.1, 0.1),
+        "distillmos": values(3.5, 3.2, 0.2, 0.4),
         "dnsmos_overall": values(2.5, 3.0, -0.6, -0.4),
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,10 +68,12 @@ def test_the_file_sounds_as_the_experiment_and_the_card_says_what_it_is(workdir:
     card = out.with_suffix(".md").read_text()
     for told in (
         "- vcc2016: ", "CC BY 4.0", "7 steps", "16 kHz", "40 bins",
-        "| griffin_lim | 5.500 | 0.510 | 3.000 |", "| this vocoder | 4.000 | 0.500 | 2.500 |",
+        "| griffin_lim | 5.500 | 0.510 | 3.200 | 3.000 |",
+        "| this vocoder | 4.000 | 0.500 | 3.500 | 2.500 |",
     ):  # fmt: skip
         assert told in card, told
     assert "LSD: better than griffin_lim: -1.500 (-1.700..-1.300)" in said
+    assert "DistillMOS: better than griffin_lim" in said
     assert "DNSMOS: worse than griffin_lim" in said
     assert "MR-STFT: not told apart from griffin_lim" in said and "MR-STFT" in card
 

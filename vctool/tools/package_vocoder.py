@@ -29,7 +29,7 @@ from vctool.vocoders.stored.experiment import Stored
 
 LARGEST = 20_000_000
 """Maximum size of weights that ship with the project [bytes]."""
-DECIDING = ("lsd", "mr_stft", "dnsmos_overall", "content")
+DECIDING = ("lsd", "mr_stft", "distillmos", "dnsmos_overall", "content")
 """Measures by which a vocoder is compared with Griffin-Lim."""
 
 

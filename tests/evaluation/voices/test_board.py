@@ -41,7 +41,7 @@ def make_task(voice: Make, parallel: bool = True) -> VoiceTask:
 
 @pytest.fixture(autouse=True)
 def no_judges(monkeypatch: pytest.MonkeyPatch) -> None:
-    for package in ("resemblyzer", "speechmos"):
+    for package in ("resemblyzer", "distillmos", "speechmos"):
         monkeypatch.setitem(sys.modules, package, None)
 
 
@@ -101,6 +101,7 @@ def test_absent_packages_and_texts_are_named(task: VoiceTask) -> None:
     board = VoiceBoard(task)
     assert "Resemblyzer" in board.not_run["speaker"] or "resemblyzer" in board.not_run["speaker"]
     assert "speechmos" in board.not_run["DNSMOS"]
+    assert "distillmos" in board.not_run["DistillMOS"]
     assert "no text" in board.not_run["CER, WER"]
 
 

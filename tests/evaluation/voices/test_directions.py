@@ -15,7 +15,7 @@ from vctool.evaluation.page import compare, figures, utterances
 from vctool.evaluation.voices import baselines, scoreboard, shared
 from vctool.experiment import directions, recipe
 from vctool.experiment.recipe import Recipe
-from vctool.metrics import naturalness, speaker, unavailable
+from vctool.metrics import distillmos, naturalness, speaker, unavailable
 from vctool.metrics.pitch import at_scoring_rate, track
 from vctool.stages import evaluate
 
@@ -94,6 +94,7 @@ def scored(
             raise unavailable.MetricUnavailable("naturalness", "speechmos", "local/setup.sh")
 
         patch.setattr(naturalness, "OpinionPredictor", absent)
+        patch.setattr(distillmos, "NaturalnessPredictor", absent)
         patch.setattr(figures, "SHOWN", 1)
         for split, first in (("test", 0), ("train", 50)):
             found = []
