@@ -55,6 +55,8 @@ OPTIONAL: dict[str, Kind] = {
     "score": (float, NoneType),
     "progress": Each(float),
     "digests": Each(str),
+    "versions": Each(int),
+    "data": Each(dict),
 }
 """Fields that older ones lack."""
 

@@ -10,6 +10,7 @@ import torch
 from vctool import checkpoints
 from vctool.engine import checkpoint, manifest
 from vctool.errors import CheckpointError
+from vctool.features import base as registry
 
 
 @pytest.fixture
@@ -192,6 +193,21 @@ def test_flipped_moments_keep_a_training_from_going_on_but_not_the_model_from_co
     assert checkpoint.load(tmp_path)[1]["step"] == 2
     with pytest.raises(CheckpointError, match=r"optimizer.safetensors: damaged"):
         toy.trainer(tmp_path, steps=4).run()
+
+
+def test_features_of_another_version_than_trained_on_are_warned_of(
+    exp: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = exp / "checkpoints/step-00000007"
+    versions = checkpoint.read_state(folder)["versions"]
+    kinds = {registry.plain(kind) for kind in checkpoint.load(exp)[0].reads(None)}
+    assert kinds and versions == {kind: registry.get(kind).VERSION for kind in kinds}
+    assert "version" not in caplog.text
+    kind = min(kinds)
+    edit_state(folder, versions=versions | {kind: 99, "gone": 3})
+    checkpoint.load(exp)
+    assert f"was trained on {kind} of version 99, and this vctool computes version" in caplog.text
+    assert "gone of version 3, and this vctool computes version None" in caplog.text
 
 
 def test_a_checkpoint_of_before_there_were_digests_loads(exp: Path) -> None:

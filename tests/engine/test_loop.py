@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import re
 import signal
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +13,7 @@ import torch
 from vctool.engine import checkpoint, distributed, manifest
 from vctool.engine.loop import Trainer
 from vctool.errors import CheckpointError, TrainingError
+from vctool.features.stats import SpeakerStats
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:
@@ -244,6 +246,75 @@ def test_a_changed_feature_setting_is_refused(toy: ModuleType, tmp_path: Path) -
     features = changed.system.context.features.model_copy(update={"top_db": 60.0})
     changed.system.context = changed.system.context.model_copy(update={"features": features})
     with pytest.raises(CheckpointError, match=r"context\.features\.top_db: 80\.0 -> 60\.0"):
+        changed.run()
+
+
+def with_data(trainer: Trainer, mean: float, **recordings: tuple[int, str]) -> Trainer:
+    """Let a trainer's context hold F0 statistics, and say what its roles are trained on."""
+    stats = SpeakerStats(
+        log_f0_mean=mean, log_f0_std=0.2, f0_floor=60, f0_ceil=300, voiced_frames=100
+    )
+    domains = dict.fromkeys(recordings, stats)
+    trainer.system.context = trainer.system.context.model_copy(
+        update={"domains": domains, "speakers": domains}
+    )
+    trainer.recordings = {
+        role: {"utterances": count, "content": content}
+        for role, (count, content) in recordings.items()
+    }
+    return trainer
+
+
+@pytest.mark.parametrize(
+    ("mean", "recordings", "told"),
+    [
+        (5.1, {"ann": (14, "b"), "ben": (9, "a")}, r"\(ann: 12 utterances -> 14\)"),
+        (5.1, {"ann": (12, "b"), "ben": (9, "a")}, r"\(ann: other recordings\)"),
+        (5.1, {"ann": (12, "b"), "ben": (8, "b")}, r"\(ann: other r.*; ben: 9 utt.* -> 8\)"),
+        (5.1, {"ann": (12, "a"), "ben": (9, "a")}, r"\(F0 statistics of ann; F0 statistics of ben"),
+    ],
+)
+def test_changed_training_data_are_refused_by_what_changed(
+    toy: ModuleType,
+    tmp_path: Path,
+    mean: float,
+    recordings: dict[str, tuple[int, str]],
+    told: str,
+) -> None:
+    before = {"ann": (12, "a"), "ben": (9, "a")}
+    with_data(toy.trainer(tmp_path, steps=2), 5.0, **before).run()
+    with pytest.raises(CheckpointError) as caught:
+        with_data(toy.trainer(tmp_path, steps=4), mean, **recordings).run()
+    said = str(caught.value)
+    assert re.search(rf"step-00000002: the training data have changed since step 2 {told}", said)
+    assert "under another name (--set name=...)" in said and "log_f0_mean" not in said
+    with_data(toy.trainer(tmp_path, steps=4), 5.0, **before).run()
+
+
+def test_data_that_changed_without_their_statistics_are_warned_of(
+    toy: ModuleType, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with_data(toy.trainer(tmp_path, steps=2), 5.0, ann=(12, "a")).run()
+    assert "changed data" not in caplog.text
+    with_data(toy.trainer(tmp_path, steps=4), 5.0, ann=(12, "b")).run()
+    assert "going on with changed data: ann: other recordings" in caplog.text
+    caplog.clear()
+    path = manifest.find(tmp_path) / "state.json"
+    state = json.loads(path.read_text())
+    del state["data"]  # a checkpoint of before they were noted
+    path.write_text(json.dumps(state))
+    with_data(toy.trainer(tmp_path, steps=6), 5.0, ann=(12, "c")).run()
+    assert "changed data" not in caplog.text
+
+
+def test_changed_settings_that_move_the_statistics_are_told_as_settings(
+    toy: ModuleType, tmp_path: Path
+) -> None:
+    with_data(toy.trainer(tmp_path, steps=2), 5.0, ann=(12, "a")).run()
+    changed = with_data(toy.trainer(tmp_path, steps=4), 5.1, ann=(12, "b"))
+    features = changed.system.context.features.model_copy(update={"f0_ceil": 700.0})
+    changed.system.context = changed.system.context.model_copy(update={"features": features})
+    with pytest.raises(CheckpointError, match=r"other settings \(context\.features\.f0_ceil: "):
         changed.run()
 
 

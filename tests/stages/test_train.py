@@ -1,6 +1,8 @@
 """Stage 3 from recordings on disk, through real features, at the smallest size."""
 
 import logging
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,8 @@ import soundfile
 import torch
 
 from vctool.config import PROJECT_ROOT, read_yaml
+from vctool.data.datadir import DataDir
+from vctool.data.utterance import Utterance
 from vctool.engine import checkpoint, manifest
 from vctool.engine.distributed import Processes
 from vctool.errors import CheckpointError, ConfigError, DataError
@@ -156,3 +160,27 @@ def test_samples_that_are_odd_are_shouted_about(
         trainer.sample(trainer.system, 9)
     assert "step 9, speech to singing" in caplog.text
     assert "equal to its input" in caplog.text
+
+
+@pytest.mark.parametrize("change", ["added", "edited"])
+def test_changed_recordings_are_told_with_what_to_do(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    shutil.copytree(trained, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    folder, recipe = Path("data/tiny/train"), tiny_recipe()
+    data = DataDir.read(folder)
+    wave = tone(240, 1.5, np.random.default_rng(9))
+    if change == "added":
+        soundfile.write("ann-new.wav", wave, RATE)
+        new = Utterance("ann-train-new", "ann", "speech", Path("ann-new.wav").absolute(), 1.5)
+        replace(data, utterances=(*data.utterances, new)).write()
+    else:
+        soundfile.write(folder / "ann-train-0.wav", wave, RATE)
+    features.run(recipe, splits=("train", "dev"))
+    with pytest.raises(CheckpointError) as caught:
+        train.run(recipe, device="cpu")
+    told = {"added": "speech: 2 utterances -> 3", "edited": "speech: other recordings"}[change]
+    assert "the training data have changed since step" in str(caught.value)
+    assert f"({told})" in str(caught.value)
+    train.run(recipe, device="cpu", fresh=True)

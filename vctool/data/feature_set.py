@@ -1,5 +1,7 @@
 """The utterances of a split with their features: what training and scoring draw from."""
 
+import hashlib
+import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
@@ -174,6 +176,17 @@ class FeatureSet:
     def domains(self) -> dict[str, SpeakerStats]:
         """Statistics of every domain in this set, over the speakers in it."""
         return self.table.restricted(*self._who()).domains
+
+    @cached_property
+    def content(self) -> str:
+        """Digest of which utterances it holds, and of their features as far as stores know it."""
+        stores = [(kind, self._stores[kind]) for kind in sorted(self._stores)]
+        known = [(kind, one.digests) for kind, one in stores if isinstance(one, FeatureStore)]
+        digest = hashlib.sha256()
+        for name in self.ids:
+            parts = [name, *(f"{kind} {digests.get(name)}" for kind, digests in known)]
+            digest.update(json.dumps(parts).encode())
+        return digest.hexdigest()[:16]
 
     def subset(self, keep: Callable[[Utterance], bool]) -> "FeatureSet":
         """Return the utterances for which `keep` is true; the cache is shared."""

@@ -19,6 +19,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Self, TextIO
 
@@ -27,7 +28,7 @@ import numpy as np
 from vctool import locks
 from vctool.data.arks import REMEDY, Entry, digest, encode, entry_at, entry_in
 from vctool.data.atomic import write_text
-from vctool.data.stock import DIGESTS, INDEX, SHARDS, read_index, take_stock
+from vctool.data.stock import DIGESTS, INDEX, SHARDS, read_digests, read_index, take_stock
 from vctool.errors import DataError
 
 __all__ = ["SHARD", "Entry", "FeatureStore", "StoreWriter", "clear", "problem"]
@@ -69,6 +70,11 @@ class FeatureStore(Mapping[str, np.ndarray]):
     def source(self) -> str:
         """Digest of what the features were made from, as their writer gave it."""
         return str(self.config.get("source", ""))
+
+    @cached_property
+    def digests(self) -> Mapping[str, str]:
+        """Digest of the features of every utterance; none in older stores."""
+        return read_digests(self.path) or {}
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._entries[name].read()

@@ -37,6 +37,7 @@ from vctool.config import Config, build
 from vctool.durable import sync
 from vctool.engine import manifest
 from vctool.errors import CheckpointError, ConfigError
+from vctool.features import base as registry
 from vctool.models import base
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ def describe(
     *,
     recipe: Mapping[str, Any],
     train: Mapping[str, Any],
+    data: Mapping[str, Any],
 ) -> State:
     """Return the part of `state.json` that describes the system and its recipe.
 
@@ -74,7 +76,9 @@ def describe(
         step: training steps done.
         recipe: the resolved recipe as plain values; conversion reads its `convert` from here.
         train: the training settings as plain values.
+        data: what each role was trained on; see `loop.Trainer`.
     """
+    kinds = (*system.reads(system.config), *system.learns(system.config))
     return {
         "format": FORMAT,
         "family": family,
@@ -83,6 +87,8 @@ def describe(
         "step": step,
         "recipe": dict(recipe),
         "train": dict(train),
+        "data": dict(data),
+        "versions": {registry.plain(kind): registry.get(kind).VERSION for kind in sorted(kinds)},
         "score": None,
         "progress": {},
     }
@@ -96,6 +102,7 @@ def save(
     step: int,
     recipe: Mapping[str, Any] | None = None,
     train: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
     moments: Mapping[str, Tensor] | None = None,
     score: float | None = None,
     progress: Mapping[str, Any] | None = None,
@@ -109,6 +116,7 @@ def save(
         step: training steps done.
         recipe: the resolved recipe as plain values.
         train: the training settings as plain values.
+        data: what each role was trained on.
         moments: the optimizers' tensors (`optim.moments`); none where training is over.
         score: held-out score at this step, lower is better; None where none was measured.
         progress: the loop's own numbers (learning rate scale, rollbacks, seconds).
@@ -119,7 +127,7 @@ def save(
     Raises:
         CheckpointError: too little room on the disk, or a folder that cannot be written.
     """
-    state = describe(system, family, step, recipe=recipe or {}, train=train or {})
+    state = describe(system, family, step, recipe=recipe or {}, train=train or {}, data=data or {})
     state |= {"score": score, "progress": dict(progress or {})}
     tensors = {MODEL: _writable(system.state_dict()), OPTIMIZER: _writable(moments or {})}
     folder = checkpoints / f"step-{step:08d}"
@@ -169,9 +177,22 @@ def load(path: Path, device: str | torch.device = "cpu") -> tuple[base.System, S
         raise CheckpointError(
             f"{error}; this checkpoint is of a changed family: train again with --fresh"
         ) from None
+    _warn_of_versions(folder, state)
     system = family(config, context)
     load_weights(folder, system)
     return system.to(device).eval(), state
+
+
+def _warn_of_versions(folder: Path, state: State) -> None:
+    """Say where the code that computes a model's features has changed since it was trained."""
+    for kind, trained in state.get("versions", {}).items():
+        now = registry.get(kind).VERSION if kind in registry.names() else None
+        if now != trained:
+            logger.warning(
+                "%s: was trained on %s of version %d, and this vctool computes version %s; train "
+                "it again, or use the vctool that it was trained with",
+                *(folder, kind, trained, now),
+            )
 
 
 def load_weights(folder: Path, system: nn.Module) -> None:

@@ -2,20 +2,20 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vctool.engine import checkpoint, distributed, manifest
+from vctool.engine import checkpoint, distributed, manifest, resuming
 from vctool.engine.distributed import Flags, Processes, any_process, broadcast
 from vctool.engine.interrupt import Interrupt
 from vctool.engine.log import Averages, Journal, progress_line
 from vctool.engine.optim import GroupOptimizers
 from vctool.engine.prefetch import Prefetcher, to_device
-from vctool.engine.settings import PACE_FIELDS, TrainConfig
+from vctool.engine.settings import TrainConfig
 from vctool.engine.step import (
     SETUP,
     VALIDATION,
@@ -26,7 +26,7 @@ from vctool.engine.step import (
     train_step,
     undisturbed,
 )
-from vctool.errors import CheckpointError, TrainingError
+from vctool.errors import TrainingError
 from vctool.models.base import Dataset, System
 from vctool.processes import mean_over_processes
 
@@ -57,6 +57,7 @@ class Trainer:
         *,
         family: str,
         recipe: Mapping[str, Any] | None = None,
+        recordings: Mapping[str, Mapping[str, Any]] | None = None,
         processes: Processes | None = None,
         sample: Sample | None = None,
         fitted: bool = False,
@@ -72,6 +73,8 @@ class Trainer:
             out: the experiment's folder; checkpoints, logs and TensorBoard go below it.
             family: name of the system's folder below `vctool/models/`.
             recipe: the resolved recipe as plain values, to store in checkpoints.
+            recordings: of each role, how many `utterances` are trained on and a digest of their
+                `content`, to store likewise.
             processes: which process this is and its device; default: a single process on the CPU.
             sample: writes conversions of held-out recordings, after each validation.
             fitted: whether the system is set up already, as with pretrained weights.
@@ -87,6 +90,7 @@ class Trainer:
         self.fitted = fitted
         self.config, self.out = config, out
         self.family, self.recipe = family, dict(recipe or {})
+        self.recordings = dict(recordings or {})
         self.optimizers = GroupOptimizers(self.system, config)
         self.steps = config.steps if self.optimizers.parameters else 0
         """The last step; 0 for a system without training."""
@@ -148,47 +152,27 @@ class Trainer:
     def _resume(self, folder: Path) -> int:
         state = checkpoint.read_state(folder)
         own = checkpoint.describe(
-            self.system, self.family, 0, recipe=self.recipe, train=self._train_settings()
+            self.system,
+            self.family,
+            0,
+            recipe=self.recipe,
+            train=self._train_settings(),
+            data=self.recordings,
         )
-        was = {
-            "family": state["family"],
-            "config": checkpoint.completed(self.system.config, state["config"]),
-            "context": checkpoint.completed(self.system.context, state["context"]),
-        }
-        for part, stored in was.items():
-            changes = checkpoint.changed_fields({part: stored}, {part: own[part]})
-            if changes:
-                more = f" and {len(changes) - 4} more" if len(changes) > 4 else ""
-                raise CheckpointError(
-                    f"{folder}: was trained with other settings ({'; '.join(changes[:4])}{more}); "
-                    "set them back, choose another name, or start over with --fresh"
-                )
+        resuming.require_same(folder, state, own, self.system)
         changes = checkpoint.changed_fields(state["train"], own["train"], "train.")
-        self._require_work(folder, int(state["step"]), changes)
+        resuming.require_work(folder, int(state["step"]), self.steps, changes)
         if changes:
             self._say(logging.WARNING, "going on with changed settings: %s", "; ".join(changes))
+        if changed := resuming.changed_data(state, own):
+            self._say(logging.WARNING, "going on with changed data: %s", "; ".join(changed))
         step = self._restore(folder)
-        self._progress = dict(state["progress"])
+        self._progress |= state.get("progress", {})
         if step < self.steps:
             self._say(logging.INFO, "going on from step %d (%s)", step, folder)
         else:
             self._say(logging.INFO, "%s: already trained to step %d", folder, step)
         return step
-
-    def _require_work(self, folder: Path, step: int, changes: Sequence[str]) -> None:
-        """Refuse changed settings when no step is left to train with them.
-
-        Raises:
-            CheckpointError: the model is fully trained with other settings.
-        """
-        pace = tuple(f"train.{field}: " for field in PACE_FIELDS)
-        decisive = [change for change in changes if not change.startswith(pace)]
-        if step >= self.steps and decisive:
-            raise CheckpointError(
-                f"{folder}: is trained to step {step} with other settings "
-                f"({'; '.join(decisive[:4])}), and no step is left to train with these: set them "
-                "back, choose another name, or start over with --fresh"
-            )
 
     def _restore(self, folder: Path) -> int:
         checkpoint.load_weights(folder, self.system)
@@ -338,6 +322,7 @@ class Trainer:
             step=step,
             recipe=self.recipe,
             train=self._train_settings(),
+            data=self.recordings,
             moments=self.optimizers.moments(),
             score=self._score,
             progress=self._progress,

@@ -64,6 +64,9 @@ def prepare(recipe: Recipe, own: Processes, before: extend.Base | None = None) -
         recipe.exp,
         family=recipe.family,
         recipe=recipe.model_dump(mode="json", by_alias=True),
+        recordings={
+            role: {"utterances": len(one), "content": one.content} for role, one in sets.items()
+        },
         processes=own,
         sample=sample,
         fitted=recipe.start is not None,
