@@ -2,7 +2,9 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vctool.metrics import transcript
+from vctool.metrics.base import Group, Row
 from vctool.metrics.unavailable import MetricUnavailable
 
 
@@ -47,6 +50,29 @@ def test_known_texts_have_known_errors() -> None:
     assert found["cer"].value == pytest.approx(len("extra ") / (len("the cat sat") + 9))
     per_utterance = found["wer"].finish(found["wer"].sums)
     np.testing.assert_allclose(per_utterance, [0.0, 0.5])
+
+
+def test_errors_beyond_the_source_s_own_are_paired(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = {"source": ["one too three", "four"], "output": ["one too tree", "four five"]}
+    asked: list[str] = []
+
+    def transcribe(waves: Sequence[str], rate: int, each: object) -> list[str]:
+        asked.append(waves[0])
+        return heard[waves[0].split()[0]]
+
+    monkeypatch.setattr(transcript, "transcribe_all", transcribe)
+    source: Any = Group(["source 0", "source 1"], 16000, lambda waves, rate: [])  # type: ignore[list-item]
+    row = Row(source, sources=source, texts=["one two three", "four"])
+    assert transcript.measure(row)["wer_added"].value == 0.0
+    assert asked == ["source 0"]  # once for both
+    row = replace(row, outputs=source.like(["output 0", "output 1"]))
+    found = transcript.measure(row)
+    assert found["wer"].value == pytest.approx(3 / 4)
+    assert found["wer_added"].value == pytest.approx(2 / 4)
+    np.testing.assert_allclose(found["wer_added"].finish(found["wer_added"].sums), [1 / 3, 1.0])
+    assert asked == ["source 0", "output 0"]
+    assert "wer_added" not in transcript.measure(replace(row, sources=None))
+    assert not transcript.measure(replace(row, grammar=(("one", "two"),)))
 
 
 def test_nothing_heard_is_all_wrong_and_too_much_is_worse() -> None:

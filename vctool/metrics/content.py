@@ -18,12 +18,13 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from vctool.features import phones
+from vctool.features import phones, sphinx
 from vctool.metrics.base import Group, Measure, Row, Stand
 from vctool.metrics.bootstrap import Pooled, ratio
 from vctool.metrics.levelled import levelled
 from vctool.metrics.pitch import RATE
 from vctool.metrics.spectral import CEPSTRA, cepstra
+from vctool.metrics.unavailable import MetricUnavailable
 
 CANDIDATES = 16
 """Sources among which an output's own has to be the nearest; fewer where there are fewer."""
@@ -78,6 +79,7 @@ BOARDS = {
     ),
 }
 NEEDS = ("sources",)
+PACKAGES = ("pocketsphinx",)
 
 BAND = 0.12
 """How far the warp between a lengthened output and a source may leave the straight line, as a
@@ -130,8 +132,17 @@ def measure(row: Row[Heard]) -> dict[str, Pooled]:
 
 
 def posteriors(group: Group[Heard]) -> list[np.ndarray]:
-    """Return the phone posteriors of waves, (F, P) every 10 ms; computed once for all metrics."""
+    """Return the phone posteriors of waves, (F, P) every 10 ms; computed once for all metrics.
+
+    Raises:
+        MetricUnavailable: pocketsphinx, which ships the Gaussians, is not installed.
+    """
     from vctool.threads import map_parts
+
+    try:
+        sphinx.shipped()
+    except ImportError:
+        raise MetricUnavailable(TITLE, "pocketsphinx", "pip install pocketsphinx") from None
 
     def one(wave: np.ndarray) -> np.ndarray:
         sound = torch.from_numpy(levelled(wave, group.rate))

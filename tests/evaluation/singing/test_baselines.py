@@ -97,7 +97,7 @@ def test_note_stability_tells_singing_from_speech(recordings: tuple[list, ...]) 
     assert share[0] < 0.2 and share[1] > 0.55
 
 
-def test_board_ranks_anchors_as_they_deserve(recordings: tuple[list, ...]) -> None:
+def test_board_ranks_anchors_as_they_deserve(recordings: tuple[list, ...], no_judges: None) -> None:
     speech, sung, music = recordings
     task = SingingTask(16000, speech, sung[::2], sung[1::2], music[: len(speech)], music[1::2])
     board = anchored_board(task)

@@ -43,7 +43,7 @@ def folders(tmp_path: Path) -> Path:
 
 
 def test_any_systems_singing_gets_the_table_of_stage_6(
-    folders: Path, monkeypatch: pytest.MonkeyPatch
+    folders: Path, monkeypatch: pytest.MonkeyPatch, no_judges: None
 ) -> None:
     monkeypatch.setattr(figures, "SHOWN", 1)
     places = {name: str(folders / name) for name in ("speech", "sung", "songs", "music")}
@@ -61,8 +61,16 @@ def test_any_systems_singing_gets_the_table_of_stage_6(
     assert result["measures"]["chroma"]["real singing"]["value"] > 0
     assert result["measures"]["content"]["model"]["value"] == 1.0
     assert result["counts"]["real singing, half A (reference)"] == 2
-    assert set(result["not_run"]) == {"F0 error", "words", "model, shuffled"}
-    assert said.stdout.startswith("| system | content kept | distance |")
+    assert set(result["not_run"]) == {
+        "F0 error",
+        "words",
+        "model, shuffled",
+        "CER, WER",
+        "DistillMOS",
+    }
+    assert said.stdout.startswith(
+        "| system | content kept | phone distance | content by mel | distance |"
+    )
     assert "smoke test" not in said.stdout and "half of the held-out singing has 2" in said.stdout
     page = (out / "report.html").read_text()
     assert page.count("<audio") == len(rows) - 1  # real singing is of other words

@@ -15,6 +15,7 @@ from vctool.errors import DataError
 from vctool.evaluation.page import utterances
 from vctool.experiment import recipe
 from vctool.experiment.recipe import Recipe
+from vctool.features import sphinx
 from vctool.stages import evaluate
 
 RATE, COUNT = 16000, 6
@@ -36,7 +37,7 @@ def voice(pitch: np.ndarray, seed: int) -> np.ndarray:
 
 
 @pytest.fixture
-def paired(workdir: Path) -> Recipe:
+def paired(workdir: Path, no_judges: None) -> Recipe:
     """A recipe whose stages 1 to 5 are done: the outputs are the true singing."""
     chosen = recipe.load(
         "mini", ["features.rate=16000", "evaluate.bootstrap=100", "convert.stretch=1.0"]
@@ -95,7 +96,8 @@ def test_a_perfect_model_scores_perfectly_beside_every_anchor(paired: Recipe) ->
     low, high = measures["distance"]["model"]["versus"]["copy"][1:]
     assert low < high < 0
     assert result["held_out_losses"] == {"cycle_singing": {"value": 4.5, "step": 10.0}}
-    assert result["not_run"] == {"words": "the corpus has no slot grammar"}
+    assert set(result["not_run"]) == {"words", "CER, WER", "DistillMOS"}
+    assert result["not_run"]["words"] == "the corpus has no slot grammar"
     text = (paired.exp / "RESULTS.md").read_text()
     for expected in (*rows, "Not run", "config", "seed 0", "pyworld", "dimension 30"):
         assert expected in text
@@ -138,6 +140,8 @@ def test_what_a_small_corpus_lacks_is_named_and_the_rest_is_scored(paired: Recip
         "F0 error",
         "model, shuffled",
         "words",
+        "CER, WER",
+        "DistillMOS",
     }
     assert set(result["measures"]["distance"]) == {
         "copy",
@@ -173,12 +177,17 @@ def test_missing_outputs_name_the_stage_to_run(paired: Recipe) -> None:
 def test_a_missing_recogniser_is_listed_not_fatal(
     paired: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grammar = paired.data("mini", "test") / "grammar.json"
+    data = DataDir.read(paired.data("mini", "test"))
+    said = tuple(dataclasses.replace(one, text="red") for one in data)
+    dataclasses.replace(data, utterances=said).write()
+    grammar = data.path / "grammar.json"
     grammar.write_text('{"positions": [["red", "blue"]]}')
     monkeypatch.setitem(sys.modules, "pocketsphinx", None)
+    sphinx.shipped.cache_clear()
     evaluate.run(paired)
     result = json.loads((paired.exp / "results.json").read_text())
-    assert "pocketsphinx is not installed" in result["not_run"]["words"]
+    for title in ("words", "content kept"):
+        assert "pocketsphinx is not installed" in result["not_run"][title]
     assert not {"words", "retention"} & set(result["measures"])
     assert "words" not in result["settings"]
 

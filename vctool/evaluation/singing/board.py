@@ -18,7 +18,7 @@ from vctool.evaluation.board import Board
 from vctool.evaluation.parallel import spread
 from vctool.evaluation.singing import baselines
 from vctool.metrics.analysis import Analysis, analyse_all
-from vctool.metrics.base import Each, Group, Row
+from vctool.metrics.base import Each, Group, Recall, Row, ask_anew
 from vctool.metrics.words import Positions
 
 REAL = "real singing"
@@ -79,13 +79,16 @@ class SingingBoard(Board[Analysis]):
     Args:
         task: what they are measured against.
         each: applies functions to waves, on processes where it has any.
+        recall: asks the network that judges sound, or remembers what it said.
     """
 
     name = "singing"
     real_row = REAL
     analysis = Analysis
 
-    def __init__(self, task: SingingTask, each: Each | None = None) -> None:
+    def __init__(
+        self, task: SingingTask, each: Each | None = None, recall: Recall = ask_anew
+    ) -> None:
         each = each or spread(1)
         self.task = task
 
@@ -104,6 +107,7 @@ class SingingBoard(Board[Analysis]):
             target_maps=task.truth_maps,
             seed=task.seed,
             each=each,
+            recall=recall,
         )
         # Real singing comes in two: half B, of any words, and the sentences truly sung.
         half_b = replace(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vctool.errors import DataError
-from vctool.evaluation.board import markdown
+from vctool.evaluation.board import JUDGED, markdown
 from vctool.evaluation.folders import (
     LEAST,
     RESAMPLES,
@@ -104,6 +104,7 @@ def run_folder(
         outputs=outputs,
         model=f"the recordings in {converted}",
         time_maps=_even_maps(task.sources, outputs),
+        cache=out / JUDGED,
         absent={SHUFFLED: "whether the system heeds its accompaniment is not known of recordings"}
         | ({} if task.accomps is not None else {DRONE: "no accompaniment of the sources is known"}),
     )

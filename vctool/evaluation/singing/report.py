@@ -83,7 +83,7 @@ class SingingScoring(Scoring):
 
     def board(self, each: Each) -> SingingBoard:
         """Open the board, with real singing measured."""
-        return SingingBoard(self.task, each)
+        return SingingBoard(self.task, each, self.recall)
 
     def systems(self, each: Each) -> Iterator[Outputs]:
         """Make the baselines; F0 snap and drone are lengthened as the outputs are."""

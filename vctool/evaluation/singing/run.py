@@ -12,6 +12,7 @@ import numpy as np
 
 from vctool.data.datadir import DataDir, Utterance
 from vctool.errors import DataError
+from vctool.evaluation.board import JUDGED
 from vctool.evaluation.outputs import digest, held_out, read_outputs
 from vctool.evaluation.page.report import config_hash
 from vctool.evaluation.parallel import workers
@@ -31,6 +32,7 @@ LACKING = {
     "targets": "the corpora hold no sentence both spoken and sung",
     "target_maps": "the corpora hold no sentence both spoken and sung",
     "grammar": "the corpus has no slot grammar",
+    "texts": "the corpora have no text of the speech",
 }
 """Why a metric is not run on a recipe's recordings."""
 
@@ -92,6 +94,7 @@ def run(recipe: Recipe, nj: int = 1) -> None:
         time_maps=held.time_maps,
         vocoder=(recipe.vocoder, recipe.features),
         absent=absent,
+        cache=Path("dump") / next(iter(recipe.roles.values())) / JUDGED,
     )
     with workers(nj) as each:
         score(job, each)
@@ -103,6 +106,7 @@ def load_task(recipe: Recipe, held: HeldOutSinging) -> SingingTask:
     corpus = recipe.data(next(iter(recipe.roles.values())), recipe.evaluate.split)
     has_grammar = held.truths is not None and (corpus / "grammar.json").is_file()
     half_b = held.singing[1::2]
+    texts = [one.text for one in held.sources if one.text is not None]
     return SingingTask(
         rate,
         [one.load(rate) for one in held.sources],
@@ -112,7 +116,7 @@ def load_task(recipe: Recipe, held: HeldOutSinging) -> SingingTask:
         _accompaniments(half_b, rate),
         None if held.truths is None else [one.load(rate) for one in held.truths],
         held.truth_maps,
-        [one.text or "" for one in held.sources],
+        texts if len(texts) == len(held.sources) else None,
         read_grammar(corpus) if has_grammar else None,
         recipe.train.seed,
         LACKING,
