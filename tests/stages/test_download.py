@@ -1,12 +1,19 @@
 """Stage 1: preparing once, from what was asked for."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from vctool import corpora
-from vctool.errors import ConfigError
+from vctool.acquisition.archive import Archive
+from vctool.acquisition.fetch import RESERVE
+from vctool.acquisition.info import CorpusInfo
+from vctool.errors import ConfigError, DataError
+from vctool.experiment.recipe import CorpusConfig, Recipe
 from vctool.stages import download
 
 
@@ -113,3 +120,107 @@ def test_a_corpus_that_is_built_has_no_parts(workdir: Path) -> None:
 def test_an_unknown_corpus_is_refused_with_the_nearest(calls: list[str]) -> None:
     with pytest.raises(ConfigError, match="did you mean 'talks'"):
         download.prepare("talk")
+
+
+def offered(name: str, size: int = 10**9, **changes: Any) -> SimpleNamespace:
+    """Make a corpus that is fetched as one archive."""
+    archive = Archive(f"https://example.org/{name}.zip", "a test", size)
+    info = CorpusInfo(
+        name=name,
+        title=name.title(),
+        hours=1.0,
+        licence="CC BY 4.0",
+        homepage="https://example.org",
+        rate=16000,
+        layout="*.wav",
+        archives=(archive,),
+    )
+    return SimpleNamespace(INFO=replace(info, **changes), find=lambda folder: folder)
+
+
+@pytest.fixture
+def several(monkeypatch: pytest.MonkeyPatch, workdir: Path) -> dict[str, SimpleNamespace]:
+    """Put these in the place of all corpora; whatever is fetched fails the test."""
+    found = {"talks": offered("talks"), "songs": offered("songs")}
+    monkeypatch.setattr(corpora, "names", lambda: sorted(found))
+    monkeypatch.setattr(corpora, "get", lambda name: found[name])
+    monkeypatch.setattr(
+        "vctool.acquisition.obtain.fetch", lambda *_: pytest.fail("a byte was fetched")
+    )
+    return found
+
+
+def free(monkeypatch: pytest.MonkeyPatch, size: float) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=size))
+
+
+TWO = CorpusConfig(speech="talks", singing="songs")
+
+
+def of(corpus: CorpusConfig) -> Recipe:
+    given = {"family": "toy", "features": {}, "train": {}, "vocoder": "world"}
+    return Recipe.model_validate({"name": "two", "corpus": corpus, **given})
+
+
+def test_a_corpus_that_must_be_asked_for_stops_all_before_the_first_byte(
+    several: dict[str, SimpleNamespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free(monkeypatch, 1e12)
+    several["songs"] = offered("songs", consent="ask the makers at songs@example.org")
+    with pytest.raises(DataError, match=r"corpus songs: ask the makers at songs@example.org; then"):
+        download.run(of(TWO))
+    assert not Path("data/corpora").exists()
+
+
+def test_a_corpus_that_nobody_offers_or_knows_stops_all_too(
+    several: dict[str, SimpleNamespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free(monkeypatch, 1e12)
+    several["songs"] = offered("songs", archives=())
+    with pytest.raises(DataError, match=r"corpus songs: its publisher offers no file to fetch"):
+        download.run(of(TWO))
+    with pytest.raises(ConfigError, match=r"corpus sogns: neither built in nor prepared"):
+        download.run(of(CorpusConfig(speech="talks", singing="sogns")))
+    assert not Path("data/corpora").exists()
+
+
+def test_corpora_must_fit_on_the_disk_together(
+    several: dict[str, SimpleNamespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = 2 * 1.5e9 + 1e9 + RESERVE  # both unpacked, and an archive beside them
+    free(monkeypatch, needed - 1)
+    with pytest.raises(DataError, match=r"corpora talks and songs: need 4\.0 GB, archive and unp"):
+        download.require(TWO.names, None, fresh=False)
+    free(monkeypatch, needed)
+    download.require(TWO.names, None, fresh=False)
+    several["songs"].INFO = several["talks"].INFO  # another corpus of the same recordings
+    free(monkeypatch, needed - 1.5e9)
+    download.require(TWO.names, None, fresh=False)
+
+
+def test_what_is_prepared_already_is_not_asked_for_again(
+    several: dict[str, SimpleNamespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free(monkeypatch, 1e12)
+    several["songs"] = offered("songs", consent="ask the makers")
+    folder = Path("data/songs")
+    (folder / "train").mkdir(parents=True)
+    (folder / "train" / "wav.scp").touch()
+    download.write_stamp(folder, Path("elsewhere"), "2 utterances")
+    download.require(TWO.names, None, fresh=False)
+    with pytest.raises(DataError, match="corpus songs: ask the makers"):
+        download.require(TWO.names, None, fresh=True)
+    Path("data/corpora/songs").mkdir(parents=True)  # and what was brought is found there
+    download.require(TWO.names, None, fresh=True)
+
+
+def test_copies_of_all_corpora_are_looked_for_first(
+    several: dict[str, SimpleNamespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(downloads: Path) -> Path:
+        raise DataError(f"--downloads {downloads}: no Songs there")
+
+    several["talks"].prepare = lambda *_, **__: pytest.fail("was prepared")
+    several["songs"].find = find
+    with pytest.raises(DataError, match="--downloads copies: no Songs there"):
+        download.run(of(TWO), downloads=Path("copies"))

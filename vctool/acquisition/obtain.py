@@ -5,9 +5,11 @@ import json
 import logging
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from vctool import locks
 from vctool.acquisition.archive import Archive, Subset, human, total_size
@@ -60,11 +62,7 @@ def obtain(
         DataError: it lies behind a form, cannot be fetched, does not fit on the disk, or is not
             what its publisher states.
     """
-    chosen = choose(info, subset, limit_hours)
-    if info.consent is not None or not chosen:
-        cannot_fetch(info, root)
-    folder = root / info.folder
-    missing = [one for one in chosen if not is_here(one, folder)]
+    folder, missing = root / info.folder, lacking(info, root, subset, limit_hours)
     if not missing:
         return folder
     for line in terms(info):
@@ -72,7 +70,15 @@ def obtain(
     with locks.hold(
         folder / LOCK, lambda holder: f"{folder}: {holder} is fetching this corpus; wait for it"
     ):
-        check_room(info, missing, folder)
+        wanted = Wanted(info, missing, folder)
+        total = total_size(missing)
+        logger.info(
+            "fetching %s in %d files, %s on the disk",
+            "an unstated size" if total is None else human(total),
+            len(missing),
+            human(wanted.unpacked),
+        )
+        check_room([wanted])
         write_text(folder / "LICENCE.txt", "\n".join(terms(info)) + "\n")
         for archive in missing:
             path = fetch(archive, folder / ARCHIVES, patience)
@@ -83,6 +89,20 @@ def obtain(
         with contextlib.suppress(OSError):  # something of a user's own is in it
             (folder / ARCHIVES).rmdir()
     return folder
+
+
+def lacking(
+    info: CorpusInfo, root: Path, subset: str | None = None, limit_hours: float | None = None
+) -> list[Archive]:
+    """Return the files of a corpus that are still to be fetched; arguments are those of `obtain`.
+
+    Raises:
+        ConfigError, DataError: it has no such part, or cannot be fetched at all.
+    """
+    chosen = choose(info, subset, limit_hours)
+    if info.consent is not None or not chosen:
+        cannot_fetch(info, root)
+    return [one for one in chosen if not is_here(one, root / info.folder)]
 
 
 def is_here(archive: Archive, folder: Path) -> bool:
@@ -157,31 +177,57 @@ def terms(info: CorpusInfo) -> list[str]:
     return lines
 
 
-def check_room(info: CorpusInfo, archives: Sequence[Archive], folder: Path) -> None:
-    """Check that the disk has room for the unpacked files and the largest archive.
+class Wanted(NamedTuple):
+    """What is to be fetched of a corpus."""
+
+    info: CorpusInfo
+    archives: Sequence[Archive]
+    folder: Path
+    """Where it goes."""
+
+    @property
+    def unpacked(self) -> float:
+        """Size on the disk in the end [bytes]."""
+        return sum(
+            one.unpacked_bytes or (one.size or 0) * (GROWTH if one.packed else 1)
+            for one in self.archives
+        )
+
+    @property
+    def largest(self) -> int:
+        """Size of the largest archive, which is there beside what is unpacked [bytes]."""
+        return max((one.size or 0 for one in self.archives if one.packed), default=0)
+
+
+def check_room(wanted: Sequence[Wanted]) -> None:
+    """Check that the disk has room for all unpacked files and the largest archive.
+
+    Args:
+        wanted: corpora that are fetched one after another, on one disk or several.
 
     Raises:
         DataError: there is too little room.
     """
-    unpacked, largest = 0.0, 0
-    for one in archives:
-        size = one.size or 0
-        largest = max(largest, size if one.packed else 0)
-        unpacked += one.unpacked_bytes or size * (GROWTH if one.packed else 1)
-    needed = unpacked + largest - _arrived(archives, folder)
-    free = shutil.disk_usage(folder).free
-    total = total_size(archives)
-    logger.info(
-        "fetching %s in %d files, %s on the disk",
-        "an unstated size" if total is None else human(total),
-        len(archives),
-        human(unpacked),
-    )
-    if needed + RESERVE > free:
-        raise DataError(
-            f"corpus {info.name}: needs {human(needed)}, archive and unpacked, but {human(free)} "
-            f"are free at {folder}; make room, take less (--subset), or link the folder elsewhere"
-        )
+    of_disk: dict[int, list[Wanted]] = defaultdict(list)
+    for one in wanted:
+        of_disk[_existing(one.folder).stat().st_dev].append(one)
+    for several in of_disk.values():
+        needed = sum(one.unpacked - _arrived(one.archives, one.folder) for one in several)
+        needed += max(one.largest for one in several)
+        place = several[0].folder
+        free = shutil.disk_usage(_existing(place)).free
+        if needed + RESERVE > free:
+            names = " and ".join(one.info.name for one in several)
+            need = f"corpus {names}: needs" if len(several) == 1 else f"corpora {names}: need"
+            raise DataError(
+                f"{need} {human(needed)}, archive and unpacked, but {human(free)} are free at "
+                f"{place}; make room, take less (--subset), or link the folder elsewhere"
+            )
+
+
+def _existing(folder: Path) -> Path:
+    """Return a folder, or the nearest above it that exists."""
+    return next(one for one in (folder, *folder.absolute().parents) if one.exists())
 
 
 def _arrived(archives: Sequence[Archive], folder: Path) -> int:

@@ -5,6 +5,7 @@ in the folders beside them, and how corpora come to a machine in `vctool.acquisi
 """
 
 import importlib
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -57,3 +58,30 @@ def download(
         obtain(module.INFO, root, subset, limit_hours)
     found: Path = module.find(folder)
     return found
+
+
+def require(names: Iterable[str], root: Path) -> None:
+    """Check that corpora can be fetched or built, and have room together; nothing is fetched.
+
+    Args:
+        names: the corpora.
+        root: folder of all corpora.
+
+    Raises:
+        DataError: one lies behind a form and has not been brought, or there is too little room.
+    """
+    from vctool.acquisition.obtain import Wanted, check_room, lacking
+
+    wanted: dict[Path, Wanted] = {}
+    for name in names:
+        module = get(name)
+        folder = root / module.INFO.folder
+        if hasattr(module, "download"):
+            continue
+        if module.INFO.consent is not None and folder.is_dir():
+            module.find(folder)
+        elif archives := lacking(module.INFO, root):
+            known = wanted[folder].archives if folder in wanted else ()  # of the same recordings
+            every = list(dict.fromkeys([*known, *archives]))
+            wanted[folder] = Wanted(module.INFO, every, folder)
+    check_room(list(wanted.values()))

@@ -6,6 +6,7 @@ and a corpus is prepared again only where that differs from what is asked for.
 
 import json
 import logging
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -56,9 +57,42 @@ def run(recipe: Recipe, *, downloads: Path | None = None, nj: int = 1, fresh: bo
         ConfigError: no corpus has this name, or it lacks the speakers that the recipe names.
         DataError: a corpus is not in `downloads`, cannot be fetched, or is unusable.
     """
+    require(recipe.corpus.names, downloads, fresh)
     for corpus in recipe.corpus.names:
         prepare(corpus, downloads=downloads, nj=nj, fresh=fresh)
     roles.check(recipe)
+
+
+def require(names: Iterable[str], downloads: Path | None, fresh: bool) -> None:
+    """Check that every corpus can be had, before the first byte of any is fetched.
+
+    Args:
+        names: the corpora.
+        downloads: folder with existing copies of corpora; nothing is fetched then.
+        fresh: whether corpora are prepared again that are prepared.
+
+    Raises:
+        ConfigError: no corpus has one of the names.
+        DataError: one is not in `downloads`, must be asked for, or they do not fit on the disk.
+    """
+    to_fetch = []
+    for corpus in names:
+        before = read_stamp(Path("data") / corpus)
+        if corpus not in corpora.names():
+            if before is None:
+                raise _unknown(corpus)
+        elif downloads is not None and hasattr(module := corpora.get(corpus), "find"):
+            module.find(downloads)
+        elif before is None or fresh or downloads is not None:
+            to_fetch.append(corpus)
+    corpora.require(to_fetch, DOWNLOADS)
+
+
+def _unknown(corpus: str) -> ConfigError:
+    return ConfigError(
+        f"corpus {corpus}: neither built in nor prepared{suggest(corpus, corpora.names())}"
+        f" (for your own: vctool prepare from-wavs DIR --name {corpus})"
+    )
 
 
 def prepare(
@@ -91,10 +125,7 @@ def prepare(
     before = read_stamp(folder)
     if corpus not in corpora.names():
         if before is None:
-            raise ConfigError(
-                f"corpus {corpus}: neither built in nor prepared{suggest(corpus, corpora.names())}"
-                f" (for your own: vctool prepare from-wavs DIR --name {corpus})"
-            )
+            raise _unknown(corpus)
         return before
     module = corpora.get(corpus)
     if downloads is None and before is not None and not fresh and not wanted:
