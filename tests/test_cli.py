@@ -207,3 +207,19 @@ def test_data_check_says_in_which_folder(tmp_path: Path) -> None:
 
 def test_python_m_vctool_is_the_same_command(tmp_path: Path) -> None:
     assert vctool("--help", cwd=tmp_path).stdout.startswith("Usage:")
+
+
+def test_libraries_news_of_their_caches_are_no_messages_of_ours() -> None:
+    script = (
+        "import logging, sys; sys.argv = ['vctool', '--help']\n"
+        "from vctool import cli\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "logging.getLogger('matplotlib.font_manager').info('generated new fontManager')\n"
+        "logging.getLogger('matplotlib').warning('a warning')\n"
+        "logging.getLogger('vctool.x').info('ours')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stderr == "a warning\nours\n"

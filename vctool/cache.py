@@ -113,6 +113,21 @@ class Cache:
             known |= made
         return np.stack([known[key] for key in keys])
 
+    def of_key(self, purpose: str, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """Return an array, made once.
+
+        Args:
+            purpose: names what makes it, and everything that it depends on besides the key.
+            key: a hash of what it is made of.
+            make: makes it; nothing is kept where this fails.
+        """
+        found = self._recall(purpose, [key.encode()])
+        if found:
+            return np.asarray(next(iter(found.values()))[1])
+        made = make()
+        self._keep(purpose, [(key.encode(), None, made)])
+        return made
+
     def of_files(self, purpose: str, states: Mapping[Path, str | None]) -> dict[Path, Any]:
         """Return the cached values of the files whose `state_of` has not changed since."""
         keys = {_path_key(file): file for file in states}
@@ -270,6 +285,17 @@ def use(path: Path) -> Iterator[None]:
         yield
     finally:
         _in_use.pop()
+
+
+def once(purpose: str, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """Return an array that is made once in the cache in use, or made anew where none is.
+
+    Args:
+        purpose: as for `Cache.of_key`.
+        key: a hash of what it is made of.
+        make: makes it.
+    """
+    return _in_use[-1].of_key(purpose, key, make) if _in_use else make()
 
 
 def over(

@@ -57,6 +57,7 @@ def main() -> None:
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("vctool").setLevel(logging.DEBUG)
     logging.getLogger().handlers[0].setLevel(logging.INFO)
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # its cache of fonts is no news
     # pyworld asks pkg_resources for its own version; the pinned setuptools still answers.
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
     # The same for worker processes, unless the user has set it.

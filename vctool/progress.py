@@ -1,7 +1,11 @@
-"""Progress bars."""
+"""What is heard of work that takes long: bars on a terminal, and now and then a line elsewhere."""
 
+import logging
 import sys
+import threading
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Never, TypeVar
 
 if TYPE_CHECKING:
@@ -9,11 +13,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+PACE_SECONDS = 60.0
+"""Longest silence of work that goes on [s]."""
+
+PATIENCE_SECONDS = 5.0
+"""Work that takes less than this is not spoken of [s]."""
+
+logger = logging.getLogger(__name__)
+
 
 def progress(
     items: Iterable[T], what: str, total: int | None = None, unit: str = "utt"
 ) -> Iterator[T]:
-    """Iterate over items with a progress bar if stderr is a terminal; without one elsewhere.
+    """Iterate over items with a progress bar if stderr is a terminal, else with a line a minute.
 
     Args:
         items: the items.
@@ -23,7 +35,57 @@ def progress(
     """
     from tqdm import tqdm
 
-    yield from tqdm(items, desc=what, total=total, unit=unit, disable=None)
+    if sys.stderr.isatty():
+        yield from tqdm(items, desc=what, total=total, unit=unit)
+        return
+    known = total if total is not None else getattr(items, "__len__", lambda: None)()
+    began = told = time.monotonic()
+    for count, item in enumerate(items):  # `count` are done
+        now = time.monotonic()
+        if count and now - told >= PACE_SECONDS:
+            told = now
+            rest = "" if known is None else f" of {known}"
+            left = "" if known is None else duration((now - began) / count * (known - count))
+            logger.info("%s: %d%s%s", what, count, rest, f", {left} to go" if left else "")
+        yield item
+
+
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """Say what is being done inside, where that takes more than some seconds, and that it goes on.
+
+    Args:
+        what: what is being done, in a few words.
+    """
+    done = threading.Event()
+    began = time.monotonic()
+
+    def tell() -> None:
+        if done.wait(PATIENCE_SECONDS):
+            return
+        logger.info("%s ...", what)
+        while not done.wait(PACE_SECONDS):
+            logger.info("%s ... (%s so far)", what, duration(time.monotonic() - began))
+
+    teller = threading.Thread(target=tell, name=f"busy: {what}", daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        done.set()
+        teller.join()
+
+
+def duration(seconds: float) -> str:
+    """Format a duration in two units.
+
+    >>> duration(7260), duration(75), duration(4)
+    ('2h01m', '1m15s', '4s')
+    """
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 60}m{whole % 60:02d}s" if whole >= 60 else f"{whole}s"
 
 
 def transfer(what: str, have: int, total: int | None) -> "tqdm[Never]":

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from vctool.engine import checkpoint, distributed, manifest
+from vctool.engine import checkpoint, distributed, loop, manifest
 from vctool.engine.loop import Trainer
 from vctool.errors import CheckpointError, TrainingError
 from vctool.features.stats import SpeakerStats
@@ -500,3 +500,23 @@ def test_progress_is_one_line_with_losses_time_and_eta(
         record.getMessage().startswith("step 2/2  G ") and "  D " in record.getMessage()
         for record in caplog.records
     )
+
+
+@pytest.mark.parametrize("out_of_patience", [False, True])
+def test_the_first_step_says_how_long_a_step_takes_and_silence_never_lasts(
+    toy: ModuleType,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    out_of_patience: bool,
+) -> None:
+    monkeypatch.setattr(loop, "PACE_SECONDS", 0.0 if out_of_patience else 3600.0)
+    with caplog.at_level(logging.INFO, "vctool.engine.loop"):
+        toy.trainer(tmp_path, steps=5, log_every=4).run()
+    said = [one.split("  ") for one in caplog.messages if one.startswith("step ")]
+    first, *_ = said
+    assert first[0] == "step 1/5" and first[1].endswith("/step") and first[2].startswith("eta ")
+    told = [one[0] for one in said]
+    every = ["step 1/5", "step 2/5", "step 3/5", "step 4/5", "step 5/5"]
+    assert told == (every if out_of_patience else ["step 1/5", "step 4/5", "step 5/5"])
+    assert [one["step"] for one in lines(tmp_path) if one["split"] == "train"] == [4, 5]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from vctool.progress import duration
+
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
@@ -95,29 +97,20 @@ def progress_line(
     Args:
         step: steps done.
         steps: steps to do in all.
-        totals: weighted loss by group.
+        totals: weighted loss by group; none where they are not known yet.
         seconds_per_step: time of one step [s].
 
     >>> progress_line(1200, 20000, {"generator": 1.234, "discriminator": 0.45}, 0.038)
-    'step 1200/20000  G 1.23  D 0.45  38 ms  eta 11m54s'
+    'step 1200/20000  G 1.23  D 0.45  38 ms/step  eta 11m54s'
+    >>> progress_line(1, 3000, {}, 6.4)
+    'step 1/3000  6.4 s/step  eta 5h20m'
     """
     short = _abbreviate(list(totals))
-    losses = "  ".join(f"{short[group]} {value:.3g}" for group, value in totals.items())
-    milliseconds = f"{1000 * seconds_per_step:.3g} ms"
+    losses = [f"{short[group]} {value:.3g}" for group, value in totals.items()]
+    time = seconds_per_step
+    pace = f"{time:.3g} s/step" if time >= 1 else f"{1000 * time:.3g} ms/step"
     left = duration((steps - step) * seconds_per_step)
-    return f"step {step}/{steps}  {losses}  {milliseconds}  eta {left}"
-
-
-def duration(seconds: float) -> str:
-    """Format a duration in two units.
-
-    >>> duration(7260), duration(75), duration(4)
-    ('2h01m', '1m15s', '4s')
-    """
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 60}m{whole % 60:02d}s" if whole >= 60 else f"{whole}s"
+    return "  ".join([f"step {step}/{steps}", *losses, pace, f"eta {left}"])
 
 
 def _abbreviate(groups: list[str]) -> dict[str, str]:

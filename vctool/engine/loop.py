@@ -29,6 +29,7 @@ from vctool.engine.step import (
 from vctool.errors import TrainingError
 from vctool.models.base import Dataset, System
 from vctool.processes import mean_over_processes
+from vctool.progress import PACE_SECONDS, busy
 
 logger = logging.getLogger(__name__)
 
@@ -184,8 +185,9 @@ class Trainer:
         if self.data is not None and not self.fitted:
             seed_step(self.config.seed, 0, purpose=SETUP)
             own = getattr(self.data, "setup_batch", None)
-            batch = self.data.batch(0) if own is None else own()
-            with torch.no_grad():
+            with busy("reading the first recordings"):
+                batch = self.data.batch(0) if own is None else own()
+            with torch.no_grad(), busy(f"setting up {self.family} from the recordings"):
                 self.system.setup(to_device(batch, self.processes.device))
         broadcast(self.system, self.processes.size)
 
@@ -208,6 +210,7 @@ class Trainer:
         host in between. Before anything is reported or saved, the last step is checked too.
         """
         config, averages, seconds = self.config, Averages(), list[float]()
+        told = float("-inf")
         self.system.train()
         unread: QueuedStep | None = None
         while step < config.steps:
@@ -230,7 +233,10 @@ class Trainer:
             self._progress["seconds"] += seconds[-1]
             if step % config.log_every == 0 or step == config.steps:
                 self._report(step, averages.take(), sum(seconds) / len(seconds))
-                seconds = []
+                seconds, told = [], time.monotonic()
+            elif time.monotonic() - told >= PACE_SECONDS:
+                self._tell_pace(step, seconds)
+                told = time.monotonic()
             improved = self._validate_if_due(step)
             if step % config.save_every == 0 or step == config.steps or improved or stop:
                 self._save(step)
@@ -258,6 +264,15 @@ class Trainer:
         paces = (self.config.log_every, self.config.validate_every, self.config.save_every)
         return step == self.config.steps or any(step % pace == 0 for pace in paces)
 
+    def _tell_pace(self, step: int, seconds: Sequence[float]) -> None:
+        """Log the time of a step, at the first step and where reports are far apart."""
+        if self.processes.device.type == "cuda" and len(seconds) == 1:
+            began = time.monotonic()
+            torch.cuda.synchronize(self.processes.device)  # the first step is only queued so far
+            seconds = [seconds[0] + time.monotonic() - began]
+        pace = sum(seconds) / len(seconds)
+        self._say(logging.INFO, "%s", progress_line(step, self.config.steps, {}, pace))
+
     def _report(self, step: int, means: dict[str, float], seconds: float) -> None:
         """Log the means since the last report, over all processes."""
         means = self._mean(means)
@@ -277,13 +292,14 @@ class Trainer:
         self._score = None
         if self.valid is None or (step % self.config.validate_every and step != self.config.steps):
             return False
-        values = self.validate(step)
+        with busy("validating"):
+            values = self.validate(step)
         self._score = score(self.system, values, self.config)
         if not self.processes.writes:
             return False
         self._journal.write(step, "dev", {**values, "score": self._score})
         if self.sample is not None:
-            with undisturbed(self.system):
+            with undisturbed(self.system), busy("writing samples"):
                 self.sample(self.system, step)
         best = manifest.read_manifest(self.checkpoints).get("best_score", float("inf"))
         return self._score < best

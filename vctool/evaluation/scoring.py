@@ -26,7 +26,7 @@ from vctool.evaluation.page.html import Exhibit
 from vctool.evaluation.page.report import Findings, Losses
 from vctool.evaluation.page.table import Scores
 from vctool.metrics.base import Each, Recall, ask_anew
-from vctool.progress import progress
+from vctool.progress import busy, progress
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +159,8 @@ def score(job: Scoring, each: Each) -> Scored:
         job: what is scored.
         each: applies functions to waves, on processes where it has any; no value depends on it.
     """
-    board = job.board(each)
+    with busy(f"{job.folder}: analysing the recordings"):
+        board = job.board(each)
     rate = board.row.outputs.rate
     real = {} if job.real is None else {board.real_row: job.real[: figures.SHOWN]}
     heard: dict[str, Sequence[np.ndarray]] = dict(real) if job.real_leads else {}
@@ -168,8 +169,11 @@ def score(job: Scoring, each: Each) -> Scored:
         first = one.waves[: figures.SHOWN]
         heard[one.name] = [audio.resample(wave, one.rate or rate, rate) for wave in first]
     heard |= real
-    scores = board.scores(job.resamples, job.seed)
-    found = job.findings(board, scores, _draw(job, board, heard))
+    with busy(f"{job.folder}: comparing the systems"):
+        scores = board.scores(job.resamples, job.seed)
+    with busy(f"{job.folder}: drawing"):
+        plots = _draw(job, board, heard)
+    found = job.findings(board, scores, plots)
     shown = html.exhibits(job.utterances[: figures.SHOWN], heard, found.plots)
     publish(found, shown, rate, job.utterances, board.per_utterance())
     return Scored(found, board, heard)

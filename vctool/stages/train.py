@@ -5,11 +5,16 @@ from pathlib import Path
 
 import torch
 
+from vctool import cache
 from vctool.engine.distributed import any_process, processes
 from vctool.experiment.recipe import Recipe
 from vctool.training import extend, fine_tune, setup
 
 logger = logging.getLogger(__name__)
+
+PREPARED = "prepared.sqlite"
+"""File of what families prepare once for all experiments: in the folder of the first corpus below
+`dump/`."""
 
 
 def run(recipe: Recipe, device: str = "auto", fresh: bool = False) -> Path:
@@ -42,7 +47,8 @@ def run(recipe: Recipe, device: str = "auto", fresh: bool = False) -> Path:
                 splits = ("train", "dev") if setup.has_split(recipe, "dev") else ("train",)
                 fine_tune.reconstruct(recipe, splits, own.device)
             any_process([False], own)  # the others wait
-        folder = setup.prepare(recipe, own, before).run(fresh)
+        with cache.use(Path("dump") / next(iter(recipe.corpus.names)) / PREPARED):
+            folder = setup.prepare(recipe, own, before).run(fresh)
         if before is not None:
             extend.require_kept(recipe, before)
         return folder

@@ -15,6 +15,7 @@ from vctool.experiment.features import open_set
 from vctool.experiment.recipe import Recipe
 from vctool.features.stats import SpeakerStats, pool
 from vctool.models.base import Context, Dataset, System, family
+from vctool.progress import busy
 from vctool.training import extend, fine_tune
 from vctool.training.samples import Samples
 
@@ -35,10 +36,11 @@ def prepare(recipe: Recipe, own: Processes, before: extend.Base | None = None) -
     cls = family(recipe.family)
     config = plan.model_config(recipe)
     plan.check(recipe)
-    sets = open_sets(recipe, plan.kinds(recipe, "train"), "train")
     held = None
-    if has_split(recipe, "dev"):
-        held = open_sets(recipe, plan.kinds(recipe, "dev"), "dev")
+    with busy("opening the features"):
+        sets = open_sets(recipe, plan.kinds(recipe, "train"), "train")
+        if has_split(recipe, "dev"):
+            held = open_sets(recipe, plan.kinds(recipe, "dev"), "dev")
     torch.manual_seed(recipe.train.seed)
     known = context(recipe, sets)
     system = cls(config, known if before is None else extend.widen(recipe, before, known))

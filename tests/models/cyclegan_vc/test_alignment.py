@@ -1,7 +1,12 @@
 """Aligning frames of two speakers who say different things."""
 
+from pathlib import Path
+from typing import Any
+
+import pytest
 import torch
 
+from vctool import cache
 from vctool.models.cyclegan_vc import alignment
 
 
@@ -75,6 +80,38 @@ def test_deviation_is_restored() -> None:
     weight = alignment.fit(everything(source), everything(target), torch.eye(4)[None])
     made = alignment.apply(source, weight)
     torch.testing.assert_close(made.std(dim=(0, 2)), source.std(dim=(0, 2)), rtol=0.03, atol=0.0)
+
+
+def test_what_was_fitted_is_not_fitted_again_and_is_the_same_to_the_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = (everything(normalised(sounds(seed, 20))) for seed in (0, 1))
+    starts = torch.eye(4)[None]
+    fitted, anew = [], alignment.fit_anew
+
+    def counted(*given: Any) -> torch.Tensor:
+        fitted.append(given)
+        return anew(*given)
+
+    monkeypatch.setattr(alignment, "fit_anew", counted)
+    plain = alignment.fit(source, target, starts)
+    with cache.use(tmp_path / "prepared.sqlite"):
+        again = [alignment.fit(source, target, starts) for _ in range(3)]
+        assert len(fitted) == 2  # without a cache, and once with one
+        # other frames, another direction, another start and fewer places are other fits
+        louder = source._replace(segments=source.segments * 1.001)
+        for other in (
+            (louder, target, starts),
+            (target, source, starts),
+            (source, target, 2 * starts),
+            (source.thinned(512), target, starts),
+        ):
+            assert torch.equal(alignment.fit(*other), anew(*other))
+        assert len(fitted) == 6
+        monkeypatch.setattr(alignment, "RIDGE", 0.2)
+        assert torch.equal(alignment.fit(source, target, starts), anew(source, target, starts))
+    for one in again:
+        assert torch.equal(one, plain) and one.dtype == plain.dtype
 
 
 def test_silence_is_not_aligned() -> None:

@@ -7,12 +7,18 @@ shrinks what it cannot predict; every channel's deviation is therefore restored.
 from a warped frequency axis, as speakers differ most in vocal tract length (Eide and Gish, 1996).
 """
 
+import hashlib
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vctool import cache
+
+VERSION = 1
+"""Version of the fit; must change when its results do."""
 TAPS = 5
 """Frames that the filter reads: the middle one and two on either side."""
 SPACING = 4
@@ -80,8 +86,28 @@ def choose(segments: Tensor, active: Tensor, most: int) -> Frames:
     return Frames(segments, active.nonzero()).thinned(most)
 
 
-@torch.no_grad()
 def fit(source: Frames, target: Frames, starts: Tensor) -> Tensor:
+    """Return what `fit_anew` does, from the cache in use if it was fitted to the same frames.
+
+    Fitting takes a minute, and every experiment of a pair with the same features needs the same.
+    """
+    settings = (VERSION, TAPS, SPACING, ITERATIONS, TRIAL_FRAMES, TRIAL_ITERATIONS, RIDGE, ROWS)
+    # sums round alike on one device, with one release of torch and one number of threads
+    machine = (starts.device.type, torch.__version__, torch.get_num_threads())
+    digest = hashlib.sha256()
+    for one in (source.segments, source.places, target.segments, target.places, starts):
+        digest.update(f"{tuple(one.shape)} {one.dtype}".encode())
+        digest.update(one.detach().cpu().contiguous().numpy().tobytes())
+    fitted = cache.once(
+        f"cyclegan_vc alignment {settings} {machine}",
+        digest.hexdigest(),
+        lambda: fit_anew(source, target, starts).cpu().numpy(),
+    )
+    return torch.from_numpy(np.array(fitted)).to(starts.device)
+
+
+@torch.no_grad()
+def fit_anew(source: Frames, target: Frames, starts: Tensor) -> Tensor:
     """Fit the filter that turns one speaker's segments into another's; the sentences may differ.
 
     Frames that are paired wrongly at first stay so: a woman's vowels lie nearer to a man's other
