@@ -264,7 +264,7 @@ class Trainer:
         paces = (self.config.log_every, self.config.validate_every, self.config.save_every)
         return step == self.config.steps or any(step % pace == 0 for pace in paces)
 
-    def _tell_pace(self, step: int, seconds: Sequence[float]) -> None:
+    def _tell_pace(self, step: int, seconds: list[float]) -> None:
         """Log the time of a step, at the first step and where reports are far apart."""
         if self.processes.device.type == "cuda" and len(seconds) == 1:
             began = time.monotonic()
