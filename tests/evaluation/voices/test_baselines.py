@@ -43,6 +43,7 @@ def test_each_formula_gives_the_statistics_it_is_named_for() -> None:
     expected = {
         baselines.PITCH: (source.mean, source.deviation),
         baselines.MEAN_VARIANCE: (mean, deviation),
+        baselines.CODED: (mean, deviation),
         baselines.MEAN: (mean, source.deviation),
         baselines.HALF: (mean, 0.5 * deviation),
     }
@@ -102,6 +103,21 @@ def test_a_voice_that_is_a_filter_and_a_pitch_away_is_reached(say: Say) -> None:
     assert found[baselines.PITCH] > 0.8 * found["copy"]
     assert cents[baselines.PITCH] < 150 < 700 < cents["copy"]
     assert cents[baselines.SOURCE_RESYNTHESIS] > 700
+
+
+def test_formulas_change_the_source_s_own_wave(say: Say) -> None:
+    """To the speaker itself nothing is left to do, and the wave stays as it is."""
+    trained = [say(k, "low") for k in range(20, 24)]
+    formula = baselines.fit(trained, trained, RATE)
+    wave = say(0, "low")
+    made = baselines.build([wave], None, RATE, formula)
+
+    def likeness(name: str) -> float:
+        return float(np.corrcoef(made[name][0], wave)[0, 1])
+
+    for name in (baselines.PITCH, baselines.MEAN_VARIANCE, baselines.MEAN):
+        assert likeness(name) > 0.99999
+    assert likeness(baselines.CODED) < 0.9
 
 
 def test_any_rate_gives_waves_as_long_and_as_loud_as_their_sources(say: Say) -> None:

@@ -1,14 +1,19 @@
 """Baselines of voice conversion: simple formulas without learning.
 
-Every formula is fitted on the two speakers' training recordings alone and goes through one WORLD
-vocoder, so that a model is compared with what its voice costs anyway. With the mean m and the
-standard deviation s of the mel-cepstra c1..c24 over sounding frames (c0, the level, stays):
+Every formula is fitted on the two speakers' training recordings alone and applied to the source's
+own wave (`vctool.vocoders.direct`), which sounds better than synthesis from coded features, so that
+what vocoders cost is not taken for what a formula lacks. With the mean m and the standard
+deviation s of the mel-cepstra c1..c24 over sounding frames (c0, the level, stays):
 
     pitch only      log-F0 carried to the target's mean and deviation; cepstra as they are
     mean-variance   (c - m_source) / s_source * s_target + m_target, and that pitch
     mean only       c - m_source + m_target, and that pitch
     half variance   the mean-variance transform with half the deviation, and that pitch: what is
                     left of a voice shrinks towards its mean, which lowers MCD and is heard as dull
+
+Others are synthesised by WORLD, which leaves nothing of the source but what is coded:
+
+    mean-variance, WORLD    the same features as mean-variance
     fixed envelope  m_target in every frame, and that pitch: a hum of the target's voice, which
                     says nothing; the source's level keeps its rhythm
     smeared envelope    the mean-variance transform, c0 too, averaged over `SMEAR_SECONDS`, and that
@@ -30,6 +35,7 @@ from vctool.features import stats, world
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
 from vctool.metrics.base import Each, serially
+from vctool.vocoders.direct import modify
 
 REAL = "target"
 """The row of the target's own recordings."""
@@ -49,22 +55,24 @@ baselines of different recipes are the same."""
 GATE_DB = 40.0
 """Frames this far below a recording's loudest are silence, and in no statistics [dB]."""
 PITCH, MEAN_VARIANCE, MEAN, HALF = "pitch only", "mean-variance", "mean only", "half variance"
+CODED = "mean-variance, WORLD"
 FIXED, SMEARED = "fixed envelope", "smeared envelope"
 SMEAR_SECONDS = 0.6
 """What the smeared envelope is averaged over [s]: two to three syllables."""
 SOURCE_RESYNTHESIS, TARGET_RESYNTHESIS = "source resynthesis", "target resynthesis"
 SYSTEMS = {
     COPY: "the source as it is",
-    PITCH: "the source with its log-F0 carried to the target's mean and deviation, WORLD",
+    PITCH: "the source with its log-F0 carried to the target's mean and deviation, on its own wave",
     MEAN_VARIANCE: "that, and each of the mel-cepstra c1..c24 carried to the target's mean and "
     "deviation: the formula to beat",
     MEAN: "that with the target's mean alone",
     HALF: "that with half of the target's deviation: games MCD by shrinking variance",
-    FIXED: "the target's mean envelope throughout, at the source's level and that pitch: a voice "
-    "without words",
-    SMEARED: f"the mean-variance transform averaged over {SMEAR_SECONDS:g} s, with that pitch: "
-    "words run together",
-    SOURCE_RESYNTHESIS: "the source through the same analysis and synthesis, unconverted",
+    CODED: "the mean-variance transform synthesised by WORLD: what coding a voice costs",
+    FIXED: "the target's mean envelope throughout, at the source's level and that pitch, WORLD: a "
+    "voice without words",
+    SMEARED: f"the mean-variance transform averaged over {SMEAR_SECONDS:g} s, with that pitch, "
+    "WORLD: words run together",
+    SOURCE_RESYNTHESIS: "the source through WORLD's analysis and synthesis, unconverted",
     TARGET_RESYNTHESIS: "the target's recording of the sentence through it: what WORLD itself "
     "leaves of a perfect conversion",
     REAL: "the target's held-out recordings, as they are",
@@ -155,7 +163,12 @@ def take_apart(wave: np.ndarray, rate: int, floor: float, ceil: float) -> np.nda
 def put_together(features: np.ndarray, samples: int, rate: int, level_db: float) -> np.ndarray:
     """Synthesise (F, D): (samples,) float32 at a rate and an active level [dB of full scale]."""
     length = -(-samples * FEATURES.rate // rate)
-    wave = audio.resample(world.synthesise(features, FEATURES, length), FEATURES.rate, rate)
+    return _finished(world.synthesise(features, FEATURES, length), samples, rate, level_db)
+
+
+def _finished(wave: np.ndarray, samples: int, rate: int, level_db: float) -> np.ndarray:
+    """Bring a wave (T,) at the formulas' rate to a rate, a length and an active level."""
+    wave = audio.resample(wave, FEATURES.rate, rate)
     wave = np.pad(wave[:samples], (0, max(0, samples - len(wave)))).astype(np.float32)
     return audio.match_level(wave, rate, level_db)
 
@@ -174,6 +187,7 @@ def transform(features: np.ndarray, formula: Formula, name: str) -> np.ndarray:
         MEAN: target.mean + from_mean,
         HALF: target.mean + 0.5 * scale * from_mean,
         FIXED: target.mean + 0.0 * from_mean,
+        CODED: target.mean + scale * from_mean,
         SMEARED: target.mean + scale * from_mean,
     }[name]
     whole = np.concatenate([envelope[:, :1], changed], axis=1)
@@ -194,10 +208,30 @@ def formulas(
     """Make the waves (T,) of every formula for one source: its wave (T,) and features (F, D)."""
     wave, features = item
     level = audio.level_db(wave, rate)
-    return {
-        name: put_together(transform(features, formula, name), len(wave), rate, level)
-        for name in (PITCH, MEAN_VARIANCE, MEAN, HALF, FIXED, SMEARED)
+    made = {
+        name: _finished(sound, len(wave), rate, level)
+        for name, sound in _on_the_wave(wave, features, formula, rate).items()
     }
+    for name in (CODED, FIXED, SMEARED):
+        made[name] = put_together(transform(features, formula, name), len(wave), rate, level)
+    return made
+
+
+def _on_the_wave(
+    wave: np.ndarray, features: np.ndarray, formula: Formula, rate: int
+) -> dict[str, np.ndarray]:
+    """Apply formulas to a wave (T,) itself: waves at the formulas' rate by name."""
+    own = audio.resample(wave, rate, FEATURES.rate)
+    frame = FEATURES.rate, FEATURES.hop_length
+    f0, envelope, _ = world.split(features, FEATURES)
+    pitch, _, _ = world.split(transform(features, formula, PITCH), FEATURES)
+    # All have one pitch, which is moved once.
+    made = {PITCH: modify(own, *frame, f0, pitch)}
+    for name in (MEAN_VARIANCE, MEAN, HALF):
+        _, wanted, _ = world.split(transform(features, formula, name), FEATURES)
+        gain_db = world.envelope_gain_db(wanted - envelope, FEATURES)
+        made[name] = modify(made[PITCH], *frame, f0, f0, gain_db)
+    return made
 
 
 def resynthesise(item: tuple[np.ndarray, np.ndarray], rate: int) -> np.ndarray:
