@@ -89,7 +89,7 @@ def test_without_parallel_recordings_the_rest_is_measured_and_the_reason_named(
     board.add("copy", board.task.sources)
     scores = board.scores(100)
     said = {"content", "phone_distance", "content_mel"}
-    assert {"f0_distribution", "modulation", "gv_ratio"} | said == set(scores)
+    assert {"voice_ratio", "f0_distribution", "modulation", "gv_ratio"} | said == set(scores)
     assert REAL not in scores["content"] and REAL in scores["gv_ratio"]
     assert "same sentences" in board.not_run["MCD"]
     assert "same sentences" in board.not_run["F0 error"]
