@@ -157,6 +157,16 @@ def test_the_report_counts_files_hours_rates_and_reasons(tmp_path: Path) -> None
     assert "| train | 14 | 14 | 0.01 | 2 |" in text
 
 
+def test_a_long_recording_that_all_splits_are_cut_from_is_one_file(tmp_path: Path) -> None:
+    folder, out = tmp_path / "wavs", tmp_path / "own"
+    put(folder / "ann" / "long.wav", np.resize(noise(1.0), 120 * RATE))
+    put(folder / "ann" / "still.wav", np.zeros(RATE))
+    report = from_wavs.prepare(folder, out, domain="speech")
+    assert report.files == 1 and report.rates == ((RATE, 1),)
+    assert [split.files for split in report.splits.values()] == [1, 1, 1]
+    assert "Left out: 1 of 2 files." in (out / "report.md").read_text()
+
+
 def test_reasons_are_counted_without_what_is_special_to_a_file() -> None:
     reasons = {
         "empty file; copy it again": "empty file",

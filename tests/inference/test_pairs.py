@@ -12,7 +12,7 @@ from vctool.engine.settings import TrainConfig
 from vctool.errors import DataError
 from vctool.experiment.recipe import CorpusConfig, EvaluateConfig, Recipe
 from vctool.features.settings import FeatureConfig
-from vctool.inference.pairs import HeldOut, Pair, choose, shuffle
+from vctool.inference.pairs import HeldOut, Pair, choose, opposite, shuffle
 
 
 def test_unpaired_corpora_draw_their_accompaniments(sung_pairs: Recipe) -> None:
@@ -25,6 +25,16 @@ def test_unpaired_corpora_draw_their_accompaniments(sung_pairs: Recipe) -> None:
     assert choose(few, HeldOut(few), "speech", "singing", True) == drawn
     other = few.model_copy(update={"train": TrainConfig(seed=1)})
     assert choose(other, HeldOut(other), "speech", "singing", True) != drawn
+
+
+@pytest.mark.parametrize(("most", "count"), [(2, 2), (3, 3), (60, 4)])
+def test_no_more_are_converted_the_other_way_than_are_asked_for(
+    sung_pairs: Recipe, most: int, count: int
+) -> None:
+    few = sung_pairs.model_copy(update={"evaluate": EvaluateConfig(max_utterances=most)})
+    drawn = opposite(few, HeldOut(few), "singing", False)
+    assert len(drawn) == count and len({pair.source.id for pair in drawn}) == count
+    assert all(pair.source.id.startswith("s-singing") and not pair.target for pair in drawn)
 
 
 def test_roles_of_one_corpus_are_its_speakers(sung_pairs: Recipe) -> None:

@@ -80,6 +80,8 @@ class Report:
     """What a user should know of this data."""
     rates: tuple[tuple[int, int], ...] = ()
     """Sampling rates [Hz] of the recordings, each with how many have it."""
+    files: int = 0
+    """Recordings that are used, each once, however many splits it is cut for."""
 
     @property
     def hours(self) -> float:
@@ -106,8 +108,8 @@ class Report:
         lines += ["", f"Splits are disjoint by {self.disjoint_by}.", ""]
         lines += [f"- {count} files at {rate} Hz" for rate, count in self.rates]
         lines += [f"- {note}" for note in self.notes]
-        files = sum(split.files for split in self.splits.values())
-        lines += ["", f"Left out: {len(self.rejected)} of {files + len(self.rejected)} files."]
+        total = self.files + len(self.rejected)
+        lines += ["", f"Left out: {len(self.rejected)} of {total} files."]
         if self.rejected:
             counts = Counter(one.kind for one in self.rejected)
             lines += ["They are named in `rejected.tsv`.", ""]
@@ -161,7 +163,14 @@ def finish(
         own = len({one.wav for one in data})
         summaries[name] = Split(len(data), data.seconds, len(data.speakers), own)
     report = Report(
-        corpus, out, summaries, disjoint_by, tuple(rejected), tuple(notes), _rates(files)
+        corpus,
+        out,
+        summaries,
+        disjoint_by,
+        tuple(rejected),
+        tuple(notes),
+        _rates(files),
+        len(files),
     )
     write_text(out / "report.md", report.table())
     return report

@@ -19,7 +19,7 @@ from vctool.experiment import plan
 from vctool.experiment.recipe import Recipe
 
 REVERSE_UTTERANCES = 10
-"""Number of utterances converted in reverse, from the target to the source, for listening."""
+"""Most utterances converted in reverse, from the target to the source, for listening."""
 
 
 class Pair(NamedTuple):
@@ -173,13 +173,15 @@ def opposite(recipe: Recipe, held: HeldOut, last: str, needed: bool) -> list[Pai
     """Draw target utterances for the reverse direction, with their own accompaniment.
 
     Args:
-        recipe: the experiment; its seed is used.
+        recipe: the experiment: its seed, and `evaluate.max_utterances`, where that is less than
+            `REVERSE_UTTERANCES`.
         held: the held-out data.
         last: the target role, whose utterances are drawn.
         needed: whether the reverse direction takes an accompaniment.
     """
     sources = held.of(last).subset(lambda one: bool(one.accomp) or not needed)
     rng = np.random.default_rng([recipe.train.seed, 5])
-    order = rng.permutation(len(sources))[:REVERSE_UTTERANCES]
+    count = min(REVERSE_UTTERANCES, recipe.evaluate.max_utterances)
+    order = rng.permutation(len(sources))[:count]
     names = sorted(sources.ids[index] for index in order)
     return [Pair(sources[name], sources[name] if needed else None) for name in names]

@@ -20,6 +20,7 @@ stand on them, so that tables, settings, reports and comparisons need no other e
 """
 
 import importlib
+import math
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -75,6 +76,16 @@ class Measure:
     """Value that the real recordings have by definition, such as 0 away from themselves."""
     overview: bool = False
     """Whether it stands in the tables that have a line for every direction."""
+    bounds: tuple[float, float] | None = None
+    """Least and largest value that it can have, in which its intervals are kept; where None, 0 to 1
+    for a share and no bounds for others."""
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Its bounds; infinite where it has none."""
+        if self.bounds is not None:
+            return self.bounds
+        return (0.0, 1.0) if self.unit == "share" else (-math.inf, math.inf)
 
 
 @dataclass(frozen=True)

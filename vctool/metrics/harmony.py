@@ -27,7 +27,9 @@ MEASURES = {
     "chroma_shuffled": Measure(
         "chroma, shuffled", "share", "real", "the same against other utterances' accompaniments"
     ),
-    "chroma_gain": Measure("chroma gain", "share", "real", "own accompaniment less others"),
+    "chroma_gain": Measure(
+        "chroma gain", "share", "real", "own accompaniment less others", bounds=(-1.0, 1.0)
+    ),
 }
 BOARDS = {"singing": Stand(40)}
 ANALYSIS = Analysis

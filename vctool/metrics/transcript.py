@@ -7,6 +7,7 @@ more errors than the very sources that it converted, taken utterance by utteranc
 grammar of the sentences is known, `words` recognises them by it, and this metric is not taken.
 """
 
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -27,10 +28,19 @@ SETTINGS = (
 
 TITLE = "CER, WER"
 MEASURES = {
-    "cer": Measure("CER", "share", "lower", "characters misrecognised", gap=False),
-    "wer": Measure("WER", "share", "lower", "words misrecognised", gap=False),
+    "cer": Measure(
+        "CER", "share", "lower", "characters misrecognised", gap=False, bounds=(0.0, math.inf)
+    ),
+    "wer": Measure(
+        "WER", "share", "lower", "words misrecognised", gap=False, bounds=(0.0, math.inf)
+    ),
     "wer_added": Measure(
-        "WER added", "share", "lower", "words misrecognised, less those of the sources", gap=False
+        "WER added",
+        "share",
+        "lower",
+        "words misrecognised, less those of the sources",
+        gap=False,
+        bounds=(-math.inf, math.inf),
     ),
 }
 BOARDS = {"singing": Stand(65), "voices": Stand(20)}

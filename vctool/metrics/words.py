@@ -6,6 +6,7 @@ said.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +24,11 @@ TITLE = "words"
 MEASURES = {
     "words": Measure("words", "share", "higher", "slots of the grammar that are recognised"),
     "retention": Measure(
-        "word retention", "share", "higher", "(words - chance) / (words truly sung - chance)"
+        "word retention",
+        "share",
+        "higher",
+        "(words - chance) / (words truly sung - chance)",
+        bounds=(-math.inf, math.inf),
     ),
 }
 BOARDS = {"singing": Stand(60)}

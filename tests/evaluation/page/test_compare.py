@@ -86,6 +86,34 @@ def test_a_system_does_not_differ_from_itself() -> None:
     assert (one.value, one.low, one.high, one.p, one.certain) == (0.0, 0.0, 0.0, 1.0, False)
 
 
+def test_a_few_utterances_of_one_sign_are_no_proof(tmp_path: Path) -> None:
+    """The interval of three differences excludes 0 whenever they have one sign; p says 0.25."""
+    names = NAMES[:3]
+    first = scored(tmp_path / "a", {"mcd": np.array([7.0, 6.0, 8.0])}, names)
+    second = scored(tmp_path / "b", {"mcd": np.array([6.0, 5.5, 7.9])}, names)
+    found = compare(first, second)
+    one = found.differences["mcd"]
+    assert one.low > 0 and one.p == 0.25 and not one.certain
+    (row,) = rows(found)
+    assert row[4] == "-"
+    # six of one sign are: p = 2 / 2^6
+    assert difference(np.arange(6.0) + 1, np.arange(6.0)).certain
+
+
+def test_a_value_that_the_report_pools_otherwise_has_another_name(tmp_path: Path) -> None:
+    """The RMSE over all frames is not the mean of the utterances' own."""
+    values = {"f0_rmse": np.arange(20.0) + 300, "mcd": np.arange(20.0)}
+    first, second = scored(tmp_path / "a", values), scored(tmp_path / "b", values)
+    assert [row[0] for row in rows(compare(first, second))] == ["F0 RMSE [cents]", "MCD [dB]"]
+    path = second / "results.json"
+    results = json.loads(path.read_text())
+    results["measures"]["f0_rmse"]["model"]["value"] = 340.0
+    path.write_text(json.dumps(results))
+    found = rows(compare(first, second))
+    assert [row[0] for row in found] == ["F0 RMSE [cents], by utterance", "MCD [dB]"]
+    assert found[0][1:3] == ("310", "310")
+
+
 def test_what_only_one_has_is_named(tmp_path: Path) -> None:
     first = scored(tmp_path / "a", {"mcd": np.arange(20.0), "words": np.ones(20)})
     second = scored(tmp_path / "b", {"mcd": np.arange(18.0)}, NAMES[2:])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vctool.evaluation.page.table import COPY, Layout, tabulate, tabulate_mean
-from vctool.metrics.base import Measure
+from vctool.metrics.base import Measure, measures
 from vctool.metrics.bootstrap import Pooled, ratio
 
 LAYOUT = Layout(
@@ -66,3 +66,33 @@ def test_what_a_set_lacks_is_left_out() -> None:
     whole = {name: {**row, "odd": row["away"]} for name, row in whole.items()}
     found = tabulate_mean([whole, {name: part[name] for name in ("model", COPY)}], LAYOUT, 100, 0)
     assert set(found) == {"away"} and set(found["away"]) == {"model", COPY}
+
+
+@pytest.mark.parametrize(
+    ("kept", "low", "high"), [((1, 1, 1, 0), 0.2, 1.0), ((0, 0, 0, 1), 0.0, 0.8)]
+)
+def test_the_interval_of_a_share_stays_within_0_and_1(
+    kept: tuple[int, ...], low: float, high: float
+) -> None:
+    """Resamples are shifted so that their mean is the value, which may carry them beyond."""
+    right = np.array(kept, float)
+    draws = {name: {"away": ratio(right, np.ones(4))} for name in ("model", COPY)}
+    share = Measure("kept", "share", "higher", "kept")
+    free = Measure("kept", "share", "higher", "kept", bounds=(-np.inf, np.inf))
+    found = []
+    for measure in (share, free):
+        layout = Layout({"away": measure}, "real")
+        found.append(tabulate(draws, layout, 1000, 0)["away"]["model"])
+    assert low <= found[0].low + 0.06 and found[0].high - 0.06 <= high
+    assert 0 <= found[0].low < found[0].value < found[0].high <= 1
+    assert not 0 <= found[1].low <= found[1].high <= 1  # what was to be mended
+
+
+def test_what_may_leave_0_and_1_says_so() -> None:
+    known = measures()
+    limits = {name: one.limits for name, one in known.items() if one.unit == "share"}
+    assert limits.pop("cer") == limits.pop("wer") == (0, np.inf)
+    assert limits.pop("wer_added") == limits.pop("retention") == (-np.inf, np.inf)
+    assert limits.pop("chroma_gain") == (-1, 1)
+    assert set(limits.values()) == {(0.0, 1.0)}
+    assert known["mcd"].limits == (-np.inf, np.inf)

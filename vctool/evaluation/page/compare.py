@@ -6,7 +6,7 @@ signed-rank test (1945), which assumes no distribution of the differences.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +22,8 @@ SYSTEM = "model"
 """The row that is compared: the system of an experiment, or the recordings of a scored folder."""
 RESAMPLES = 2000
 """Bootstrap resamples of every interval."""
+ALPHA = 0.05
+"""Largest p of a difference that counts: few utterances have narrow intervals by chance."""
 LEAST = 2
 """Minimum number of utterances in common."""
 NAMED = 3
@@ -53,8 +55,8 @@ class Difference:
 
     @property
     def certain(self) -> bool:
-        """Whether the interval excludes zero: the difference is significant."""
-        return self.low > 0 or self.high < 0
+        """Whether the difference is significant: the interval excludes zero, and p is small."""
+        return (self.low > 0 or self.high < 0) and self.p < ALPHA
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,17 @@ class Comparison:
     """Values of measures that only a whole set of utterances has; these have no pairs."""
     left_out: dict[str, str]
     """Measures that were not compared, and why."""
+    pooled: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    """Values of the two reports, which pool all frames of all utterances, of those compared."""
+
+    def is_pooled_otherwise(self, measure: str) -> bool:
+        """Whether a report has another value of a measure than the mean of these utterances."""
+        one = self.differences[measure]
+        reports = self.pooled.get(measure, (None, None))
+        return any(
+            value is not None and cell(value) != cell(mean)
+            for value, mean in zip(reports, (one.first, one.second), strict=True)
+        )
 
 
 def compare(first: Path, second: Path, seed: int = 0) -> Comparison:
@@ -126,7 +139,8 @@ def compare(first: Path, second: Path, seed: int = 0) -> Comparison:
         for measure, value in own.items()
         if measure in others and measure not in differences and measure not in left_out
     }
-    return Comparison(differences, only, whole, left_out)
+    pooled = {measure: (own.get(measure), others.get(measure)) for measure in differences}
+    return Comparison(differences, only, whole, left_out, pooled)
 
 
 def difference(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Difference:
@@ -151,8 +165,9 @@ def preface(first: Path, second: Path) -> str:
     """Return the caption of `rows`."""
     return (
         f"a = {first}, b = {second}: means over the same utterances, and the mean of a - b with "
-        "its 95 % interval; 'better' is the better of the two, where that interval excludes 0. "
-        "p: Wilcoxon's signed-rank test, not corrected for the number of measures."
+        "its 95 % interval; 'better' is the better of the two, where that interval excludes 0 and "
+        f"p < {ALPHA}. p: Wilcoxon's signed-rank test, not corrected for the number of measures. "
+        "'by utterance': every utterance counts alike; RESULTS.md has another value, of all frames."
     )
 
 
@@ -161,7 +176,7 @@ def rows(found: Comparison) -> list[tuple[str, ...]]:
     known = measures()
     return [
         (
-            _title(measure, known),
+            _title(measure, known) + ", by utterance" * found.is_pooled_otherwise(measure),
             cell(one.first),
             cell(one.second),
             f"{cell(one.value)} ({cell(one.low)}..{cell(one.high)})",

@@ -107,7 +107,7 @@ def _draw(
     shared = resample_counts(sizes[outputs[0]], resamples, seed) if outputs else None
     alone = resample_counts(sizes[real], resamples, seed + 1) if real in sizes else None
     found: dict[str, tuple[dict[str, float], dict[str, np.ndarray]]] = {}
-    for measure in layout.measures:
+    for measure, meaning in layout.measures.items():
         values: dict[str, float] = {}
         draws: dict[str, np.ndarray] = {}
         for name, parts in pooled.items():
@@ -116,7 +116,8 @@ def _draw(
                 counts = alone if own or shared is None else shared
                 assert counts is not None
                 values[name] = parts[measure].value
-                draws[name] = centred(parts[measure].draws(counts), values[name])
+                shifted = centred(parts[measure].draws(counts), values[name])
+                draws[name] = shifted.clip(*meaning.limits)
         if measure in layout.exact and values:
             values[real], draws[real] = (
                 layout.exact[measure],
