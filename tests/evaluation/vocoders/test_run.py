@@ -78,6 +78,7 @@ def test_what_is_scored_is_what_the_vocoders_make(
     assert difference == pytest.approx(means["world"] - means["griffin_lim"])
     assert all(0 < one < 5 for one in values["rtf"]["world"].values())
     text = (out / "RESULTS.md").read_text()
+    assert text.splitlines()[2].startswith("Against ")
     assert "## Each less griffin_lim" in text and "Gap closed" not in text
     assert "4 recordings are scored" in said and "| world |" in said
     assert "DNSMOS: not run" in text

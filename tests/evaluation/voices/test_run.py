@@ -86,6 +86,9 @@ def test_a_perfect_model_beside_every_baseline(spoken: Recipe) -> None:
     text = (spoken.exp / "RESULTS.md").read_text()
     for expected in (*rows, "alpha 0.42", "Not run", "95 % intervals", "seed 0", "pyworld"):
         assert expected in text
+    first = text.splitlines()[2]
+    assert first.startswith("The model is certainly better than the unconverted copy on ")
+    assert "; than the formula to beat (mean-variance) on " in first
     assert "- corpus.source: low" in text and result["config"]["features.mcep_alpha"] == 0.42
     assert "- resemblyzer " in text
     assert f"target's voice is known from: {TRAINING}" in text

@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from vctool.data.atomic import write_text
 from vctool.evaluation.page.table import COPY, Layout, Score, Scores, cell, markdown
+from vctool.evaluation.page.verdict import of_model, of_rows
 from vctool.experiment.plan import flatten
 from vctool.experiment.recipe import Recipe
 from vctool.markdown import table
@@ -166,6 +167,8 @@ def page(found: Findings, machine: Mapping[str, str]) -> str:
     """Lay RESULTS.md out."""
     scores, measures = found.scores, found.layout.measures
     lines = [f"# {found.name}: scores on held-out recordings", ""]
+    if verdict := _verdict(found):
+        lines += [verdict, ""]
     for caution in found.cautions:
         lines += [f"**A smoke test, not a result:** {caution}.", ""]
     for note in found.notes:
@@ -200,6 +203,15 @@ def page(found: Findings, machine: Mapping[str, str]) -> str:
         lines += ["", "## Config", ""]
         lines += [f"- {name}: {value}" for name, value in found.config.items()]
     return "\n".join(lines) + "\n"
+
+
+def _verdict(found: Findings) -> str:
+    """Say in the first sentences how it went; empty where there is nothing to compare."""
+    scores, layout = found.scores, found.layout
+    if found.baseline is None:
+        return of_model(scores, layout.measures, MODEL, found.systems, found.real_words)
+    others = [row for row in found.against if row != layout.real]
+    return of_rows(scores, layout.measures, found.baseline, others)
 
 
 def plot_line(folder: Path, path: Path) -> str:
