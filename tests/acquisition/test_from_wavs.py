@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from vctool import audio
-from vctool.acquisition import from_wavs
+from vctool.acquisition import from_wavs, splits
 from vctool.data.datadir import DataDir, check
 from vctool.errors import DataError
 
@@ -199,6 +199,100 @@ def test_copies_are_left_out_by_name_and_never_shared_by_splits(tmp_path: Path) 
     shutil.copytree(folder / "ben", folder / "carl")
     report = from_wavs.prepare(folder, tmp_path / "out", domain="speech", every_speaker=True)
     assert [split.speakers for split in report.splits.values()] == [3, 3, 3]
+
+
+def split_of(out: Path) -> dict[str, str]:
+    return {name: split for split, data in read(out).items() for name in data.ids}
+
+
+def names_of(template: str, count: int = 15) -> list[str]:
+    takes = [f"{take:02d}" for take in range(count)]
+    return [template.format(who=who, take=take) for who in ("ann", "ben") for take in takes]
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{who}/{take}.wav",
+        "{who}/{who}_{take}.wav",
+        "{who}/{take}-{who}.flac",
+        "{who}/second day/{take}.wav",
+    ],
+)
+def test_what_speakers_share_by_name_is_held_out_for_all_of_them(
+    tmp_path: Path, template: str
+) -> None:
+    files(tmp_path / "in", names_of(template))
+    report = from_wavs.prepare(
+        tmp_path / "in", tmp_path / "out", domain="speech", every_speaker=True
+    )
+    assert report.disjoint_by == "file name (of all speakers)"
+    assert report.notes == (
+        "15 file names are shared by ann, ben: each counts as one sentence, which is in one split; "
+        "rename the files if they hold different ones",
+    )
+    data = read(tmp_path / "out")
+    for found in data.values():
+        said = [{one.sentence for one in found if one.speaker == who} for who in ("ann", "ben")]
+        assert said[0] == said[1] and None not in said[0]
+    assert [len(found) for found in data.values()] == [20, 4, 6]
+
+
+def test_few_shared_names_are_held_out_first_and_everybody_has_every_split(tmp_path: Path) -> None:
+    names = ["ann/hello.wav", "ben/hello.wav", "ann/bye.wav", "ben/bye.flac"]
+    names += [f"ann/a{take}.wav" for take in range(10)] + [f"ben/b{take}.wav" for take in range(4)]
+    names += [f"carl/c{take}.wav" for take in range(5)]  # who shares nothing
+    files(tmp_path / "in", names)
+    alone = from_wavs.prepare(
+        tmp_path / "in", tmp_path / "out", domain="speech", every_speaker=True
+    )
+    assert alone.disjoint_by == "file name (of all speakers) and recording"
+    found = split_of(tmp_path / "out")
+    assert {found["ann-hello"], found["ann-bye"]} <= {"test", "dev"}
+    assert (found["ann-hello"], found["ann-bye"]) == (found["ben-hello"], found["ben-bye"])
+    for who in ("ann", "ben", "carl"):
+        assert {found[name] for name in found if name.startswith(who)} == set(SPLITS)
+    sentences = {one.id: one.sentence for data in read(tmp_path / "out").values() for one in data}
+    assert sentences["ann-hello"] == sentences["ben-hello"] == "hello"
+    assert sentences["ann-a1"] is None and sentences["carl-c1"] is None
+
+
+def test_names_that_nobody_shares_are_split_as_before(tmp_path: Path) -> None:
+    files(tmp_path / "in", [f"{who}/{who}{take}.wav" for who in ("ann", "ben") for take in "abcde"])
+    report = from_wavs.prepare(tmp_path / "in", tmp_path / "out", domain="speech")
+    assert report.disjoint_by == "recording" and report.notes == ()
+    blocks = splits.by_block([1.0] * 5, 0, "in/ann")
+    found = split_of(tmp_path / "out")
+    assert [found[f"ann-ann{take}"] for take in "abcde"] == blocks
+
+
+@pytest.mark.parametrize("count", [2, 9])
+def test_a_copy_of_another_speakers_recording_is_on_its_side(tmp_path: Path, count: int) -> None:
+    whose = [f"s{number}" for number in range(count)]
+    folder = tmp_path / "in"
+    files(folder, [f"{who}/{who}{take}.wav" for who in whose for take in range(12)])
+    for take in range(12):  # half of the last speaker's are the first one's, under other names
+        if take % 2:
+            shutil.copy(folder / f"s0/s0{take}.wav", folder / f"{whose[-1]}/copy{take}.wav")
+    report = from_wavs.prepare(folder, tmp_path / "out", domain="speech")
+    assert "12 recordings are copies of another speaker's, in the same split" in report.notes
+    found = split_of(tmp_path / "out")
+    for take in range(1, 12, 2):
+        assert found[f"s0-s0{take}"] == found[f"{whose[-1]}-copy{take}"]
+    assert report.disjoint_by == ("speaker" if count == 9 else "file name (of all speakers)")
+    assert set(found.values()) == set(SPLITS)
+
+
+def test_long_readings_of_one_text_hold_out_the_same_end_of_it(tmp_path: Path) -> None:
+    whose = ("ann", "ben", "carl", "dora")
+    files(tmp_path / "in", [f"{who}/{part}.wav" for who in whose for part in "ab"])
+    for path in (tmp_path / "in").rglob("*.wav"):
+        put(path, 40.0)  # noise without pauses is cut by length
+    from_wavs.prepare(tmp_path / "in", tmp_path / "out", domain="speech", every_speaker=True)
+    found = split_of(tmp_path / "out")
+    ends = {who: [found[name] for name in sorted(found) if who in name] for who in whose}
+    assert all(set(own) == set(SPLITS) for own in ends.values())
+    assert len({(own[0], own[-1]) for own in ends.values()}) == 1
 
 
 @pytest.mark.parametrize("name", [b"ann/a\tb.wav", b"ann/\xe9t\xe9.wav", b"ann/a\nb.wav"])

@@ -3,16 +3,22 @@
 Files that lie in the folder itself belong to a speaker of the folder's name. Recordings above half
 a minute are cut into segments where the voice sounds. Whole speakers are held out where there are
 eight or more and not all of them are to be trained on, otherwise whole recordings of each where a
-speaker has ten or more, and otherwise the end or the beginning of what a speaker recorded.
+speaker has ten or more, and otherwise the end or the beginning of what a speaker recorded. Files of
+several speakers that have one name are one sentence, and on one side, as are copies
+(`acquisition.own_splits`).
 """
 
 import hashlib
+import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vctool import audio
-from vctool.acquisition import activity, splits
+from vctool.acquisition import activity
+from vctool.acquisition.own_splits import Recording, assign
 from vctool.acquisition.report import COPY, SPLITS, Rejected, Report, finish
 from vctool.acquisition.survey import seconds, survey, word
 from vctool.cache import over
@@ -23,8 +29,8 @@ from vctool.errors import DataError
 LONG = 30.0
 """Recordings above this are cut into segments [s]."""
 
-MANY_RECORDINGS = 10
-"""From this many on, a speaker's held-out recordings are drawn over all that he or she made."""
+NAMED = 4
+"""Most speakers that a note lists; it counts the rest."""
 
 
 def prepare(
@@ -57,7 +63,7 @@ def prepare(
     files = [file for file in found if not unstorable(file)]
     usable, rejected = survey(files, nj=nj)
     rejected += [Rejected(file, reason) for file in found if (reason := unstorable(file))]
-    usable, copies = _without_copies(folder, usable, nj)
+    usable, copies, contents = _without_copies(folder, usable, nj)
     rejected += copies
     rejected += [
         Rejected(file, "a format that is not read: convert it to WAV or FLAC, as with ffmpeg")
@@ -71,29 +77,33 @@ def prepare(
     long = [file for file in usable if usable[file].seconds > LONG]
     cuts = activity.segments_of(long, nj=nj)
     segmented = any(cuts.values())
-    names = _names(folder, list(usable))
-    recordings: dict[str, dict[str, list[Utterance]]] = {}
+    names, sentences = _names(folder, list(usable)), _sentences(folder, list(usable))
+    recordings = []
     for file, measured in usable.items():
         speaker, recording = names[file]
         whole = [(0.0, seconds(measured))]
-        made = recordings.setdefault(speaker, {}).setdefault(recording, [])
-        for start, end in cuts.get(file) or whole:
-            cut = bool(cuts.get(file))
-            made.append(
-                Utterance(
-                    id=f"{recording}_{round(1000 * start):07d}" if cut else recording,
-                    speaker=speaker,
-                    domain=domain,
-                    wav=file,
-                    duration=round(end - start, 6),
-                    start=start if segmented else None,
-                    end=end if segmented else None,
-                    accomp=(accomps[file],) if file in accomps else (),
-                    recording=recording if segmented else None,
-                )
+        cut = bool(cuts.get(file))
+        made = tuple(
+            Utterance(
+                id=f"{recording}_{round(1000 * start):07d}" if cut else recording,
+                speaker=speaker,
+                domain=domain,
+                wav=file,
+                duration=round(end - start, 6),
+                start=start if segmented else None,
+                end=end if segmented else None,
+                accomp=(accomps[file],) if file in accomps else (),
+                recording=recording if segmented else None,
             )
-    assigned, disjoint_by = _assign(recordings, seed, folder.name, every_speaker)
-    notes = [f"{len(long)} long recordings cut into phrases"] if long else []
+            for start, end in cuts.get(file) or whole
+        )
+        same = contents.get(file, recording)
+        recordings.append(Recording(speaker, recording, sentences[file], same, made))
+    recordings.sort(key=lambda one: one.name)
+    recordings, notes = _with_sentences(recordings)
+    assigned, disjoint_by = assign(recordings, seed, folder.name, every_speaker)
+    if long:
+        notes.insert(0, f"{len(long)} long recordings cut into phrases")
     return finish(
         out.name,
         out,
@@ -104,15 +114,45 @@ def prepare(
     )
 
 
+def _with_sentences(recordings: Sequence[Recording]) -> tuple[list[Recording], list[str]]:
+    """Name the sentence of recordings that several speakers made; also return notes on them."""
+    readers: dict[str, set[str]] = defaultdict(set)
+    owners: dict[str, set[str]] = defaultdict(set)
+    for one in recordings:
+        readers[one.said].add(one.speaker)
+        owners[one.content].add(one.speaker)
+    shared = {said for said, who in readers.items() if len(who) > 1}
+    copied = sum(len(owners[one.content]) > 1 for one in recordings)
+    notes = []
+    if shared:
+        who = sorted(set.union(*(readers[said] for said in shared)))
+        told = ", ".join(who[:NAMED]) + (f" and {len(who) - NAMED} more" if who[NAMED:] else "")
+        notes.append(
+            f"{len(shared)} file names are shared by {told}: each counts as one sentence, which "
+            "is in one split; rename the files if they hold different ones"
+        )
+    if copied:
+        notes.append(f"{copied} recordings are copies of another speaker's, in the same split")
+    return [_named(one) if one.said in shared else one for one in recordings], notes
+
+
+def _named(one: Recording) -> Recording:
+    """Say which sentence a recording is, where it is one utterance."""
+    if len(one.utterances) > 1:
+        return one
+    return one._replace(utterances=(replace(one.utterances[0], sentence=one.said),))
+
+
 def _without_copies(
     folder: Path, usable: dict[Path, audio.AudioInfo], nj: int
-) -> tuple[dict[Path, audio.AudioInfo], list[Rejected]]:
+) -> tuple[dict[Path, audio.AudioInfo], list[Rejected], dict[Path, str]]:
     """Leave out copies of a speaker's recording: one could be trained on, the other scored.
 
     A folder that is a copy of another speaker's stays a speaker.
 
     Returns:
-        Of every content the speaker's first file, and the others.
+        Of every content the speaker's first file; the others; and the content of files that may
+        be alike.
     """
     of_size: dict[int, list[Path]] = {}
     for file in usable:
@@ -120,14 +160,15 @@ def _without_copies(
     alike = [file for files in of_size.values() if len(files) > 1 for file in files]
     first: dict[tuple[str, str], Path] = {}
     copies = []
-    digests = over(alike, content.digest, content.PURPOSE, nj)
-    for file, known in zip(alike, digests, strict=True):
+    contents = dict(zip(alike, over(alike, content.digest, content.PURPOSE, nj), strict=True))
+    for file, known in contents.items():
         *speaker, _ = file.relative_to(folder).parts
         original = first.setdefault((speaker[0] if speaker else "", known), file)
         if original != file:
             copies.append(Rejected(file, f"{COPY}: of {original}"))
     left_out = {one.file for one in copies}
-    return {file: info for file, info in usable.items() if file not in left_out}, copies
+    kept = {file: info for file, info in usable.items() if file not in left_out}
+    return kept, copies, contents
 
 
 def speakers(folder: Path) -> list[str]:
@@ -170,6 +211,21 @@ def _names(folder: Path, files: list[Path]) -> dict[Path, tuple[str, str]]:
         speaker = speakers[(one[0] if len(one) > 1 else home,)]
         found[file] = (speaker, f"{speaker}-{recordings[(*one[1:-1], Path(one[-1]).stem)]}")
     return _told_apart_by_ending(found)
+
+
+def _sentences(folder: Path, files: list[Path]) -> dict[Path, str]:
+    """Name what is said in each file: its name without the speaker's, composed."""
+    said = {file: _said(file.relative_to(folder)) for file in files}
+    words = _apart(set(said.values()))
+    return {file: words[name] for file, name in said.items()}
+
+
+def _said(file: Path) -> tuple[str, ...]:
+    """Return the parts of a name below the speaker's: `ann/a/ann_01.wav` is `a`, `01`."""
+    *above, leaf = _composed(file.with_suffix("")).parts
+    speaker = re.escape(above[0]) if above else ""
+    bare = re.sub(rf"^{speaker}[\s._-]+|[\s._-]+{speaker}$", "", leaf) if speaker else leaf
+    return (*above[1:], bare or leaf)
 
 
 def _apart(names: set[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
@@ -225,39 +281,3 @@ def _match(
 def _composed(path: Path) -> Path:
     """Write a name in one of the two ways (NFC) that look the same; Macs write the other (NFD)."""
     return Path(unicodedata.normalize("NFC", str(path)))
-
-
-def _assign(
-    recordings: dict[str, dict[str, list[Utterance]]],
-    seed: int,
-    purpose: str,
-    every_speaker: bool,
-) -> tuple[list[tuple[Utterance, str]], str]:
-    """Return every utterance with its split, and what the splits are disjoint by."""
-    everything = [
-        (speaker, made) for speaker in sorted(recordings) for made in recordings[speaker].values()
-    ]
-    if len(recordings) >= splits.ENOUGH and not every_speaker:
-        chosen = splits.by_group(dict.fromkeys(recordings, ""), seed, purpose)
-        return [(one, chosen[speaker]) for speaker, made in everything for one in made], "speaker"
-    assigned: list[tuple[Utterance, str]] = []
-    by_time = False
-    for speaker, own in sorted(recordings.items()):
-        salt = f"{purpose}/{speaker}"
-        groups = [own[name] for name in sorted(own)]
-        if len(groups) >= MANY_RECORDINGS:
-            groups = [own[name] for name in splits.shuffled(own, seed, salt)]
-        elif len(groups) < len(SPLITS):
-            groups = [[one] for group in groups for one in group]
-            by_time = True
-        lengths = [sum(one.duration for one in group) for group in groups]
-        blocks = splits.by_block(lengths, seed, salt)
-        assigned += [
-            (one, split) for group, split in zip(groups, blocks, strict=True) for one in group
-        ]
-    if {split for _, split in assigned} != set(SPLITS) and not every_speaker:
-        # too little of every speaker for three splits each: one sequence of all
-        pool = [one for _, made in everything for one in made]
-        blocks = splits.by_block([one.duration for one in pool], seed, purpose)
-        assigned = list(zip(pool, blocks, strict=True))
-    return assigned, "time in long recordings" if by_time else "recording"
