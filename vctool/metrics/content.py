@@ -43,7 +43,8 @@ MEASURES = {
         "phone distance",
         "",
         "lower",
-        "how far the phones that are heard are from the source's: 0 the same, 1 none in common",
+        "how far the phones that are heard are from the source's: 0 the same, 1 none in common; "
+        "hears neither pitch nor buzz",
         gap=False,
         overview=True,
     ),

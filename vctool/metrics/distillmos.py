@@ -32,7 +32,12 @@ from vctool.metrics.unavailable import MetricUnavailable
 TITLE = "DistillMOS"
 MEASURES = {
     "distillmos": Measure(
-        "DistillMOS", "MOS", "higher", "predicted naturalness", gap=False, overview=True
+        "DistillMOS",
+        "MOS",
+        "higher",
+        "predicted naturalness: blur, buzz, noise, clipping, a narrow band; hardly a flat pitch",
+        gap=False,
+        overview=True,
     )
 }
 BOARDS = {

@@ -34,7 +34,11 @@ SETTINGS = (
 TITLE = "MCD"
 MEASURES = {
     "mcd": Measure(
-        "MCD", "dB", "lower", "mel-cepstral distortion to the same sentence", overview=True
+        "MCD",
+        "dB",
+        "lower",
+        "mel-cepstral distortion to the same sentence; hears no pitch",
+        overview=True,
     )
 }
 BOARDS = {

@@ -2,7 +2,8 @@
 
 DNSMOS P.835 (Reddy, Gopal and Cutler, 2022: overall, signal, background) and DNSMOS P.808 (2021) on
 a scale of 1 to 5, from the package speechmos, in which the networks ship. They were trained on
-noise suppression, not on conversion: they hear buzz and noise, not a wrong voice. Longer
+noise suppression, not on conversion: they hear noise and clipping, hardly blur or a narrow band,
+and not a wrong voice. Longer
 waves than the networks' 9.01 s are the mean of windows every second. Shorter ones are looped to one
 window; the package doubles them until they are longer and takes windows of that, which is up to
 nine times the work for the same sound and values within 0.02.
@@ -25,7 +26,12 @@ from vctool.numba_cache import ensure_writable
 TITLE = "DNSMOS"
 MEASURES = {
     "dnsmos_overall": Measure(
-        "DNSMOS", "MOS", "higher", "predicted overall quality", gap=False, overview=True
+        "DNSMOS",
+        "MOS",
+        "higher",
+        "predicted overall quality: noise and clipping; hardly blur or a narrow band",
+        gap=False,
+        overview=True,
     ),
     "dnsmos_signal": Measure("SIG", "MOS", "higher", "predicted quality of the speech", gap=False),
     "dnsmos_background": Measure("BAK", "MOS", "higher", "predicted absence of noise", gap=False),
