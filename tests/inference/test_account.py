@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.sounds import speak
 from vctool import audio
 from vctool.inference import account
 from vctool.inference.files import convert_files
@@ -77,6 +78,29 @@ def test_transposing_out_of_the_accompaniment_s_key_is_said(
     assert [one for one in said(transpose=3, **backed) if one.startswith(told)]
     for options in ({**backed, "transpose": -12}, {"transpose": 3, "to": "speech"}, backed):
         assert not [one for one in said(**options) if one.startswith("--transpose")]
+
+
+@pytest.mark.parametrize(
+    ("hz", "told"),
+    [
+        (1200.0, "high.wav: F0 goes up to 1299 Hz, above"),
+        (52.0, "high.wav: F0 goes down to 4"),
+        (220.0, None),
+        (900.0, None),  # the toy's range is 65 to 1000 Hz, and this is no more than 990
+    ],
+)
+def test_a_recording_beyond_the_model_s_range_is_named(
+    said: Callable[..., list[str]], save_toy: Save, hz: float, told: str | None
+) -> None:
+    save_toy()
+    wave = speak(3, hz)
+    soundfile.write("high.wav", wave, 16000)
+    lines = [one for one in said("high.wav", to="speech") if "F0 goes" in one]
+    if told is None:
+        assert not lines
+    else:
+        (line,) = lines
+        assert line.startswith(told) and "the model's features.f0_" in line
 
 
 @pytest.mark.parametrize(("to", "source"), [("TM3", "SF1"), ("SF1", "TM3")])

@@ -12,6 +12,7 @@ from vctool.errors import AudioError
 from vctool.features import reach
 from vctool.features.reach import Reach
 from vctool.features.settings import FeatureConfig
+from vctool.progress import progress
 from vctool.workers import Workers
 
 SAMPLE = 8
@@ -43,7 +44,9 @@ def voices_beyond(
         own[f"{one.speaker} ({one.domain})"].append(one)
     queue = [(name, one) for name in sorted(own) for one in _spread(own[name])]
     heard: dict[str, list[np.ndarray]] = defaultdict(list)
-    for (name, _), f0 in zip(queue, workers.map(_measure, [one for _, one in queue]), strict=True):
+    measured = workers.map(_measure, [one for _, one in queue])
+    shown = progress(measured, "F0 range of the voices", len(queue))
+    for (name, _), f0 in zip(queue, shown, strict=True):
         heard[name].append(f0)
     found = {
         name: reach.beyond(np.concatenate(f0s), config.f0_floor, config.f0_ceil)

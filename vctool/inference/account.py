@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from vctool.audio import SILENCE_DB, LevelMeter
+from vctool.audio.resampling import resample
 from vctool.audio.tracks import Track, pieces
 from vctool.features.chroma import chroma
+from vctool.features.reach import RATE, beyond, certain_f0
 from vctool.features.settings import FeatureConfig
 from vctool.inference.request import Request
 from vctool.metrics.key import CHANCE, find_key, seconds_in
@@ -16,6 +18,9 @@ from vctool.metrics.notes import segment
 from vctool.metrics.pitch import at_scoring_rate, track
 
 logger = logging.getLogger(__name__)
+
+RANGE_SECONDS = 15.0
+"""Length of a recording whose F0 is compared with the model's range [s]."""
 
 STANDS_OUT_DB = 6.0
 """How much further than in the input the loudest sound may lie above the output's level [dB]."""
@@ -59,6 +64,27 @@ def tell_source(model: Path, recipe: dict[str, Any], to: str | None) -> None:
         "out worse",
         *(model, source, to, source),
     )
+
+
+def tell_range(source: Path, voice: Track, config: FeatureConfig) -> None:
+    """Warn of a recording beyond the F0 range in which its model searches.
+
+    Args:
+        source: the recording's file.
+        voice: the recording, of which the first `RANGE_SECONDS` are measured.
+        config: settings of the model's features.
+    """
+    start = voice.read(0, min(voice.samples, round(RANGE_SECONDS * config.rate)))
+    f0 = certain_f0(resample(start, config.rate, RATE))
+    low, high = beyond(f0, config.f0_floor, config.f0_ceil)
+    for extreme, word, told in (
+        (high, "up", f"above the model's features.f0_ceil = {config.f0_ceil:g}: such notes are "
+         "taken for unvoiced"),
+        (low, "down", f"below the model's features.f0_floor = {config.f0_floor:g}: such frames "
+         "are read an octave high"),
+    ):  # fmt: skip
+        if extreme is not None:
+            logger.warning("%s: F0 goes %s to %.0f Hz, %s", source, word, extreme, told)
 
 
 def in_key(voice: Track, accomp: Track, config: FeatureConfig, chunk: int) -> str:

@@ -75,6 +75,8 @@ class Converter:
         self.gives = (*self.writes, *self.borrowed)
         """Kinds that `infer` returns."""
         self._kinds = tuple(dict.fromkeys((*voice_kinds(self.reads), *self.borrowed)))
+        self.searches_f0 = any(map(base.in_voice_range, self._kinds))
+        """Whether it reads features that depend on F0 in the settings' range."""
         self._analysed: tuple[Scan, Block, Features] | None = None
 
     def request(

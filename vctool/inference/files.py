@@ -248,6 +248,8 @@ def _convert(
         known = converter.scan(voice, *requests)
         if known.silent:
             logger.info("%s: silent, and so is its output", source)
+        elif converter.searches_f0:
+            account.tell_range(source, voice, converter.features)
         takes = []
         for request, output in zip(requests, made, strict=True):
             samples = request.samples(voice.samples)
