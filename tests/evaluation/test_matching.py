@@ -1,5 +1,7 @@
 """Names that people give to conversions, and those that cannot be told apart."""
 
+import unicodedata
+
 import pytest
 
 from vctool.errors import DataError
@@ -56,3 +58,54 @@ def test_what_could_be_two_things_is_refused() -> None:
         match(["1_2"], ["1", "2"], "source")
     with pytest.raises(DataError, match=r"'200001\.TM3' and '200001_x': both belong to the source"):
         match(["200001.TM3", "200001_x"], SOURCES, "source")
+
+
+NAMES = ["Café", "Zürich_Übung", "más"]
+
+
+@pytest.mark.parametrize("pattern", ["{}", "{}_to_ben", "vc-{}", "out/deep/{}"])
+@pytest.mark.parametrize(("own", "theirs"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_names_composed_and_decomposed_belong_together(pattern: str, own: str, theirs: str) -> None:
+    made = [pattern.format(unicodedata.normalize(own, name)) for name in NAMES]
+    sources = [unicodedata.normalize(theirs, name) for name in NAMES]
+    assert match(made, sources, "source") == dict(zip(made, sources, strict=True))
+
+
+def test_names_that_only_look_the_same_are_told_apart_as_they_are_stored() -> None:
+    both = [unicodedata.normalize(form, "Café") for form in ("NFC", "NFD")]
+    assert match(both, both, "source") == dict(zip(both, both, strict=True))
+    with pytest.raises(DataError, match=r"'Café_gen': may belong to the source"):
+        match(["Café_gen"], both, "source")
+
+
+@pytest.mark.parametrize("pattern", ["{}", "{}_ben", "ann-to-ben {}", "vc_{}_1.0_25"])
+def test_names_that_differ_in_signs_alone_are_told_apart(pattern: str) -> None:
+    sources = ["take-1", "take_1", "take 1", "take_11"]
+    made = [pattern.format(name) for name in sources]
+    assert match(made, sources, "source") == dict(zip(made, sources, strict=True))
+    assert match(sources, made, "source") == dict(zip(sources, made, strict=True))
+    with pytest.raises(
+        DataError, match=r"'take\.1_x': may belong to the source 'take-1' or 'take_1"
+    ):
+        match(["take.1_x", "take-1_x"], sources, "source")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["vc_{}_ben_1.0_25_0.7", "vc_v2_{}_25_1_25_0.7_0.7", "25_{}", "{}_25-steps", "{}"],
+)
+def test_a_systems_settings_are_no_source(pattern: str) -> None:
+    sources = ["3", "25", "7", "1", "0"]
+    made = [pattern.format(name) for name in sources]
+    assert match(made, sources, "source") == dict(zip(made, sources, strict=True))
+    assert match(made[:2], sources, "source") == dict(zip(made[:2], sources[:2], strict=True))
+
+
+def test_what_all_names_share_may_still_be_the_whole_of_what_is_found() -> None:
+    # one speaker's conversions by two systems: nothing but what all begin with is a source
+    with pytest.raises(DataError, match="both belong to the source '200001'"):
+        match(["200001_a", "200001_b"], SOURCES, "source")
+    assert match(["s-1_x", "s-2_x"], ["s-1", "t-1", "s-2", "t-2"], "source") == {
+        "s-1_x": "s-1",
+        "s-2_x": "s-2",
+    }

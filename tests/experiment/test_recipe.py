@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from vctool.config import PROJECT_ROOT
 from vctool.errors import ConfigError
@@ -94,3 +95,13 @@ def test_one_setting_of_features_leaves_the_others_as_the_conf_has_them(workdir:
     assert named == recipes.load("ravdess").features
     with pytest.raises(ConfigError, match=r"features: nowhere\.yaml: no such file"):
         recipes.load("own.yaml", ["features.base=nowhere.yaml"])
+
+
+@pytest.mark.parametrize("name", ["..", ".", ".hidden", "../up", "a/b", "/root", "", "a b"])
+def test_a_name_that_would_leave_its_folder_is_none(name: str) -> None:
+    given = {"family": "toy", "corpus": {"name": "tiny"}, "features": {}, "train": {}}
+    plain = {**given, "vocoder": "world"}
+    with pytest.raises(ValidationError, match="name"):
+        recipes.Recipe.model_validate({**plain, "name": name})
+    for allowed in ("v1.2", "a..b", "+x", "{corpus.name}_big"):
+        recipes.Recipe.model_validate({**plain, "name": allowed})

@@ -1,18 +1,22 @@
 """Pair the recordings of two folders by their names alone.
 
-Names are paths below a folder without their endings; a word is what stands between dots, dashes,
-underscores and blanks. In this order, the first that finds anything decides:
+Names are paths below a folder without their endings, composed or decomposed (Unicode's NFC, NFD); a
+word is what stands between dots, dashes, underscores and blanks. In this order, the first that
+finds anything decides:
 
     the same path                 ann/3           ann/3
     the same name                 ann/3           sources/3
-    one name within the other     200001_to_TM3   200001         by whole words, the longest
+    one name within the other     200001_to_TM3   200001         by whole words, the longest; not
+                                                                 by those that all names of the
+                                                                 folder open or close with
     the same name but for words   TM3-200001      SF1-200001
     that open or close every
     name of a folder
 """
 
 import re
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from vctool.errors import DataError
@@ -55,25 +59,54 @@ def match(names: Sequence[str], others: Sequence[str], what: str) -> dict[str, s
 
 
 class _Names:
-    """The names of a folder, in words."""
+    """The names of a folder, in words, composed (NFC) however they are stored."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        self.words = {name: _words(_stem(name)) for name in names}
-        self.cores = _cores(self.words)
+        self.composed = {name: unicodedata.normalize("NFC", name) for name in names}
+        self.words = {name: _words(_stem(one)) for name, one in self.composed.items()}
+        self.opening, self.closing = _shared(list(self.words.values()))
+
+    def core(self, name: str) -> range:
+        """Return the places of the words that do not open or close every name."""
+        return range(self.opening, len(self.words[name]) - self.closing)
+
+    def core_words(self, name: str) -> Words:
+        """Return these words; none where there is one name alone."""
+        core = self.core(name)
+        return self.words[name][core.start : core.stop] if len(self.words) > 1 else ()
 
 
 def _partners(name: str, own: _Names, theirs: _Names) -> list[str]:
     """Return the candidates of the first rule that finds any."""
     if name in theirs.words:
         return [name]
-    if same := [other for other in theirs.words if _stem(other) == _stem(name)]:
+    path = own.composed[name]
+    if same := [other for other, one in theirs.composed.items() if one == path]:
         return same
-    held = {other: _held(own.words[name], words) for other, words in theirs.words.items()}
-    longest = max(held.values(), default=(0, 0))
-    if longest > (0, 0):
-        return [other for other, size in held.items() if size == longest]
-    core = own.cores[name]
-    return [other for other, words in theirs.cores.items() if core and words == core]
+    stem = _stem(path)
+    if same := [other for other, one in theirs.composed.items() if _stem(one) == stem]:
+        return same
+    if held := _longest_held(name, own, theirs):
+        # words are the same for take-1 and take_1
+        literal = [other for other in held if _holds(stem, _stem(theirs.composed[other]))]
+        return literal or held
+    core = own.core_words(name)
+    return [other for other in theirs.words if core and theirs.core_words(other) == core]
+
+
+def _longest_held(name: str, own: _Names, theirs: _Names) -> list[str]:
+    """Return the longest names that this one holds, or that hold it, by whole words.
+
+    What every name of the folder opens or closes with, such as a system's settings in
+    `vc_3_ben_1.0_25`, counts only where it alone is found.
+    """
+    words = own.words[name]
+    for core in (own.core(name), range(len(words))):
+        sizes = {other: _held(words, theirs.words[other], core) for other in theirs.words}
+        longest = max(sizes.values(), default=(0, 0))
+        if longest > (0, 0):
+            return [other for other, size in sizes.items() if size == longest]
+    return []
 
 
 def _stem(name: str) -> str:
@@ -84,23 +117,41 @@ def _words(stem: str) -> Words:
     return tuple(word for word in re.split(r"[\s._-]+", stem) if word)
 
 
-def _held(one: Words, other: Words) -> tuple[int, int]:
-    """Count words and letters of the shorter name if the longer contains it; else (0, 0)."""
+def _holds(one: str, other: str) -> bool:
+    """Tell whether the longer name contains the shorter one as it is written, in whole words."""
     short, long = sorted((one, other), key=len)
-    places = range(len(long) - len(short) + 1)
-    if not short or not any(long[place : place + len(short)] == short for place in places):
+    return re.search(rf"(?<![^\s._-]){re.escape(short)}(?![^\s._-])", long) is not None
+
+
+def _held(one: Words, other: Words, core: range) -> tuple[int, int]:
+    """Count words and letters of the shorter name if the longer contains it; else (0, 0).
+
+    Args:
+        one: a name.
+        other: another.
+        core: the places of words of `one` of which some must be in what they have in common.
+    """
+    short, long = sorted((one, other), key=len)
+    found = [
+        place
+        for place in range(len(long) - len(short) + 1)
+        if long[place : place + len(short)] == short
+    ]
+    if len(other) <= len(one):
+        found = [
+            place for place in found if any(p in core for p in range(place, place + len(short)))
+        ]
+    if not short or not found:
         return 0, 0
     return len(short), sum(map(len, short))
 
 
-def _cores(words: Mapping[str, Words]) -> dict[str, Words]:
-    """Remove the common first and last words of all names; needs two or more names."""
-    if len(words) < 2:
-        return dict.fromkeys(words, ())
-    opening = _opening(list(words.values()))
-    left = {name: one[opening:] for name, one in words.items()}
-    closing = _opening([one[::-1] for one in left.values()])
-    return {name: one[: len(one) - closing] for name, one in left.items()}
+def _shared(names: Sequence[Words]) -> tuple[int, int]:
+    """Count the words that all names open with, and those of the rest that all close with."""
+    if len(names) < 2:
+        return 0, 0
+    opening = _opening(names)
+    return opening, _opening([one[opening:][::-1] for one in names])
 
 
 def _opening(names: Sequence[Words]) -> int:

@@ -125,7 +125,7 @@ class FineTuneConfig(Config):
 class Recipe(Config):
     """One experiment, resolved."""
 
-    name: str = Field(pattern=r"^[\w.{}+-]+$")
+    name: str = Field(pattern=r"^[\w{}+-][\w.{}+-]*$")
     """Name of the experiment, and of its folder below `exp/`."""
     family: str
     """The system: a folder below `vctool/models/`."""
