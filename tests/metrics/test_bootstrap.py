@@ -78,3 +78,21 @@ def test_silenced_utterances_are_not_hidden() -> None:
     assert len(distribution.windows(silent)) >= 1
     worse = reference.distance(good[:10] + [silent] * 10).value
     assert worse > 3 * reference.distance(good).value
+
+
+def test_what_utterances_are_compared_with_is_drawn_too() -> None:
+    rng = np.random.default_rng(2)
+    ones, own, other = np.ones(40), rng.normal(0, 1, 40), rng.normal(0, 1, 10)
+
+    def difference(totals: np.ndarray) -> np.ndarray:
+        return np.asarray(totals[:, 0] / totals[:, 1] - totals[:, 2] / totals[:, 3])
+
+    sums, against = np.column_stack([own, ones]), np.column_stack([other, np.ones(10)])
+    both = bootstrap.Pooled(sums, difference, against)
+    assert both.value == pytest.approx(own.mean() - other.mean())
+    counts = bootstrap.resample_counts(40, 2000, 0)
+    expected = np.sqrt(own.var() / 40 + other.var() / 10)
+    assert both.draws(counts).std() == pytest.approx(expected, rel=0.1)
+    # another system that is compared with the same recordings meets the same draws of them
+    worse = bootstrap.Pooled(np.column_stack([own + 1, ones]), difference, against)
+    np.testing.assert_allclose(worse.draws(counts) - both.draws(counts), 1.0)

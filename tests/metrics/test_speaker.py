@@ -12,7 +12,7 @@ import soundfile
 from scipy.stats import norm
 
 from tests.sounds import sine
-from vctool.metrics import speaker
+from vctool.metrics import bootstrap, speaker
 from vctool.metrics.unavailable import MetricUnavailable
 
 Voice = Callable[..., np.ndarray]
@@ -45,12 +45,14 @@ def test_equal_error_is_none_where_outputs_are_found_out_and_more_than_half_beyo
     assert mixed.value == pytest.approx(0.25)
 
 
-def test_resamples_of_the_equal_error_are_those_of_the_outputs() -> None:
+def test_resamples_of_the_equal_error_are_those_of_outputs_and_recordings() -> None:
     genuine = np.linspace(0.5, 1.0, 20)
     outputs = np.linspace(0.3, 0.8, 10)
     pooled = speaker.equal_error(outputs, genuine)
     counts = np.array([[3, 0, 1, 0, 0, 2, 0, 4, 0, 0]])
-    drawn = speaker.equal_error(np.repeat(outputs, counts[0]), genuine)
+    others = bootstrap.resample_counts(20, 1, bootstrap.AGAINST_SEED)[0]
+    assert others.max() > 1
+    drawn = speaker.equal_error(np.repeat(outputs, counts[0]), np.repeat(genuine, others))
     assert pooled.draws(counts)[0] == pytest.approx(drawn.value, abs=0.03)
 
 

@@ -3,7 +3,8 @@
 Every measure here is a function of sums over utterances: a share is one sum over another, the
 Frechet distance a function of the count, the first and the second moments. So one matrix of
 multinomial counts (how often each utterance is drawn) resamples every measure of every system at
-once, and two systems measured on the same utterances share their draws.
+once, and two systems measured on the same utterances share their draws. What they are compared with
+is a sample too where a measure says so (`Pooled.against`), and is drawn besides.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+AGAINST_SEED = 2**32 - 1
+"""Of the draws of what utterances are compared with; apart from those of the utterances."""
 LEVEL = 0.95
 """Coverage of every interval (percentile bootstrap, Efron 1979)."""
 
@@ -22,17 +25,27 @@ class Pooled:
     sums: np.ndarray
     """(N, K) contribution of every utterance."""
     finish: Callable[[np.ndarray], np.ndarray]
-    """Turns totals (R, K) into values (R,)."""
+    """Turns totals (R, K + L) into values (R,)."""
+    against: np.ndarray | None = None
+    """(M, L) contributions of the recordings that the utterances are compared with, where these are
+    resampled too; systems that are compared with the same ones share their draws."""
 
     @property
     def value(self) -> float:
         """The measure over all utterances."""
-        return float(self.finish(self.sums.sum(axis=0, keepdims=True))[0])
+        totals = self.sums.sum(axis=0, keepdims=True)
+        if self.against is not None:
+            totals = np.concatenate([totals, self.against.sum(axis=0, keepdims=True)], axis=1)
+        return float(self.finish(totals)[0])
 
     def draws(self, counts: np.ndarray) -> np.ndarray:
         """Return the measure of every resample: counts (R, N) -> (R,)."""
         assert counts.shape[1] == len(self.sums), (counts.shape, self.sums.shape)
-        return self.finish(counts @ self.sums)
+        totals = counts @ self.sums
+        if self.against is not None:
+            drawn = resample_counts(len(self.against), len(counts), AGAINST_SEED)
+            totals = np.concatenate([totals, drawn @ self.against], axis=1)
+        return self.finish(totals)
 
 
 def ratio(numerators: np.ndarray, denominators: np.ndarray) -> Pooled:

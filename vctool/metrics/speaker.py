@@ -155,19 +155,26 @@ def equal_error(scores: np.ndarray, genuine: np.ndarray) -> Pooled:
 
     Returns:
         0 where every output is detected, 0.5 where outputs cannot be told from recordings, more
-        where outputs are nearer to the centroid than recordings are.
+        where outputs are nearer to the centroid than recordings are. Intervals resample both.
     """
     thresholds = np.unique(np.concatenate([scores, genuine]))
     thresholds = np.append(thresholds, np.inf)
     accepted = (scores[:, None] >= thresholds).astype(float)
-    refused = (genuine[:, None] < thresholds).mean(axis=0)
+    refused = (genuine[:, None] < thresholds).astype(float)
+    columns = 1 + len(thresholds)
 
     def finish(totals: np.ndarray) -> np.ndarray:
-        gap = totals[:, 1:] / totals[:, :1] - refused  # from 1 at the least threshold to -1
+        outputs, recordings = totals[:, :columns], totals[:, columns:]
+        missed = recordings[:, 1:] / recordings[:, :1]
+        gap = outputs[:, 1:] / outputs[:, :1] - missed  # from 1 at the least threshold to -1
         after = np.argmax(gap <= 0, axis=1)
         rows = np.arange(len(gap))
         high, low = gap[rows, after - 1], gap[rows, after]
         share = high / (high - low)  # both rates are taken as straight between two thresholds
-        return np.asarray(refused[after - 1] + share * (refused[after] - refused[after - 1]))
+        before = missed[rows, after - 1]
+        return np.asarray(before + share * (missed[rows, after] - before))
 
-    return Pooled(np.column_stack([np.ones(len(scores)), accepted]), finish)
+    def counted(events: np.ndarray) -> np.ndarray:
+        return np.column_stack([np.ones(len(events)), events])
+
+    return Pooled(counted(accepted), finish, counted(refused))
