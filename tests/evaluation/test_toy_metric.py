@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,8 @@ def test_a_toy_metric_stands_wherever_metrics_do(
         tmp_path / "out", first, reference=tmp_path / "target", source=tmp_path / "source"
     )
     heads = table.splitlines()[0].split(" | ")
-    assert heads[1:3] == ["content kept", "toy level"]  # its place is 15, content's 10
+    # its place is 15, content's 10
+    assert heads[1:5] == ["content kept", "phone distance", "content by mel", "toy level"]
 
     text = (first / "RESULTS.md").read_text()
     assert "- **toy level** [dB]: power over the target's; the higher the better" in text
@@ -97,7 +99,12 @@ def test_a_toy_metric_stands_wherever_metrics_do(
     utterances.write(second / utterances.NAME, list(values["toy"]["model"]), columns)
     found = compare(first, second)
     assert found.differences["toy"].value == pytest.approx(6)
-    (row,) = [one for one in rows(found) if one[0] == "toy level [dB]"]
+    (row,) = rows(found)
+    # results.json has the value of before
+    assert row[0] == "toy level [dB], by utterance"
+    assert row[4] == "-"  # two utterances prove nothing
+    proven = {"toy": replace(found.differences["toy"], p=0.01)}
+    (row,) = rows(replace(found, differences=proven))
     assert row[4] == "a"  # the louder is the better
 
 
