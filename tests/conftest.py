@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +22,11 @@ from vctool.openmp import wait_asleep
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    # Not the user's own, and one for each process of tests.
+    kept = tempfile.TemporaryDirectory(prefix="vctool-tests-")
+    config.add_cleanup(kept.cleanup)
+    os.environ["VCTOOL_CACHE"] = kept.name
     # Machines that run tests are often shared, and small tensors gain nothing from threads.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     wait_asleep()  # as every command does

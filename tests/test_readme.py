@@ -67,6 +67,7 @@ def project(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     examples = {"in.wav": spoken[0], "sung.wav": sung[0], "inst.wav": backings[0]}
     for index, name in enumerate(("one", "two")):
         examples |= {f"talks/{name}.wav": spoken[index], f"speech/{name}.wav": spoken[index]}
+        examples[f"anna/{name}.wav"] = spoken[2 + index]
         examples |= {f"songs/{name}.wav": sung[index], f"music/{name}.wav": backings[index]}
         examples |= {
             f"{place}/anna/{name}.wav": sung[index] for place in ("recordings", "resynthesised")
@@ -240,9 +241,9 @@ def test_the_command_runs(project: Any, command: str) -> None:
     RUNNERS[words[0]](project, words)
 
 
-def example(name: str) -> str:
-    """Return the one example in Python that calls this."""
-    (found,) = (block for block in blocks("python") if f"{name}(" in block)
+def example(call: str) -> str:
+    """Return the one example in Python that has this call."""
+    (found,) = (block for block in blocks("python") if call in block)
     return found
 
 
@@ -252,10 +253,21 @@ def test_the_example_of_converting_runs(project: Any, monkeypatch: pytest.Monkey
     backing, backing_rate = soundfile.read("inst.wav", dtype="float32")
     names: dict[str, Any] = {"speech": speech, "speech_rate": speech_rate}
     names |= {"backing": backing, "backing_rate": backing_rate}
-    exec(example("vctool.load"), names)
+    exec(example('vctool.load("exp/mini")'), names)
     stretch = recipes.load("mini").convert.stretch
     seconds = len(names["wave"]) / names["rate"]
     assert seconds == pytest.approx(stretch * len(speech) / speech_rate, abs=0.01)
+    assert np.abs(names["wave"]).max() > 0.01
+
+
+def test_the_example_of_a_target_in_recordings_runs(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.folder)
+    speech, speech_rate = soundfile.read("in.wav", dtype="float32")
+    names: dict[str, Any] = {"speech": speech, "speech_rate": speech_rate}
+    exec(example('vctool.load("knn_vc")'), names)
+    assert len(names["wave"]) == pytest.approx(len(speech) * names["rate"] / speech_rate, abs=1)
     assert np.abs(names["wave"]).max() > 0.01
 
 
@@ -269,6 +281,6 @@ def test_the_example_of_scoring_runs(
         **{"sources": low[:3], "targets": high[:3], "outputs": high[:3]},
         **{"source_training": low[3:], "target_training": high[3:]},
     }
-    exec(example("anchored_board"), names)
+    exec(example("anchored_board("), names)
     rows = capsys.readouterr().out
     assert "| model |" in rows and "| copy |" in rows

@@ -5,6 +5,7 @@ The family comes from a folder laid beside those of the tree, and nothing else n
 
 import logging
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ SAX = 240.0
 def exp(tmp_path: Path, save_mimic: Save, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in a folder with `riff.wav`, the recording `sax.wav` of a target, and a model."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VCTOOL_CACHE", str(tmp_path / "cache"))
     soundfile.write("riff.wav", speak(1, 110, 1.0), RATE)
     soundfile.write("sax.wav", speak(2, SAX, 1.0), RATE)
     save_mimic()
@@ -154,7 +156,69 @@ def test_a_reference_can_be_kept_and_used_again(exp: Path, mimic: Any) -> None:
     for reference in (known, load_file("sax.safetensors")):
         out, _ = converter.convert(wave, RATE, to=reference)
         np.testing.assert_array_equal(out, expected)
+    assert len(mimic.heard) == 1  # the second time it was known
+
+
+def test_a_reference_is_known_by_the_contents_of_its_recordings(exp: Path, mimic: Any) -> None:
+    converter = vctool.load(exp, "cpu")
+    first = converter.reference("sax.wav")
+    for name in ("copy.wav", "anna/other.wav"):
+        Path(name).parent.mkdir(exist_ok=True)
+        shutil.copy("sax.wav", name)
+        np.testing.assert_array_equal(converter.reference(name)["log_f0"], first["log_f0"])
+    assert len(mimic.heard) == 1
+    soundfile.write("anna/b.wav", speak(5, 150, 1.0), RATE)
+    assert converter.reference("anna/")["log_f0"] != first["log_f0"]
     assert len(mimic.heard) == 2
+
+
+def test_a_reference_belongs_to_its_model_and_to_the_version_of_its_analysis(
+    exp: Path, mimic: Any, save_mimic: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vctool.load(exp, "cpu").reference("sax.wav")
+    save_mimic("again")  # the same model under another name
+    vctool.load("exp/again", "cpu").reference("sax.wav")
+    assert len(mimic.heard) == 1
+    save_mimic("other", roles=("ann", "carl"))
+    vctool.load("exp/other", "cpu").reference("sax.wav")
+    assert len(mimic.heard) == 2
+    monkeypatch.setattr(mimic, "reference_version", 2)
+    vctool.load(exp, "cpu").reference("sax.wav")
+    assert len(mimic.heard) == 3
+    monkeypatch.setattr("vctool.features.kinds.world.Kind.VERSION", 99)
+    vctool.load(exp, "cpu").reference("sax.wav")
+    assert len(mimic.heard) == 4
+
+
+def test_a_damaged_or_unwritable_cache_costs_time_alone(exp: Path, mimic: Any) -> None:
+    converter = vctool.load(exp, "cpu")
+    first = converter.reference("sax.wav")
+    (kept,) = Path("cache/references").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-8])
+    np.testing.assert_array_equal(converter.reference("sax.wav")["log_f0"], first["log_f0"])
+    assert len(mimic.heard) == 2
+    shutil.rmtree("cache")
+    Path("cache").write_text("no folder")
+    np.testing.assert_array_equal(converter.reference("sax.wav")["log_f0"], first["log_f0"])
+    assert len(mimic.heard) == 3
+
+
+def test_the_references_used_longest_ago_make_room(
+    exp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converter = vctool.load(exp, "cpu")
+    converter.reference("sax.wav")
+    folder = Path("cache/references")
+    size = next(folder.iterdir()).stat().st_size
+    monkeypatch.setattr("vctool.inference.reference_cache.LIMIT", 2 * size)
+    for day, name in enumerate("abcd"):
+        soundfile.write(f"{name}.wav", speak(day, 150, 1.0), RATE)
+        before = set(folder.iterdir())
+        converter.reference(f"{name}.wav")
+        (new,) = set(folder.iterdir()) - before
+        os.utime(new, ns=(0, (1 + day) * 10**9))
+        assert len(list(folder.iterdir())) <= 2
+    assert new.exists()
 
 
 def test_a_reference_that_was_edited_in_place_is_heard_anew(exp: Path) -> None:
@@ -259,7 +323,7 @@ def test_only_a_model_that_takes_the_target_is_taken(
     assert "model: exp/toy, step 9, to speech" in caplog.text
 
 
-def test_that_no_model_takes_a_recording_is_told(
+def test_that_no_model_takes_a_recording_and_has_a_role_too_is_told(
     tmp_path: Path, save_toy: Save, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -269,7 +333,7 @@ def test_that_no_model_takes_a_recording_is_told(
     with pytest.raises(
         CheckpointError, match=r"exp/toy converts to speech or singing, not to recordings"
     ):
-        convert_files(["riff.wav"], to="sax.wav", device="cpu")
+        convert_files(["riff.wav"], to=["sax.wav", "speech"], device="cpu")
 
 
 def test_a_reference_that_is_not_finite_is_the_models_fault(

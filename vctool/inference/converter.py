@@ -23,7 +23,7 @@ from vctool.features import base, world
 from vctool.features.analysis import Scan, scan, voice_features, voicing
 from vctool.features.base import Features, accompaniment_kinds, voice_kinds
 from vctool.inference import options as own_options
-from vctool.inference import reference, target
+from vctool.inference import reference, reference_cache, target, untrained
 from vctool.inference.blocks import FADE_SECONDS, Block, Joiner, plan
 from vctool.inference.loudness import level_gain
 from vctool.inference.outputs import recordings
@@ -47,19 +47,32 @@ class Converter:
     """A trained model, ready to convert.
 
     Args:
-        path: an experiment `exp/<name>` (its latest checkpoint) or one checkpoint folder.
+        path: an experiment `exp/<name>` (its latest checkpoint), one checkpoint folder, or the name
+            of a family that needs no training, such as `knn_vc`.
         device: `auto`, `cpu`, `cuda`, or `cuda:N`.
         vocoder: a name or a path (`vocoders.get`) instead of the recipe's vocoder.
+        rate: of the output where nothing is trained, one of `untrained.RATES` [Hz]; the lowest
+            where None.
 
     Raises:
         CheckpointError: it is missing or half written, or its family or config has changed.
         ConfigError: no such device, or a vocoder that cannot take the model's features.
     """
 
-    def __init__(self, path: Path | str, device: str = "auto", vocoder: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        device: str = "auto",
+        vocoder: str | None = None,
+        rate: int | None = None,
+    ) -> None:
         self.path = Path(path)
         self.device = resolve_device(device)
-        self.system, self.state = checkpoint.load(self.path, self.device)
+        if untrained.is_one(self.path):
+            built, self.state = untrained.load(str(path), rate)
+            self.system = built.to(self.device)
+        else:
+            self.system, self.state = checkpoint.load(self.path, self.device)
         context = self.system.context
         self.features = context.features
         self.rate = context.features.rate
@@ -109,7 +122,7 @@ class Converter:
         if to.role is None and known is None:
             known = self.reference(*to.recordings)
         if stretch is None:  # the recipe's is that of its target: singing is slower than speech
-            stretch = self.settings.stretch if to.role == self.roles[-1] else 1.0
+            stretch = self.settings.stretch if to.role in self.roles[-1:] else 1.0
         require_range("stretch", stretch, STRETCH_RANGE)
         require_range("transpose", transpose, TRANSPOSE_RANGE)
         checked = own_options.checked(options, self.system.Options, self.path)
@@ -132,9 +145,17 @@ class Converter:
         if not self.system.takes_reference:
             raise ConfigError(f"{self.path}: takes no recordings as a target; name a role")
         files = [file for one in names for file in recordings(str(one), str(one))]
-        heard = reference.heard(files, voice_kinds(self.reads), self.features, self._block)
-        with torch.no_grad():
-            return reference.checked(self.system.reference(heard), self.path)
+        kinds = voice_kinds(self.reads)
+
+        def compute() -> Reference:
+            heard = reference.heard(files, kinds, self.features, self._block)
+            with torch.no_grad():
+                return reference.checked(self.system.reference(heard), self.path)
+
+        for file in files:
+            audio.info(file)  # so that what cannot be read is named
+        key = reference_cache.key(files, self.system, self.state, self._block)
+        return reference_cache.kept(key, compute)
 
     def convert(
         self,

@@ -10,6 +10,7 @@ from vctool.config import build, suggest
 from vctool.engine import checkpoint, manifest
 from vctool.errors import CheckpointError, ConfigError, VctoolError
 from vctool.inference import options as own_options
+from vctool.inference import untrained
 from vctool.inference.converter import Converter
 from vctool.inference.target import EVERYONE, is_path
 from vctool.models import base
@@ -52,11 +53,13 @@ class Candidates:
 
 
 def named(path: Path) -> Candidates:
-    """Describe the model that a user names.
+    """Describe the model that a user names: its path, or a family that needs no training.
 
     Raises:
         CheckpointError: it is missing or half written, or its family has changed.
     """
+    if untrained.is_one(path):
+        return Candidates([_untrained(str(path))])
     return Candidates([_described(manifest.find(path), path)[0]])
 
 
@@ -66,7 +69,8 @@ def fitting(root: Path, asked: Asked) -> Candidates:
     They must take every target, and an accompaniment must be given where their direction needs one.
     Experiments that have a role of the target's name are preferred to those that take recordings
     of that name; where an accompaniment is given, those that use it are preferred; then the newest.
-    Vocoder experiments are skipped.
+    Vocoder experiments are skipped. Where no experiment takes recordings that are wanted as
+    targets, a model that needs no training does.
 
     Args:
         root: the folder of all experiments.
@@ -78,7 +82,8 @@ def fitting(root: Path, asked: Asked) -> Candidates:
     """
     refused: list[str] = []
     found = _trained(root, refused)
-    if not found and not refused:
+    ready = _ready(asked)
+    if not found and not refused and not ready:
         raise CheckpointError(
             f"{root.absolute()}: no trained model; go to the folder that holds your {root.name}/, "
             "train one with ./run.sh (minutes), or pass --model"
@@ -101,6 +106,8 @@ def fitting(root: Path, asked: Asked) -> Candidates:
             _pass_over(experiment, error, refused)
         except ConfigError as error:
             refused.append(str(error))
+    if not ranked and ready:
+        return Candidates(ready, refused)
     if not ranked:
         _require_known(strangers, root)
         raise CheckpointError(f"no trained model accepts these inputs: {_few(refused)}")
@@ -113,11 +120,14 @@ def fitting(root: Path, asked: Asked) -> Candidates:
     return Candidates([one for _, _, one in ranked], refused, instead)
 
 
-def load(found: Candidates, device: str, vocoder: str | None = None) -> Converter:
+def load(
+    found: Candidates, device: str, vocoder: str | None = None, rate: int | None = None
+) -> Converter:
     """Load the first model that can be loaded.
 
     Args:
         found: the models, the best first.
+        rate: as for `Converter`.
         device: as for `Converter`.
         vocoder: as for `Converter`; experiments whose features it cannot take are skipped.
 
@@ -126,7 +136,7 @@ def load(found: Candidates, device: str, vocoder: str | None = None) -> Converte
     """
     for one in found.fitting:
         try:
-            return Converter(one.path, device, vocoder)
+            return Converter(one.path, device, vocoder, rate)
         except (CheckpointError, ConfigError) as error:
             if len(found.fitting) == 1 and not found.refused:
                 raise
@@ -181,6 +191,17 @@ def _trained(root: Path, refused: list[str]) -> list[Path]:
             found.append(folder)
     age = {folder: (folder / manifest.STATE).stat().st_mtime_ns for folder in found}
     return sorted(found, key=lambda folder: (-age[folder], folder))
+
+
+def _ready(asked: Asked) -> list[Candidate]:
+    """Return the models that need no training, if all targets are recordings."""
+    wanted = [one for one in asked.wanted if one is not None]
+    given = [is_path(one) or Path(one).exists() for one in wanted]
+    return [_untrained(name) for name in untrained.names()] if given and all(given) else []
+
+
+def _untrained(name: str) -> Candidate:
+    return Candidate(Path(name), name, (), base.family(name), {})
 
 
 def _described(folder: Path, path: Path) -> tuple[Candidate, Any]:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from vctool import audio, vocoders
 from vctool.audio.tracks import CHUNK_SECONDS, Looped, SpoolTrack, Track
 from vctool.errors import AudioError, ConfigError, VctoolError
-from vctool.inference import account, discover, mixing
+from vctool.inference import account, discover, mixing, untrained
 from vctool.inference.converter import Converter
 from vctool.inference.job import Existing, Job, settle
 from vctool.inference.outputs import Output
@@ -127,7 +127,7 @@ def convert_files(
     summary = Summary(found.fitting[0].path, skipped=job.skipped)
     if not job.made:
         return summary
-    converter = discover.load(found, device, vocoder)
+    converter = discover.load(found, device, vocoder, _rate_of(found.fitting[0], job))
     if converter.path != summary.model:  # which cannot be loaded
         used = next(one for one in found.fitting if one.path == converter.path)
         job = settle(used, inputs, wanted, out, read, mix, existing)
@@ -156,9 +156,11 @@ def convert_files(
 
 def _tell(converter: Converter, job: Job, accomp: Path | None, mix: bool) -> None:
     """Log which model converts to what, and refuse targets that lack an accompaniment."""
-    step, path = converter.state["step"], converter.path
-    names = ", ".join(one.name for one in job.targets)
-    logger.info("model: %s, step %d, to %s", path, step, names)
+    path, names = converter.path, ", ".join(one.name for one in job.targets)
+    if converter.roles:
+        logger.info("model: %s, step %d, to %s", path, converter.state["step"], names)
+    else:
+        logger.info("model: %s, which needs no training, to %s", path, names)
     for one in job.targets:
         needed = converter.needs_accompaniment(one.role)
         if accomp is None and needed:
@@ -166,6 +168,14 @@ def _tell(converter: Converter, job: Job, accomp: Path | None, mix: bool) -> Non
         if accomp is not None and not mix and not needed:
             logger.info("--accomp %s: not used when converting to %s", accomp, one.name)
         account.tell_source(path, converter.state["recipe"], one.role)
+
+
+def _rate_of(model: discover.Candidate, job: Job) -> int | None:
+    """Choose the rate of a model that needs no training; None for others, which have their own."""
+    if model.roles:
+        return None
+    targets = (path for one in job.targets for path in one.recordings)
+    return untrained.rate_of([*(several[0].source for several in job.made), *targets])
 
 
 def _convert_all(

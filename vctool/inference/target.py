@@ -56,7 +56,7 @@ def resolve(
     """
     found: list[Target] = []
     for each in wanted:
-        if each == EVERYONE and EVERYONE not in roles:
+        if each == EVERYONE and roles and EVERYONE not in roles:
             found += [Target(role, role) for role in roles]
         else:
             found.append(one(each, roles, takes_reference, model))
@@ -75,6 +75,8 @@ def one(
 ) -> Target:
     """Resolve one `--to`; see `resolve`."""
     if wanted is None:
+        if not roles:
+            raise ConfigError(f"{model} needs a target: pass --to and recordings of a voice")
         return Target(roles[-1], roles[-1])
     if wanted in roles:
         if takes_reference and Path(wanted).exists():
@@ -90,10 +92,8 @@ def one(
             )
         raise ConfigError(f"--to {text}: {model} has no such role{suggest(text, roles)}")
     if not is_path(wanted) and not Path(text).exists():
-        raise ConfigError(
-            f"--to {text}: no such file or folder, and {model} has no such role"
-            f"{suggest(text, roles)}"
-        )
+        role = f", and {model} has no such role{suggest(text, roles)}" if roles else ""
+        raise ConfigError(f"--to {text}: no such file or folder{role}")
     return Target(name(text), None, tuple(recordings(text, f"--to {text}")))
 
 

@@ -116,6 +116,12 @@ class System(nn.Module):
     """Evaluation task of a recipe that sets no `evaluate.task`."""
     takes_reference: ClassVar[bool] = False
     """Whether a target may be given by recordings instead of a role; see `reference`."""
+    reference_version: ClassVar[int] = 1
+    """Version of the code of `reference`. Raise it whenever what that returns changes: references
+    are kept between runs."""
+    untrained: ClassVar[bool] = False
+    """Whether it converts to recordings with no roles, nothing learnt and nothing set up; its model
+    is then named after the family, and needs no experiment."""
     takes_more_roles: ClassVar[bool] = False
     """Whether roles can be added once it is trained. Every tensor of the smaller system is then in
     the larger one under the same name, and is kept: frozen where it is a parameter, and not touched

@@ -1,0 +1,170 @@
+"""The family knn_vc on voices whose every phone has one known envelope."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vctool.errors import DataError
+from vctool.features import world
+from vctool.features.phones import CEPSTRA, PHONES
+from vctool.features.settings import FeatureConfig
+from vctool.models.base import Condition, Context
+from vctool.models.knn_vc.settings import KnnVcConfig, KnnVcOptions
+from vctool.models.knn_vc.system import System, smoothed
+
+FEATURES = FeatureConfig(rate=16000, hop_length=160, envelope_dim=25, envelope_coding="mcep")
+ENVELOPE = slice(1, 26)
+SAID = 12
+"""Phones that the voices say."""
+EXACT = {"detail": 0.0, "strength": 1.0, "smoothing_ms": 0.0, "neighbours": 4}
+"""Settings with which an envelope becomes the mean of the neighbours'."""
+
+
+def voice(seed: int) -> np.ndarray:
+    """The envelopes of a voice's phones: (SAID, 25)."""
+    return np.random.default_rng(seed).standard_normal((SAID, 25))
+
+
+def said(
+    envelopes: np.ndarray, f0: float, order: np.ndarray, level: float = 0.0
+) -> dict[str, np.ndarray]:
+    """Say phones in an order, each for 0.3 s, with a pitch that swings by a semitone."""
+    which = np.repeat(order, 30)
+    frames = len(which)
+    values = np.zeros((frames, world.world_dim(FEATURES)), np.float32)
+    swing = 2 ** (np.sin(2 * np.pi * np.arange(frames) / 50) / 12)
+    values[:, 0] = np.where(which % 4 == 3, 0.0, f0 * swing)  # every fourth phone is unvoiced
+    values[:, ENVELOPE] = envelopes[which]
+    values[:, 1] += level
+    phones = np.eye(len(PHONES), dtype=np.float32)[which]
+    mfcc = np.random.default_rng(frames).standard_normal((frames, CEPSTRA)).astype(np.float32)
+    return {"world": values, "phones": phones, "mfcc": mfcc}
+
+
+def order(seed: int, count: int = 60) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, SAID, count)
+
+
+def system(**changes: Any) -> System:
+    context = Context(features=FEATURES, vocoder="direct", roles=())
+    return System(KnnVcConfig(**changes), context).eval()
+
+
+def convert(
+    model: System,
+    source: dict[str, np.ndarray],
+    target: list[dict[str, np.ndarray]],
+    **options: Any,
+) -> np.ndarray:
+    told = Condition(None, model.reference(target), KnnVcOptions(**options))
+    return model.convert(source, told, None)["world"]
+
+
+def test_every_phone_gets_the_envelope_that_the_target_says_it_with() -> None:
+    mine, theirs = voice(0), voice(1)
+    source = said(mine, 110.0, order(2))
+    made = convert(system(**EXACT), source, [said(theirs, 210.0, order(3))])
+    middles = np.arange(15, len(made), 30)  # between two phones a description is of both
+    np.testing.assert_allclose(made[middles, 2:26], theirs[order(2), 1:], atol=0.05)
+    np.testing.assert_allclose(made[:, 1], source["world"][:, 1], atol=1e-5)  # the level stays
+    np.testing.assert_array_equal(made[:, 26:], source["world"][:, 26:])
+
+
+def test_the_sources_own_detail_stays_and_the_rest_is_replaced() -> None:
+    mine, theirs = voice(0), voice(1)
+    source = said(mine, 110.0, order(2))
+    # what one frame has and its phone does not explain
+    own = 0.5 * np.random.default_rng(4).standard_normal((len(source["world"]), 24))
+    source["world"][:, 2:26] += own
+    settings = {**EXACT, "detail": 1.0}
+    made = convert(system(**settings), source, [said(theirs, 210.0, order(3))])
+    middles = np.arange(15, len(made), 30)
+    left = made[middles, 2:26] - theirs[order(2), 1:]
+    assert np.corrcoef(left.ravel(), own[middles].ravel())[0, 1] > 0.9
+
+
+def test_strength_is_a_factor_on_the_change() -> None:
+    source, target = said(voice(0), 110.0, order(2)), [said(voice(1), 210.0, order(3))]
+    once = convert(system(**EXACT), source, target) - source["world"]
+    twice = convert(system(**{**EXACT, "strength": 2.0}), source, target) - source["world"]
+    np.testing.assert_allclose(twice[:, ENVELOPE], 2 * once[:, ENVELOPE], atol=1e-4)
+
+
+@pytest.mark.parametrize("amount", [0.0, 0.5, 1.0])
+def test_amount_moves_pitch_and_envelope_together(amount: float) -> None:
+    source, target = said(voice(0), 110.0, order(2)), [said(voice(1), 210.0, order(3))]
+    made = convert(system(**EXACT), source, target, amount=amount)
+    whole = convert(system(**EXACT), source, target)
+    start, full = source["world"], whole[:, ENVELOPE] - source["world"][:, ENVELOPE]
+    np.testing.assert_allclose(made[:, ENVELOPE] - start[:, ENVELOPE], amount * full, atol=1e-4)
+    voiced = start[:, 0] > 0
+    moved = np.log(made[voiced, 0] / start[voiced, 0]).mean()
+    np.testing.assert_allclose(moved, amount * np.log(210 / 110), atol=2e-3)
+    assert not made[~voiced, 0].any()
+
+
+def test_pitch_gets_the_mean_of_the_target_and_keeps_its_shape() -> None:
+    source = said(voice(0), 110.0, order(2))
+    made = convert(system(), source, [said(voice(1), 210.0, order(3))])
+    voiced = source["world"][:, 0] > 0
+    before, after = np.log(source["world"][voiced, 0]), np.log(made[voiced, 0])
+    assert np.corrcoef(before, after)[0, 1] > 0.999
+    # the target swings by a semitone as the source does
+    np.testing.assert_allclose(after.std(), before.std(), rtol=0.05)
+
+
+def test_a_whispered_target_leaves_the_pitch_and_a_whispered_source_stays_so() -> None:
+    source, target = said(voice(0), 110.0, order(2)), said(voice(1), 210.0, order(3))
+    whispered = {**target, "world": target["world"].copy()}
+    whispered["world"][:, 0] = 0
+    made = convert(system(), source, [whispered])
+    np.testing.assert_allclose(made[:, 0], source["world"][:, 0], rtol=1e-6)
+    assert np.abs(made[:, ENVELOPE] - source["world"][:, ENVELOPE]).max() > 0.5
+    quiet = {**source, "world": source["world"].copy()}
+    quiet["world"][:, 0] = 0
+    assert not convert(system(), quiet, [target])[:, 0].any()
+
+
+def test_no_more_of_a_target_is_kept_than_asked_for() -> None:
+    pieces = [said(voice(1), 210.0, order(seed, 10)) for seed in range(8)]  # 3 s each
+    drawn = []
+
+    def read() -> Any:
+        for piece in pieces:
+            drawn.append(piece)
+            yield piece
+
+    kept = system(seconds=5.0).reference(read())
+    assert len(kept["described"]) == len(kept["envelopes"]) == 500
+    assert len(drawn) == 2  # and no more of it is analysed
+
+
+def test_silence_around_a_target_is_not_kept() -> None:
+    one = said(voice(1), 210.0, order(3, 10))
+    one["mfcc"][:150, 0] -= 100.0  # some 90 dB
+    assert len(system().reference([one])["described"]) == 150
+
+
+def test_a_reference_of_nothing_is_refused() -> None:
+    with pytest.raises(DataError, match="no frame of the target sounds; give recordings"):
+        system().reference([])
+
+
+def test_a_role_is_the_same_as_a_reference_of_its_recordings() -> None:
+    context = Context(features=FEATURES, vocoder="direct", roles=("ann", "ben"))
+    model = System(KnnVcConfig(seconds=10.0), context).eval()
+    ann, ben = said(voice(0), 210.0, order(5, 30)), said(voice(1), 120.0, order(6, 20))
+    model.setup({"ann": [ann], "ben": [ben]})
+    source = said(voice(2), 150.0, order(7, 10))
+    for role, recording in (("ann", ann), ("ben", ben)):
+        by_role = model.convert(source, Condition(options=KnnVcOptions()), role)["world"]
+        np.testing.assert_array_equal(by_role, convert(model, source, [recording]))
+
+
+@pytest.mark.parametrize("half_width", [0.0, 0.4, 3.5, 40.0])
+def test_smoothing_keeps_constants_and_the_middle_of_a_step(half_width: float) -> None:
+    np.testing.assert_allclose(smoothed(np.full((20, 2), 3.0), half_width), 3.0)
+    step = smoothed(np.repeat([0.0, 1.0], 50)[:, None], half_width)[:, 0]
+    assert (np.diff(step) >= -1e-12).all()
+    np.testing.assert_allclose(0.5 * (step[49] + step[50]), 0.5, atol=1e-9)

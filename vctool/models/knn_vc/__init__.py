@@ -1,0 +1,1 @@
+"""Any voice from minutes of its recordings, by nearest frames; nothing is trained."""

@@ -1,0 +1,35 @@
+"""Hyper-parameters of the family knn_vc, and the options of a conversion."""
+
+from pydantic import Field
+
+from vctool.config import Config
+
+
+class KnnVcConfig(Config):
+    """Hyper-parameters; none is learnt."""
+
+    seconds: float = Field(300.0, ge=0.5, le=3600.0)
+    """Sound of a target that is kept, pauses left out [s]."""
+    neighbours: int = Field(16, ge=1)
+    """Frames of the target whose mean envelope a frame of the source is given."""
+    detail: float = Field(0.3, ge=0, le=1)
+    """Share of the source's detail that is kept: how its envelope differs from what its phones
+    explain. More keeps naturalness, less comes nearer to the target."""
+    strength: float = Field(1.55, ge=0, le=3)
+    """Factor on the change of the envelope. A mean of neighbours is nearer to every voice than the
+    target itself, so 1 stops short of it."""
+    smoothing_ms: float = Field(40.0, ge=0, le=1000)
+    """Half width of the Hann window that smooths the change over time [ms]."""
+    cepstra_weight: float = Field(0.3, ge=0)
+    """Weight of the speaker-normalised cepstra and their slope in the search, beside the phone
+    posteriors."""
+    voicing_weight: float = Field(2.0, ge=0)
+    """Distance between a voiced and an unvoiced frame; two frames with nothing else in common are
+    about 1.4 apart."""
+
+
+class KnnVcOptions(Config):
+    """Options of a conversion."""
+
+    amount: float = Field(1.0, ge=0, le=1.5)
+    """How far the voice is moved: 0 leaves it as it is, 1 is the target."""
