@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from vctool.metrics import bootstrap, distribution
-from vctool.metrics.analysis import Analysis
+from vctool.metrics import bootstrap
 
 
 def test_paired_differences_are_sharper_than_unpaired_ones() -> None:
@@ -42,42 +41,6 @@ def test_gap_closed_counts_overshoot_like_shortfall() -> None:
 def test_earth_mover_counts_bins_moved() -> None:
     moved = bootstrap.earth_mover(np.eye(5)[[3, 3]], np.eye(5)[1], 10.0)
     assert moved.value == pytest.approx(20.0)
-
-
-def analyses(shift: float, seed: int, count: int = 20) -> list[Analysis]:
-    rng = np.random.default_rng(seed)
-    found = []
-    for _ in range(count):
-        bands = -30 + 5 * rng.standard_normal((400, 40)) + shift * np.linspace(0, 20, 40)
-        f0 = 200 * 2 ** ((rng.normal(0, 1, 8).repeat(50) + shift) / 12)
-        found.append(Analysis(f0, bands - bands.max(), 4.0))
-    return found
-
-
-def test_frechet_distance_matches_its_formula_and_grows_with_the_shift() -> None:
-    from scipy.linalg import sqrtm
-
-    reference = distribution.Reference.of(analyses(0.0, 0))
-    moved = analyses(0.5, 1)
-    pooled = reference.distance(moved)
-    rows = np.concatenate([distribution.windows(one) for one in moved])
-    rows = (rows - reference.mean) / reference.scale
-    shrink = lambda c: 0.9 * c + 0.1 * np.eye(len(c))  # noqa: E731
-    a, b = shrink(reference.covariance), shrink(np.cov(rows, rowvar=False, bias=True))
-    expected = (rows.mean(axis=0) ** 2).sum() + np.trace(a + b - 2 * sqrtm(a @ b).real)
-    assert pooled.value == pytest.approx(expected, rel=1e-6)
-    same = reference.distance(analyses(0.0, 2)).value
-    far = reference.distance(analyses(2.0, 3)).value
-    assert same < pooled.value < far
-
-
-def test_silenced_utterances_are_not_hidden() -> None:
-    reference = distribution.Reference.of(analyses(0.0, 0))
-    silent = Analysis(np.zeros(400), np.zeros((400, 40)), 4.0)
-    good = analyses(0.0, 2)
-    assert len(distribution.windows(silent)) >= 1
-    worse = reference.distance(good[:10] + [silent] * 10).value
-    assert worse > 3 * reference.distance(good).value
 
 
 def test_what_utterances_are_compared_with_is_drawn_too() -> None:

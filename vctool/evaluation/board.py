@@ -66,6 +66,8 @@ class Board(Generic[A]):
             for need in _absent(metric, row):
                 told = (lacking or {}).get(need, f"there are no {need.replace('_', ' ')}")
                 self.not_run.setdefault(metric.title, told)
+        self.apart: set[str] = set()
+        """Rows of other recordings, which are in no pair."""
         self._paired: set[str] = set()
         self._measure_real(real)
 
@@ -155,7 +157,8 @@ class Board(Generic[A]):
             if one.exact is not None and name not in self.pooled[self.real_row]
         }
         derived = tuple(one for metric in self.metrics for one in metric.derived(self.row))
-        return Layout(self.measures, self.real_row, frozenset(self._paired), exact, derived)
+        paired, apart = frozenset(self._paired), frozenset(self.apart)
+        return Layout(self.measures, self.real_row, paired, exact, derived, apart)
 
     def _measure(self, row: Row[A], known: Mapping[str, Pooled] | None = None) -> dict[str, Pooled]:
         """Compute every metric whose needs a row meets, except those that are known already."""

@@ -172,6 +172,8 @@ class Row(Generic[A]):
     reference: Group[A] | None = None
     """Recordings of the target that are not scored: what its voice and distributions are known
     from."""
+    reference_singers: Sequence[str] | None = None
+    """Whose every recording of the reference is, where that is known."""
     source_reference: Group[A] | None = None
     """The same of the source."""
     texts: Sequence[str] | None = None

@@ -54,6 +54,7 @@ def test_any_systems_singing_gets_the_table_of_stage_6(
     out = folders / "sung" / "evaluation"
     result = json.loads((out / "results.json").read_text())
     rows = {"copy", "resynthesis", "F0 snap", "drone", "random singing", "model", "real singing"}
+    rows.add("real singing, WORLD")
     assert set(result["systems"]) == rows == set(result["measures"]["distance"])
     assert "through WORLD" in result["systems"]["resynthesis"]
     # a C under a chord of C, and the formulas as long as the singing

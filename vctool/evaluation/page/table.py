@@ -32,6 +32,8 @@ class Layout:
     """Values that the real row has by definition, such as 0 away from itself."""
     derived: tuple[Derived, ...] = ()
     """Measures that follow from others."""
+    apart: frozenset[str] = frozenset()
+    """Rows of other recordings than the outputs and the real row, which are drawn by themselves."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def _draw(
     """Return every system's value and its draws (R,) by measure."""
     real = layout.real
     sizes = {name: _size(parts) for name, parts in pooled.items() if parts}
-    outputs = [name for name in sizes if name != real]
+    outputs = [name for name in sizes if name != real and name not in layout.apart]
     shared = resample_counts(sizes[outputs[0]], resamples, seed) if outputs else None
     alone = resample_counts(sizes[real], resamples, seed + 1) if real in sizes else None
     found: dict[str, tuple[dict[str, float], dict[str, np.ndarray]]] = {}
@@ -114,6 +116,8 @@ def _draw(
             if measure in parts:
                 own = name == real and measure not in layout.paired
                 counts = alone if own or shared is None else shared
+                if name in layout.apart:
+                    counts = resample_counts(sizes[name], resamples, seed + 2)
                 assert counts is not None
                 values[name] = parts[measure].value
                 shifted = centred(parts[measure].draws(counts), values[name])

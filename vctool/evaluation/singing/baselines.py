@@ -1,7 +1,8 @@
 """Baselines of singing: no learning, no parameters fitted to data.
 
 Copy, analysis and resynthesis, F0 snap (the formula to beat), drone (the cheat on chroma
-agreement) and a random real singing clip (the cheat on every distribution).
+agreement), a random real singing clip (the cheat on every distribution), and the same clip through
+WORLD (what a vocoder costs).
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,8 @@ HOLD_SECONDS = 0.25
 """F0 snap keeps a note at least this long, where the voice lasts."""
 GLIDE_SECONDS = 0.04
 """Both formulas glide between notes over this time."""
-RESYNTHESIS, SNAP, DRONE, RANDOM = "resynthesis", "F0 snap", "drone", "random singing"
+RESYNTHESIS, SNAP, DRONE = "resynthesis", "F0 snap", "drone"
+RANDOM, CODED = "random singing", "real singing, WORLD"
 """Rows, besides the copy."""
 SILENT = np.full((1, 12), np.nan)
 """Chroma of no accompaniment."""
@@ -62,6 +64,12 @@ def put_together(voice: WorldVoice, f0: np.ndarray) -> np.ndarray:
         np.ascontiguousarray(f0), voice.envelope, voice.aperiodicity, voice.rate, 1000 / FRAME_RATE
     )
     return np.pad(wave[: voice.samples], (0, max(voice.samples - len(wave), 0))).astype(np.float32)
+
+
+def resynthesise(wave: np.ndarray, rate: int) -> np.ndarray:
+    """Analyse and synthesise a wave (T,) by WORLD, and nothing else."""
+    voice = take_apart(wave, rate)
+    return put_together(voice, voice.f0)
 
 
 def snap(f0: np.ndarray, chroma: np.ndarray) -> np.ndarray:
@@ -196,7 +204,8 @@ def build(
         each: applies a function to every source, on processes where it has any.
 
     Returns:
-        Waves of `copy`, `resynthesis`, `F0 snap`, `drone` and `random singing`.
+        Waves of `copy`, `resynthesis`, `F0 snap`, `drone`, `random singing`, and of these clips
+        through WORLD.
     """
     chromas: list[np.ndarray | None] = [None] * len(sources)
     if accomps is not None:
@@ -212,4 +221,9 @@ def build(
     rng = np.random.default_rng(seed)
     clips = rng.choice(len(singing), len(sources), replace=len(singing) < len(sources))
     waves[RANDOM] = [singing[clip] for clip in clips]
+    drawn = {int(clip): singing[clip] for clip in clips}
+    coded = dict(
+        zip(drawn, each(partial(resynthesise, rate=rate), list(drawn.values())), strict=True)
+    )
+    waves[CODED] = [coded[int(clip)] for clip in clips]
     return waves

@@ -17,12 +17,13 @@ import numpy as np
 from vctool.evaluation.board import Board
 from vctool.evaluation.parallel import spread
 from vctool.evaluation.singing import baselines
+from vctool.metrics import distribution
 from vctool.metrics.analysis import Analysis, analyse_all
 from vctool.metrics.base import Each, Group, Recall, Row, ask_anew
 from vctool.metrics.words import Positions
 
-REAL = "real singing"
-"""The row of held-out singing."""
+REAL, OTHERS = "real singing", "real singing, other singers"
+"""The row of held-out singing, and that of every singer against the others."""
 LACKING = {
     "accompaniments": "no accompaniment of the sources is known",
     "targets": "no source is known truly sung",
@@ -57,6 +58,10 @@ class SingingTask:
     """The words of every source, where they are known."""
     grammar: Positions | None = None
     """The words that may stand at each position of these texts."""
+    real_a_singers: Sequence[str] | None = None
+    """Whose every recording of half A is, where that is known."""
+    real_b_singers: Sequence[str] | None = None
+    """The same of half B."""
     seed: int = 0
     """Of the random clips among the baselines, and of what metrics draw."""
     lacking: Mapping[str, str] = field(default_factory=dict)
@@ -101,6 +106,7 @@ class SingingBoard(Board[Analysis]):
             sources=sources,
             targets=group(task.truths),
             reference=group(task.real_a),
+            reference_singers=task.real_a_singers,
             texts=task.texts,
             grammar=task.grammar,
             accompaniments=group(task.accomps),
@@ -126,3 +132,13 @@ class SingingBoard(Board[Analysis]):
             truths = replace(half_b, outputs=row.targets, accompaniments=None, paired=True)
             real.append(replace(truths, reference=None, texts=task.texts, grammar=task.grammar))
         super().__init__(row, real, LACKING | dict(task.lacking))
+        if task.real_a_singers is not None and task.real_b_singers is not None:
+            assert row.reference is not None
+            found = distribution.left_out(
+                distribution.reference_of(row),
+                [*row.reference.analyses, *half_b.outputs.analyses],
+                [*task.real_a_singers, *task.real_b_singers],
+            )
+            if found:
+                self.pooled[OTHERS] = found
+                self.apart.add(OTHERS)

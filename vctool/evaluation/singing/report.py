@@ -11,8 +11,8 @@ from vctool.evaluation.page.journal import read_journal
 from vctool.evaluation.page.report import MODEL, Findings, Losses
 from vctool.evaluation.page.table import COPY, Scores
 from vctool.evaluation.scoring import FEW_RECORDINGS, Outputs, Scoring
-from vctool.evaluation.singing.baselines import DRONE, RANDOM, RESYNTHESIS, SNAP, build
-from vctool.evaluation.singing.board import REAL, SingingBoard, SingingTask
+from vctool.evaluation.singing.baselines import CODED, DRONE, RANDOM, RESYNTHESIS, SNAP, build
+from vctool.evaluation.singing.board import OTHERS, REAL, SingingBoard, SingingTask
 from vctool.evaluation.singing.figures import draw_histograms, histograms
 from vctool.evaluation.vocoders.copies import copy_waves
 from vctool.experiment import plan
@@ -40,8 +40,11 @@ SYSTEMS = {
     DRONE: "the speech with its F0 on the accompaniment's strongest pitch class throughout: "
     "games the chroma",
     RANDOM: "a real recording of other words for each source: games the distributions",
+    CODED: "those recordings through WORLD's analysis and synthesis: what a vocoder costs",
     SHUFFLED: "the same, but made under other utterances' accompaniments",
     REAL: "held-out recordings of singing, as they are",
+    OTHERS: "each held-out singer against the others, the mean: how far somebody who sings is from "
+    "these singers",
 }
 """What every row of the table but the model's is."""
 LOSSES = (
@@ -137,7 +140,7 @@ class SingingScoring(Scoring):
         return replace(
             super().findings(board, scores, plots),
             pairing="Real singing is not paired.",
-            systems={name: known[name] for name in board.rows},
+            systems={name: known[name] for name in board.pooled},
             against=AGAINST,
             counts=counts(self.task, board),
             cautions=[*self.cautions, *cautions(self.task, board)],
@@ -163,6 +166,7 @@ def counts(task: SingingTask, board: Board) -> dict[str, int]:
         "real singing, half A (reference)": len(task.real_a),
         "real singing, half B": len(task.real_b),
         "windows of the reference": distribution.reference_of(board.row).count,
+        "windows of every row that are used": distribution.reference_of(board.row).quota,
         **windows,
     }
 

@@ -118,6 +118,8 @@ def load_task(recipe: Recipe, held: HeldOutSinging) -> SingingTask:
         held.truth_maps,
         texts if len(texts) == len(held.sources) else None,
         read_grammar(corpus) if has_grammar else None,
+        [one.speaker for one in held.singing[::2]],
+        [one.speaker for one in half_b],
         recipe.train.seed,
         LACKING,
     )
