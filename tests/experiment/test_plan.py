@@ -77,6 +77,10 @@ def toy_recipe(**changes: object) -> recipe.Recipe:
             "train.weights.generatr.cycle=1",
             "train.weights.generatr: no such group of losses; did you mean 'generator'",
         ),
+        (
+            "train.learning_rates.generatr=1",
+            "train.learning_rates.generatr: no such group of losses; did you mean 'generator'",
+        ),
     ],
 )
 @pytest.mark.parametrize("dry_run", [False, True])

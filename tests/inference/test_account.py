@@ -61,12 +61,12 @@ def test_what_came_out_is_said_with_length_level_and_notes_in_key(
     (line,) = [one for one in lines if one.startswith("slow.singing.wav: ")]
     # the toy sings the strongest note of the accompaniment
     assert line == (
-        f"slow.singing.wav: 3.00 s, 1.5 times the input's, {level:.1f} dB, "
+        f"slow.singing.wav: 3.00 s, 1.5 times the input's, 16000 Hz, {level:.1f} dB, "
         "100% of its notes in the accompaniment's key, A minor (58% by chance)"
     )
-    assert f"slow.speech.wav: 2.00 s, {level:.1f} dB" in said("slow.wav", to="speech")
+    assert f"slow.speech.wav: 2.00 s, 16000 Hz, {level:.1f} dB" in said("slow.wav", to="speech")
     soundfile.write("still.wav", np.zeros(16000), 16000)
-    assert "still.speech.wav: 1.00 s" in said("still.wav", to="speech")
+    assert "still.speech.wav: 1.00 s, 16000 Hz" in said("still.wav", to="speech")
 
 
 def test_transposing_out_of_the_accompaniment_s_key_is_said(

@@ -32,13 +32,16 @@ def check(recipe: Recipe) -> None:
 
 
 def _require(recipe: Recipe, known: Mapping[str, set[str]]) -> None:
+    for field in ("weights", "learning_rates"):
+        for group in getattr(recipe.train, field):
+            place = f"train.{field}.{group}"
+            if group not in known:
+                raise ConfigError(
+                    f"{recipe.origin.of(place)}: {place}: no such group of losses"
+                    f"{suggest(group, sorted(known))}"
+                )
     for group, terms in recipe.train.weights.items():
         place = f"train.weights.{group}"
-        if group not in known:
-            raise ConfigError(
-                f"{recipe.origin.of(place)}: {place}: no such group of losses"
-                f"{suggest(group, sorted(known))}"
-            )
         for term in terms:
             if term not in known[group]:
                 field = f"{place}.{term}"

@@ -117,19 +117,23 @@ def in_key(voice: Track, accomp: Track, config: FeatureConfig, chunk: int) -> st
     )
 
 
-def tell_output(path: Path, request: Request, seconds: float, level_db: float, key: str) -> None:
+def tell_output(
+    path: Path, request: Request, seconds: float, rate: int, level_db: float, key: str
+) -> None:
     """Log one output.
 
     Args:
         path: its file.
         request: the conversion.
         seconds: its length [s].
+        rate: its sampling rate [Hz].
         level_db: its active level [dB of full scale].
         key: what `in_key` says; may be empty.
     """
     parts = [f"{seconds:.2f} s"]
     if request.stretch != 1:
         parts[0] += f", {request.stretch:g} times the input's"
+    parts.append(f"{rate} Hz")
     if level_db > SILENCE_DB:
         parts.append(f"{level_db:.1f} dB")
     logger.info("%s: %s", path, ", ".join([*parts, key] if key else parts))

@@ -80,7 +80,7 @@ def finish(
         key = account.in_key(voice, take.accomp, converter.features, chunk)
     made = level if level <= audio.SILENCE_DB else level + 20 * math.log10(gain)
     seconds = samples / converter.rate
-    account.tell_output(output.path, take.request, seconds, made, key)
+    account.tell_output(output.path, take.request, seconds, rate, made, key)
     account.tell_loudest(output.path, take.meter, source)
     if form.mix is not None:
         write_mix(output.mix, voice, converter.rate, level, gain, form.mix)
