@@ -42,7 +42,7 @@ def test_marks_follow_the_pulses_between_samples(ends: tuple[float, float], wron
     assert (np.diff(inner) < np.diff(pulses).max() + 1).all()
     found = places(inner, pulses)
     # At one place of every period, which moves slowly with the length of the period.
-    assert 0.2 < found.min() and found.max() < 0.5
+    assert 0.2 < found.min() and found.max() < 0.6
     assert np.abs(np.diff(found)).max() < 0.004  # a third of a sample
 
 
@@ -83,3 +83,13 @@ def test_neither_the_polarity_nor_the_level_matters() -> None:
     (one,) = find(wave, RATE, HOP, f0)
     (other,) = find(-0.01 * wave, RATE, HOP, f0)
     np.testing.assert_allclose(one.times, other.times, atol=1e-6)
+
+
+def test_hum_and_offset_do_not_matter() -> None:
+    pulses, f0 = glide(1.0, 140, 180)
+    wave = glottal(pulses, RATE)
+    (clean,) = find(wave, RATE, HOP, f0)
+    hum = 0.5 + np.sin(2 * np.pi * 50 * np.arange(RATE) / RATE)  # 16 dB above the voice
+    (found,) = find(wave + hum, RATE, HOP, f0)
+    apart = np.abs(found.times[:, None] - clean.times).min(axis=1)
+    assert np.abs(apart - np.median(apart)).max() < 0.1 * RATE / 160

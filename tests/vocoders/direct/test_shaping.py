@@ -53,6 +53,7 @@ def test_gains_move_smoothly_from_frame_to_frame() -> None:
 
 
 def test_gains_are_limited_and_held_at_the_end() -> None:
-    made = shape(NOISE, RATE, HOP, np.full((3, 4), 300.0))
-    np.testing.assert_allclose(made, 100 * NOISE, rtol=1e-9)
+    made = shape(NOISE, RATE, HOP, np.repeat([[-300.0], [0.0], [300.0]], 4, axis=1))
+    np.testing.assert_allclose(made[2 * HOP :], 100 * NOISE[2 * HOP :], rtol=1e-9)
+    assert made[0] == pytest.approx(0.01 * NOISE[0])
     assert not shape(np.zeros(500), RATE, HOP, np.full((7, 4), 30.0)).any()

@@ -19,6 +19,8 @@ POINTS = 64
 """Points in a period."""
 SMOOTHING_SECONDS = 0.6e-3
 """Length of the smoothing of the wave before it is compared [s]: what is left lies below 3 kHz."""
+HUM_SECONDS = 8e-3
+"""Length of the mean that is taken out of it [s]: offset and hum go, what is above 80 Hz stays."""
 LARGEST_LAG = 0.2
 """Largest deviation of one period from the F0 contour [periods]."""
 LAG_PRIOR = 0.3
@@ -83,7 +85,7 @@ def find(wave: np.ndarray, rate: int, hop_length: int, f0: np.ndarray) -> list[V
     if not voiced.any() or not np.any(wave):
         return []
     phase = integrate(f0, rate, hop_length)
-    sound = _smoothed(wave, rate)
+    sound = _voice_band(wave, rate)
     parts: list[VoicedPart] = []
     for begin, end, reach in _runs(voiced, len(wave), rate, hop_length):
         parts += _marks(sound, phase, (begin, end), reach)
@@ -109,10 +111,15 @@ def _line(at: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.asarray(np.interp(at, known, values) + beyond)
 
 
-def _smoothed(wave: np.ndarray, rate: int) -> np.ndarray:
+def _voice_band(wave: np.ndarray, rate: int) -> np.ndarray:
+    """Keep what marks are placed by: the lower harmonics, without hum."""
+    from scipy.ndimage import uniform_filter1d
+
     length = 2 * round(0.5 * SMOOTHING_SECONDS * rate) + 3
     window = np.hanning(length)
-    return np.convolve(np.asarray(wave, np.float64), window / window.sum(), mode="same")
+    smooth = np.convolve(np.asarray(wave, np.float64), window / window.sum(), mode="same")
+    hum = uniform_filter1d(smooth, round(HUM_SECONDS * rate), mode="nearest")
+    return np.asarray(smooth - hum)
 
 
 def _runs(
