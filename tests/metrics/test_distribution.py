@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from vctool.evaluation.page.table import Layout, tabulate
 from vctool.metrics import bootstrap, distribution
 from vctool.metrics.analysis import Analysis
 
@@ -105,6 +106,14 @@ def test_singers_with_few_windows_are_not_left_out() -> None:
     assert not reference.leaves_out and distribution.left_out(reference, clips, names) == {}
     assert reference.quota == round(0.75 * reference.count)
     assert not distribution.Reference.of(clips, ["ann"] * len(clips)).singers
+
+
+def test_no_interval_of_a_distance_reaches_below_0() -> None:
+    reference = distribution.Reference.of(analyses(0.0, 0))
+    pooled = {"real": {"distance": reference.distance(analyses(0.0, 1, 6))}}
+    layout = Layout(distribution.MEASURES, "real")
+    (score,) = tabulate(pooled, layout, 300, 0)["distance"].values()
+    assert 0 <= score.low < score.value < score.high
 
 
 def test_intervals_draw_the_singers_of_the_reference() -> None:

@@ -47,6 +47,7 @@ MEASURES = {
         "hears neither pitch nor buzz",
         gap=False,
         overview=True,
+        bounds=(0.0, 1.0),
     ),
     "content_mel": Measure(
         "content by mel",
@@ -74,6 +75,7 @@ BOARDS = {
                 one.meaning.replace("source", "recording"),
                 gap=False,
                 exact=_OF_RECORDING[name],
+                bounds=one.bounds,
             )
             for name, one in MEASURES.items()
         },

@@ -46,13 +46,28 @@ PARTS = {"distance": EVERYTHING, "distance_envelope": ENVELOPE, "distance_melody
 TITLE = "distance"
 MEASURES = {
     "distance": Measure(
-        "distance", "", "lower", "squared Frechet distance to real singing", of_set=True
+        "distance",
+        "",
+        "lower",
+        "squared Frechet distance to real singing",
+        of_set=True,
+        bounds=(0.0, math.inf),
     ),
     "distance_envelope": Measure(
-        "of envelope", "", "lower", "the same, of the cepstra alone", of_set=True
+        "of envelope",
+        "",
+        "lower",
+        "the same, of the cepstra alone",
+        of_set=True,
+        bounds=(0.0, math.inf),
     ),
     "distance_melody": Measure(
-        "of melody", "", "lower", "the same, of the F0 features alone", of_set=True
+        "of melody",
+        "",
+        "lower",
+        "the same, of the F0 features alone",
+        of_set=True,
+        bounds=(0.0, math.inf),
     ),
 }
 BOARDS = {"singing": Stand(20)}
