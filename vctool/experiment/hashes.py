@@ -86,7 +86,8 @@ def of_files(files: Iterable[Path]) -> dict[Path, str]:
     """Return a digest of the content of every file; why there is none, where it is unreadable."""
     wanted = list(dict.fromkeys(files))
     with _remembered():
-        found = cache.over(wanted, _digest, content.PURPOSE, READERS)
+        places = [file.absolute() for file in wanted]  # a cluster's workers may have another folder
+        found = cache.over(places, _digest, content.PURPOSE, READERS)
         return {file: str(one) for file, one in zip(wanted, found, strict=True)}
 
 
