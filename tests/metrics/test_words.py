@@ -1,4 +1,5 @@
 import builtins
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,26 @@ def test_what_was_heard_before_changes_nothing(
         fresh.recognise(one.load(22050), 22050)
     assert fresh.recognise(first.load(22050), 22050) == alone
     assert means  # the decoder does keep running means, which is why they are reset
+
+
+def test_scores_are_the_same_alone_and_in_any_order(
+    test_data: DataDir, recogniser: words.WordRecogniser
+) -> None:
+    waves = {one.id: one.load(22050) for one in test_data.by_domain("speech")}
+    waves["noise"] = np.random.default_rng(0).standard_normal(22050).astype(np.float32)
+
+    def score(who: words.WordRecogniser, name: str) -> tuple[str, int]:
+        text = who.recognise(waves[name], 22050)
+        best = who._decoder.hyp()
+        return text, 0 if best is None else best.best_score
+
+    def scores(order: Iterable[str]) -> dict[str, tuple[str, int]]:
+        return {name: score(recogniser, name) for name in order}
+
+    forward = scores(waves)
+    assert scores(reversed(waves)) == forward
+    for name in list(waves)[:2]:
+        assert score(words.WordRecogniser(recogniser.grammar), name) == forward[name]
 
 
 def test_level_and_rate_of_the_wave_do_not_matter(

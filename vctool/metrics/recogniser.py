@@ -39,7 +39,6 @@ class Recogniser:
             raise MetricUnavailable(metric, "pocketsphinx", "pip install pocketsphinx") from None
         self.seed = seed
         self._decoder: Any = pocketsphinx.Decoder(samprate=RATE, loglevel="FATAL", **options)
-        self._start = self._decoder.get_cmn(False)
 
     def recognise(self, wave: np.ndarray, rate: int) -> str:
         """Return the likeliest words; empty where none fit.
@@ -52,7 +51,7 @@ class Recogniser:
         wave = audio.match_level(wave, RATE, LEVEL_DB)
         noise = np.random.default_rng(self.seed).standard_normal(len(wave))
         dithered = np.clip(wave + 10 ** (DITHER_DB / 20) * noise, -1, 1)
-        self._decoder.set_cmn(self._start)
+        self._decoder.reinit_feat()  # else sums behind the cepstral mean stay from the last wave
         self._decoder.start_utt()
         samples = np.round(dithered * 32767).astype(np.int16).tobytes()
         self._decoder.process_raw(samples, no_search=False, full_utt=True)

@@ -139,7 +139,6 @@ class WordRecogniser(Recogniser):
                 raise DataError(f"grammar: the recogniser's dictionary has no word '{word}'")
         self._decoder.add_jsgf_string("slots", jsgf(grammar))
         self._decoder.activate_search("slots")
-        self._start = self._decoder.get_cmn(False)
 
     def accuracy(self, wave: np.ndarray, rate: int, text: str) -> float:
         """Return the share of slots, 0 to 1, in which a wave is heard to say a text."""
