@@ -15,7 +15,7 @@ class KnnVcConfig(Config):
     detail: float = Field(0.3, ge=0, le=1)
     """Share of the source's detail that is kept: how its envelope differs from what its phones
     explain. More keeps naturalness, less comes nearer to the target."""
-    strength: float = Field(1.55, ge=0, le=3)
+    strength: float = Field(1.4, ge=0, le=3)
     """Factor on the change of the envelope. A mean of neighbours is nearer to every voice than the
     target itself, so 1 stops short of it."""
     smoothing_ms: float = Field(40.0, ge=0, le=1000)

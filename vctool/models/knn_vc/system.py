@@ -157,7 +157,9 @@ class System(base.System):
         result[:, 0] = self._moved(f0, log_f0, amount)
         part = search.frames(source, self.context.features)
         if part.active.any() and amount:
-            change = amount * self._change(part, described, envelopes)
+            change = self._at_level(
+                part.envelope, amount * self._change(part, described, envelopes)
+            )
             step = search.stride(self.context.features)
             places, moments = np.arange(len(change)) * step, np.arange(len(f0))
             columns = slice(1, 1 + envelope.shape[1])
@@ -222,8 +224,24 @@ class System(base.System):
         explained = search.explained(smooth, own, part.active)
         less = (1 - config.detail) * own + config.detail * explained
         change = config.strength * (theirs.cpu().numpy() - less)
-        change[:, 0] = 0  # the level is the source's
+        change[:, 0] = 0  # levels are not compared
         return smoothed(change, config.smoothing_ms * 1e-3 / self._seconds_per_step)
+
+    def _at_level(self, own: np.ndarray, change: np.ndarray) -> np.ndarray:
+        """Shift changes (N, D) so that every frame keeps the power of the source's `own` (N, D).
+
+        The mean of the log power, which the first column holds, does not: a sibilant has its power
+        in few bands.
+        """
+        features = self.context.features
+        before, after = (
+            10 * np.log10(world.decode_envelope(values, features).mean(axis=1))
+            for values in (own, own + change)
+        )
+        unit = np.eye(1, own.shape[1])
+        shifted = change.copy()
+        shifted[:, 0] += (before - after) / world.envelope_gain_db(unit, features)[0, 0]
+        return shifted
 
 
 def smoothed(values: np.ndarray, half_width: float) -> np.ndarray:
