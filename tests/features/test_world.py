@@ -104,6 +104,32 @@ def test_envelope_basis_reads_what_pyworld_decodes(config: FeatureConfig) -> Non
         np.testing.assert_allclose(row[20:], read, atol=0.012)
 
 
+@pytest.mark.parametrize("coding", ["world", "mcep"])
+@pytest.mark.parametrize("samples", [900, 9600])
+def test_the_envelope_alone_is_that_of_the_whole_analysis(coding: str, samples: int) -> None:
+    config = CONFIGS[0].model_copy(update={"envelope_coding": coding})
+    wave = voice(config)[:samples]
+    features = world.analyse(wave, config)
+    alone = world.analyse_envelope(wave, config, features[:, 0])
+    assert alone.dtype == np.float32
+    np.testing.assert_allclose(alone, world.split(features, config)[1], atol=1e-4)
+
+
+@pytest.mark.parametrize(("coding", "c0"), [("world", np.log(4)), ("mcep", np.log(2))])
+def test_gains_of_changed_codes(coding: str, c0: float) -> None:
+    """c0 is the mean natural log of power by WORLD's code, and of amplitude in mel-cepstra."""
+    config = CONFIGS[0].model_copy(update={"envelope_coding": coding})
+    code = np.random.default_rng(0).normal(0, 0.2, (7, config.envelope_dim))
+    change = np.zeros_like(code)
+    change[3:, 0] = c0
+    gain_db = world.envelope_gain_db(change, config)
+    assert gain_db.shape == (7, 1 + world.fft_size(config) // 2)
+    np.testing.assert_allclose(gain_db[:3], 0, atol=1e-9)
+    np.testing.assert_allclose(gain_db[3:], 20 * np.log10(2), atol=1e-6)
+    louder, before = (world.decode_envelope(one, config) for one in (code + change, code))
+    np.testing.assert_allclose(10 * np.log10(louder / before), gain_db, atol=1e-6)
+
+
 def test_pyworld_is_imported_without_a_warning() -> None:
     code = "import warnings; warnings.simplefilter('error', UserWarning); "
     code += "from vctool.features.binding import pyworld; print(pyworld.default_f0_floor)"
