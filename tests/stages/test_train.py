@@ -126,6 +126,20 @@ def test_more_steps_go_on_and_a_changed_model_is_refused(here: Path) -> None:
         train.run(changed, device="cpu")
 
 
+@pytest.mark.parametrize("writable", [True, False])
+def test_preparations_are_kept_beside_the_features_where_that_may_be(
+    here: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, writable: bool
+) -> None:
+    caplog.set_level(logging.INFO)
+    kept = here / "dump" / "tiny" / train.PREPARED
+    kept.unlink(missing_ok=True)
+    if not writable:  # as features of others on a shared disk are
+        monkeypatch.setattr(train.os, "access", lambda path, mode: False)
+    train.run(tiny_recipe(steps=1).model_copy(update={"name": f"kept-{writable}"}), device="cpu")
+    assert kept.is_file() is writable
+    assert ("dump/tiny: cannot be written to" in caplog.text) is not writable
+
+
 def test_an_unknown_hyper_parameter_is_refused_with_a_suggestion(here: Path) -> None:
     recipe = tiny_recipe()
     wrong = recipe.model_copy(update={"model": {**recipe.model, "melody_widht": 5}})

@@ -1,6 +1,9 @@
 """Stage 3: train a recipe's system, or continue from its last checkpoint."""
 
 import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -47,8 +50,20 @@ def run(recipe: Recipe, device: str = "auto", fresh: bool = False) -> Path:
                 splits = ("train", "dev") if setup.has_split(recipe, "dev") else ("train",)
                 fine_tune.reconstruct(recipe, splits, own.device)
             any_process([False], own)  # the others wait
-        with cache.use(Path("dump") / next(iter(recipe.corpus.names)) / PREPARED):
+        with _kept(Path("dump") / next(iter(recipe.corpus.names))):
             folder = setup.prepare(recipe, own, before).run(fresh)
         if before is not None:
             extend.require_kept(recipe, before)
         return folder
+
+
+@contextmanager
+def _kept(folder: Path) -> Iterator[None]:
+    """Keep below a folder of features what is prepared once, unless others own the folder."""
+    if os.access(folder, os.W_OK):
+        with cache.use(folder / PREPARED):
+            yield
+        return
+    if folder.is_dir():
+        logger.info("%s: cannot be written to; what is prepared for training is not kept", folder)
+    yield
