@@ -49,7 +49,7 @@ class Summary:
         """Return the printed summary: one line per failure, and one with the total."""
         told = dict.fromkeys(f"failed: {reason}" for _, reason in self.failed)
         total = len(self.done) + len(self.failed) + len(self.skipped)
-        left = f"; {len(self.skipped)} exist already" if self.skipped else ""
+        left = f"; {len(self.skipped)} existed already" if self.skipped else ""
         return [*told, f"{len(self.done)} of {total} converted with {self.model}{left}"]
 
 

@@ -47,8 +47,12 @@ class Job:
     mix: bool
     existing: Existing
 
-    def check(self, output: Output) -> None:
+    def check(self, output: Output, more: int = 0) -> None:
         """Refuse to overwrite an input or, without `force`, an existing file.
+
+        Args:
+            output: what is about to be written.
+            more: how many others are known to exist.
 
         Raises:
             AudioError: the output exists, or is one of the inputs.
@@ -57,9 +61,11 @@ class Job:
             if identities([path]) & self.taken:
                 raise AudioError(f"{path}: is an input; pass --out with another name")
             if path.exists() and not self.existing.force:
+                told = f"{path} and {more} more exist" if more else f"{path}: exists"
+                it = "them" if more else "it"
                 raise AudioError(
-                    f"{path}: exists already; pass --force to replace it, --skip-existing to leave "
-                    "it, or --out"
+                    f"{told} already; pass --force to replace {it}, --skip-existing to leave {it}, "
+                    "or --out"
                 )
 
 
@@ -101,8 +107,9 @@ def settle(
         left = ([one for one in several if not _complete(one, mix)] for several in made)
         made = [several for several in left if several]
     job = Job(targets, typed, made, skipped, taken, mix, existing)
-    if made and all(any(map(Path.exists, _files(one, mix))) for some in made for one in some):
-        job.check(made[0][0])  # before a model is loaded, which takes a while
+    wanted_files = [one for several in made for one in several]
+    if made and all(any(map(Path.exists, _files(one, mix))) for one in wanted_files):
+        job.check(wanted_files[0], len(wanted_files) - 1)  # before a model is loaded
     return job
 
 
