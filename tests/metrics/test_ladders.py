@@ -190,3 +190,28 @@ def test_dnsmos_hears_noise_and_clipping_and_hardly_a_band_limit(real: Rungs, ne
     # 1.2 kHz of bandwidth cost less than half of what noise at 5 dB does
     lost = {name: found[CLEAN] - value for name, value in found.items()}
     assert lost["band limit 2"] < 0.5 * lost["noise 2"], found
+
+
+def test_distillmos_orders_singing_in_the_mean(shared_data: Path, needs: Any) -> None:
+    files = [
+        sorted((shared_data / "MIR-1K" / "Wavfile").glob(f"{who}_*.wav"))[0]
+        for who in ("leon", "jmzen")
+    ]
+    waves = [audio.read(file, RATE, channel=1)[0][16000:72000].astype(np.float64) for file in files]
+    rungs = climb(waves)
+    rng = np.random.default_rng(0)
+    at = np.arange(56000) / RATE
+    rungs["hiss"] = [np.asarray(rng.standard_normal(56000), np.float32)]
+    rungs["hum"] = [
+        sum(np.sin(2 * np.pi * 150 * k * at) / k for k in range(1, 40)).astype(np.float32)
+    ]
+    try:
+        judge = distillmos.NaturalnessPredictor()
+    except MetricUnavailable as missing:
+        needs.lacks(str(missing))
+    found = {
+        name: float(judge.predict_all(rungs[name], RATE).mean())
+        for name in (CLEAN, CODED, "blur 2", "hiss", "hum")
+    }
+    assert found[CLEAN] > found[CODED] > max(found[one] for one in ("blur 2", "hiss", "hum")), found
+    assert found[CLEAN] - found["blur 2"] > 0.7, found
