@@ -54,6 +54,7 @@ def test_help_imports_the_commands_and_nothing_heavy(terminal: bool) -> None:
     ours = [module for module in modules if module.startswith("vctool.")]
     assert {module for module in ours if not module.startswith("vctool.commands")} == {
         "vctool.cli",
+        "vctool.numba_cache",
         "vctool.openmp",
         "vctool.errors",
         # what the scoring tasks take, which are options of `evaluate`
