@@ -10,7 +10,12 @@ from typer.testing import CliRunner
 from vctool import audio, cli
 from vctool.errors import DataError
 from vctool.evaluation.page import figures
+from vctool.evaluation.scoring import score
+from vctool.evaluation.singing.board import SingingTask
 from vctool.evaluation.singing.folders import run_folder
+from vctool.evaluation.singing.report import SingingScoring
+from vctool.metrics import distribution
+from vctool.metrics.base import serially
 
 RATE = 16000
 
@@ -113,3 +118,42 @@ def test_one_song_is_too_little(folders: Path) -> None:
             reference=folders / "songs",
             source=folders / "speech",
         )
+
+
+def test_singers_that_are_known_are_measured_against_one_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_judges: None
+) -> None:
+    monkeypatch.setattr(figures, "SHOWN", 1)
+    monkeypatch.setattr(distribution, "ENOUGH", 0.1)  # four windows of a singer
+    spoken = [sing(52, 1.5, number) for number in range(2)]
+    sung = [sing(60 + 5 * (number % 4 // 2), 1.5, number) for number in range(8)]
+    singers = ["ann", "ann", "ben", "ben"] * 2
+    task = SingingTask(
+        RATE,
+        spoken,
+        sung[::2],
+        sung[1::2],
+        real_a_singers=singers[::2],
+        real_b_singers=singers[1::2],
+    )
+    job = SingingScoring(
+        folder=tmp_path,
+        name="known",
+        utterances=["s0", "s1"],
+        config_hash="",
+        data_hash="",
+        resamples=50,
+        task=task,
+        outputs=sung[:2],
+        model="given",
+    )
+    scored = score(job, serially)
+    row = "real singing, other singers"
+    distances = scored.findings.scores["distance"]
+    assert distances[row].value > distances["real singing"].value
+    assert np.isfinite([distances[row].low, distances[row].high]).all()
+    assert row not in scored.findings.scores["note_stability"] and row not in scored.board.rows
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert f"- *{row}*: each held-out singer against the others" in text
+    used = scored.findings.counts["windows of every row that are used"]
+    assert used <= scored.findings.counts["windows of the reference"] / 2
