@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.sounds import speak
+from tests.sounds import buzz, make_note, speak
+from tests.toy import FEATURES
 from vctool import audio
+from vctool.audio.tracks import ArrayTrack
 from vctool.inference import account
 from vctool.inference.files import convert_files
 
@@ -67,6 +69,18 @@ def test_what_came_out_is_said_with_length_level_and_notes_in_key(
     assert f"slow.speech.wav: 2.00 s, 16000 Hz, {level:.1f} dB" in said("slow.wav", to="speech")
     soundfile.write("still.wav", np.zeros(16000), 16000)
     assert "still.speech.wav: 1.00 s, 16000 Hz" in said("still.wav", to="speech")
+
+
+@pytest.mark.parametrize(("seconds", "heard"), [(4.0, True), (1.0, True), (0.2, False)])
+def test_where_few_notes_are_held_they_are_not_spoken_of(seconds: float, heard: bool) -> None:
+    """Of a voice beyond the tracker's range it holds some tenths of a second, and those wrongly."""
+    noise = 1e-3 * np.random.default_rng(0).standard_normal(4 * 16000)
+    sung = buzz(seconds, 440, 8)
+    voice = ArrayTrack(noise + np.pad(sung, (0, len(noise) - len(sung))))
+    backing = ArrayTrack(sum(make_note(4.0, 57 + step) for step in (0, 4, 7)) / 3)
+    told = account.in_key(voice, backing, FEATURES, 16000 * 4)
+    wanted = "100% of its notes in the accompaniment's key, A major (58% by chance)"
+    assert told == (wanted if heard else "")
 
 
 def test_transposing_out_of_the_accompaniment_s_key_is_said(

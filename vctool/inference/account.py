@@ -19,6 +19,10 @@ from vctool.metrics.pitch import at_scoring_rate, track
 
 logger = logging.getLogger(__name__)
 
+LEAST_HELD = 0.1
+"""Share of an output that must be held notes for these to be spoken of: those of a voice beyond the
+tracker's range (`metrics.pitch`) are few, and wrong."""
+
 RANGE_SECONDS = 15.0
 """Length of a recording whose F0 is compared with the model's range [s]."""
 
@@ -97,7 +101,7 @@ def in_key(voice: Track, accomp: Track, config: FeatureConfig, chunk: int) -> st
         chunk: length of the pieces [samples].
 
     Returns:
-        A few words; empty where no note is held or the accompaniment has no key.
+        A few words; empty where few notes are held or the accompaniment has no key.
     """
     energy = np.zeros(12)
     for wave in pieces(accomp, chunk):
@@ -109,7 +113,7 @@ def in_key(voice: Track, accomp: Track, config: FeatureConfig, chunk: int) -> st
     for wave in pieces(voice, chunk):
         some, every = seconds_in(segment(track(at_scoring_rate(wave, config.rate))), key)
         inside, held = inside + some, held + every
-    if not held:
+    if held < LEAST_HELD * voice.samples / config.rate:
         return ""
     return (
         f"{inside / held:.0%} of its notes in the accompaniment's key, {key} "
