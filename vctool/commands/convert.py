@@ -48,8 +48,7 @@ def convert(
         typer.Option(
             "--to",
             metavar="ROLE|PATH",
-            help="Voice to turn into, or all; or recordings of it, where the model takes them. "
-            "Repeatable.",
+            help="Voice of the model to turn into, or all; or recordings of any voice. Repeatable.",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Output file or folder.")] = None,
@@ -87,7 +86,7 @@ def convert(
     device: DeviceName = "auto",
     vocoder: VocoderName = None,
 ) -> None:
-    """Convert recordings with a trained model."""
+    """Convert recordings with a trained model, or to the voice of other recordings."""
     with importing():
         from vctool.inference.files import convert_files
 

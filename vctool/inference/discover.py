@@ -86,7 +86,8 @@ def fitting(root: Path, asked: Asked) -> Candidates:
     if not found and not refused and not ready:
         raise CheckpointError(
             f"{root.absolute()}: no trained model; go to the folder that holds your {root.name}/, "
-            "train one with ./run.sh (minutes), or pass --model"
+            "train one with ./run.sh (minutes), or pass --model; --to and recordings of a voice "
+            "need no training"
         )
     ranked: list[tuple[int, int, Candidate]] = []
     strangers: list[tuple[str, Candidate]] = []
