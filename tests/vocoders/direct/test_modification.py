@@ -36,7 +36,7 @@ def test_voicing_is_the_sources() -> None:
     """Frames that lack a wanted F0 are moved with their neighbours, not left at the old pitch."""
     holes = np.where(np.arange(len(F0)) % 20 < 5, 0.0, 1.5 * F0)
     np.testing.assert_allclose(
-        modify(WAVE, RATE, HOP, F0, holes), modify(WAVE, RATE, HOP, F0, 1.5 * F0), atol=1e-6
+        modify(WAVE, RATE, HOP, F0, holes), modify(WAVE, RATE, HOP, F0, 1.5 * F0), atol=5e-3
     )
     np.testing.assert_array_equal(modify(WAVE, RATE, HOP, 0 * F0, F0), WAVE)
     np.testing.assert_array_equal(modify(WAVE, RATE, HOP, F0, 0 * F0), WAVE)
@@ -56,3 +56,15 @@ def test_it_repeats() -> None:
     gains = 5 * np.random.default_rng(0).standard_normal((len(F0), 30))
     first, second = (modify(WAVE, RATE, HOP, F0, 0.8 * F0, gains) for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+def test_pitch_arrives_where_it_was_asked_for_also_beside_a_wrong_contour() -> None:
+    """As where sound was stretched, and its contour only interpolated."""
+    slope = np.where(np.arange(len(F0)) % 40 < 20, 1.015, 0.985)
+    made = modify(WAVE, RATE, HOP, slope * F0, 200.0 * (F0 > 0))
+    heard = world.estimate_f0(made, FEATURES)
+    both = (F0 > 0) & (heard > 0)
+    both[:5] = both[-5:] = False
+    cents = 1200 * np.log2(heard[both] / 200)
+    assert abs(np.median(cents)) < 5
+    assert np.percentile(np.abs(cents), 90) < 30
