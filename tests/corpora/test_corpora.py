@@ -145,5 +145,9 @@ def test_words_sort_after_the_hyphen_that_ends_a_speaker() -> None:
     assert word("Mary-Ann O'Neil (2)") == "Mary_Ann_O_Neil__2"
     assert word("Zoë.b") == "Zoë.b"
     assert all(sign > "-" for sign in word("a!+,-b 1"))
-    with pytest.raises(DataError, match="holds no letter or digit"):
-        word("!!")
+    assert (word("!!"), word("\u266b"), word(".."), word("_")) == (
+        "u21u21",
+        "u266b",
+        "u2eu2e",
+        "u5f",
+    )

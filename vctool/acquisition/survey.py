@@ -11,7 +11,7 @@ from vctool import audio
 from vctool.acquisition.report import Rejected
 from vctool.audio.loudness import SILENT_SWING
 from vctool.cache import over
-from vctool.errors import AudioError, DataError
+from vctool.errors import AudioError
 
 SHORTEST = 0.3
 """Shorter recordings hold no syllable and are rejected [s]."""
@@ -91,16 +91,12 @@ def seconds(info: audio.AudioInfo) -> float:
 def word(name: str) -> str:
     """Turn a file or folder name into a part of an id: no blanks, nothing that sorts below `-`.
 
-    Such ids sort by speaker first whatever the speakers are called. Dots alone are no name.
-
-    Raises:
-        DataError: nothing is left of the name.
+    Such ids sort by speaker first whatever the speakers are called. A name without a letter or a
+    digit becomes its code points, such as `u266b`; dots alone are no name either.
     """
     signs = (
         sign if sign.isalnum() or sign in "._" else "_"
         for sign in unicodedata.normalize("NFC", name)
     )
     cleaned = "".join(signs).strip("_")
-    if not cleaned.strip("."):
-        raise DataError(f"'{name}' holds no letter or digit; rename it")
-    return cleaned
+    return cleaned if cleaned.strip("._") else "".join(f"u{ord(sign):x}" for sign in name)
