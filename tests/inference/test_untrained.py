@@ -175,3 +175,17 @@ def test_a_long_recording_in_blocks_has_no_seam(here: Path) -> None:
     assert len(blocks) == len(whole)
     jumps = [np.abs(np.diff(made)).max() for made in (blocks, whole)]
     assert jumps[0] < 1.3 * jumps[1]
+
+
+def test_all_blocks_of_a_recording_are_moved_by_one_interval(here: Path) -> None:
+    low, high = speak(4, SOURCE, 3.0), speak(5, 1.5 * SOURCE, 3.0)
+    converter, intervals = untrained_at(RATE), []
+    for seconds in (60.0, 3.2):
+        converter.settings = converter.settings.model_copy(update={"block_seconds": seconds})
+        both = np.concatenate([low, high])
+        made, _ = converter.convert(both, RATE, to=converter.reference("anna"))
+        soundfile.write("low.wav", made[: len(low)], RATE)
+        soundfile.write("high.wav", made[len(low) :], RATE)
+        intervals.append(12 * np.log2(pitch("high.wav") / pitch("low.wav")))
+    np.testing.assert_allclose(intervals[1], intervals[0], atol=0.15)  # semitones
+    assert intervals[0] > 4  # of the seven between the two

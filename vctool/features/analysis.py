@@ -18,7 +18,7 @@ from vctool.features import base as registry
 from vctool.features.base import F0Range, Features
 from vctool.features.excerpt import Excerpt
 from vctool.features.settings import FeatureConfig
-from vctool.features.stats import f0_range, voiced
+from vctool.features.stats import SpeakerStats, estimate, f0_range, voiced
 
 F0_SECONDS = 120.0
 """Voiced time that suffices to estimate a voice's F0 range [s]."""
@@ -37,6 +37,9 @@ class Scan(NamedTuple):
     """Global values of each kind (`FeatureKind.survey`)."""
     single: Excerpt | None
     """The recording with its cached analyses, where it is a single piece."""
+    voice: SpeakerStats | None
+    """F0 statistics of the whole, where it is several pieces and F0 was found; from the first
+    `F0_SECONDS` of voiced sound."""
 
 
 def scan(
@@ -79,7 +82,9 @@ def scan(
     silent = highest - lowest < SILENT_SWING or level <= SILENCE_DB
     # A whisper has no range of its own; the wide range finds no F0 in it either.
     own = F0Range(*f0_range(f0s, config)) if voiced_frames else config.wide_range
-    return Scan(level, silent, own, known, part if track.samples <= block else None)
+    single = part if track.samples <= block else None
+    voice = estimate(f0s, own.floor, own.ceil) if voiced_frames and single is None else None
+    return Scan(level, silent, own, known, single, voice)
 
 
 def analyse(

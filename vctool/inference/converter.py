@@ -22,6 +22,7 @@ from vctool.experiment.recipe import ConvertConfig
 from vctool.features import base, world
 from vctool.features.analysis import Scan, scan, voice_features, voicing
 from vctool.features.base import Features, accompaniment_kinds, voice_kinds
+from vctool.features.stats import SpeakerStats
 from vctool.inference import options as own_options
 from vctool.inference import reference, reference_cache, target, untrained
 from vctool.inference.blocks import FADE_SECONDS, Block, Joiner, plan
@@ -294,7 +295,7 @@ class Converter:
         if accomp is not None:
             assert accomp_known is not None
             condition = self.condition(accomp.read(start, stop), accomp_known)
-        made = self.infer(source, condition, request)
+        made = self.infer(source, condition, request, known.voice)
         return self.synthesise(made, stop - start, request.transpose)
 
     def _source(self, wave: np.ndarray, block: Block, known: Scan) -> Features:
@@ -315,13 +316,20 @@ class Converter:
             known = scan(ArrayTrack(wave), self.features, wanted, max(len(wave), 1))
         return voice_features(wave, wanted, self.features, known)
 
-    def infer(self, source: Features, condition: Features | None, request: Request) -> Features:
+    def infer(
+        self,
+        source: Features,
+        condition: Features | None,
+        request: Request,
+        voice: SpeakerStats | None = None,
+    ) -> Features:
         """Run the model on features that already have the output's length, F frames.
 
         Args:
             source: features of the voice: its kinds in `reads`, and those in `borrowed`.
             condition: features of the accompaniment, or None.
             request: the conversion.
+            voice: F0 statistics of the whole source, where the features are a block of it.
 
         Returns:
             The vocoder's input: features of the kinds in `gives`.
@@ -330,7 +338,7 @@ class Converter:
             CheckpointError: the model gave NaN or infinity.
         """
         with torch.no_grad():
-            told = Condition(condition, request.reference, request.options)
+            told = Condition(condition, request.reference, request.options, voice)
             own = {kind: source[kind] for kind in voice_kinds(self.reads)}
             made = self.system.convert(own, told, request.to)
         assert set(made) == set(self.writes), (sorted(made), self.writes)

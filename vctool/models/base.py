@@ -64,6 +64,9 @@ class Condition(NamedTuple):
     """The target, where it is given by recordings instead of a role."""
     options: Any = NoOptions()
     """The family's own `Options`."""
+    voice: SpeakerStats | None = None
+    """F0 statistics of the whole source, of which the features are a block; None where they are all
+    of it. A block's own would move the pitch of every block by another interval."""
 
 
 class Stream(NamedTuple):

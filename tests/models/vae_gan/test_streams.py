@@ -57,6 +57,9 @@ def test_f0_gets_the_targets_mean_and_deviation() -> None:
     assert logs.mean() == pytest.approx(np.log(220), abs=1e-4)
     assert logs.std() == pytest.approx(0.3, abs=1e-3)
     np.testing.assert_array_equal(streams.move_f0(np.zeros(9), stats(220, 0.3)), np.zeros(9))
+    # a block is moved as the whole is
+    block = streams.move_f0(np.array([150.0, 0.0]), stats(220, 0.2), stats(100, 0.2))
+    np.testing.assert_allclose(block, [330.0, 0.0], rtol=1e-6)
     # a hum has hardly any contour: nothing is blown up
     hum = streams.move_f0(np.full(50, 100.0) + 1e-3 * np.arange(50), stats(220, 0.3))
     np.testing.assert_allclose(hum, 220, rtol=1e-2)

@@ -18,6 +18,7 @@ from vctool.data.feature_set import FeatureSet
 from vctool.errors import DataError
 from vctool.features import world
 from vctool.features.base import Features
+from vctool.features.stats import SpeakerStats
 from vctool.models import base
 from vctool.models.base import Condition, Context, Reference
 from vctool.models.knn_vc import search
@@ -154,7 +155,7 @@ class System(base.System):
         amount = condition.options.amount
         f0, envelope, _ = world.split(source["world"], self.context.features)
         result = source["world"].astype(np.float32, copy=True)
-        result[:, 0] = self._moved(f0, log_f0, amount)
+        result[:, 0] = self._moved(f0, log_f0, amount, condition.voice)
         part = search.frames(source, self.context.features)
         if part.active.any() and amount:
             change = self._at_level(
@@ -197,17 +198,25 @@ class System(base.System):
             self.log_f0[index].cpu().numpy(),
         )
 
-    def _moved(self, f0: np.ndarray, target: np.ndarray, amount: float) -> np.ndarray:
-        """Give F0 (F,) the target's mean and deviation of log-F0; unvoiced frames stay 0."""
+    def _moved(
+        self, f0: np.ndarray, target: np.ndarray, amount: float, voice: SpeakerStats | None
+    ) -> np.ndarray:
+        """Give F0 (F,) the target's mean and deviation of log-F0; unvoiced frames stay 0.
+
+        The source's own are those of `voice`, or of `f0` where there is none.
+        """
         voiced = f0 > 0
         moved = f0.astype(np.float32, copy=True)
         mean, std = (float(value) for value in target)
         if not voiced.any() or std == 0:
             return moved
         own = np.log(f0[voiced].astype(np.float64))
-        trust = len(own) / (len(own) + KNOWN_FRAMES)
-        ratio = np.clip(std / max(own.std(), 1e-3), *SPREAD_LIMITS) ** trust
-        wanted = mean + (own - own.mean()) * ratio
+        count, centre, spread = len(own), own.mean(), own.std()
+        if voice is not None:
+            count, centre, spread = voice.voiced_frames, voice.log_f0_mean, voice.log_f0_std
+        trust = count / (count + KNOWN_FRAMES)
+        ratio = np.clip(std / max(spread, 1e-3), *SPREAD_LIMITS) ** trust
+        wanted = mean + (own - centre) * ratio
         moved[voiced] = np.exp(own + amount * (wanted - own))
         return moved
 

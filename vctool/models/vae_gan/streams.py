@@ -46,18 +46,22 @@ def denormalise(values: np.ndarray, offset: float, config: FeatureConfig) -> np.
     return np.maximum(mel, mel.max() - config.top_db).astype(np.float32)
 
 
-def move_f0(f0: np.ndarray, target: SpeakerStats) -> np.ndarray:
+def move_f0(f0: np.ndarray, target: SpeakerStats, voice: SpeakerStats | None = None) -> np.ndarray:
     """Give F0 (F,) [Hz] the target's mean and deviation of log-F0; unvoiced frames stay 0.
 
-    Uses the utterance's own statistics, since the source speaker may be unknown. A short
-    utterance's deviation is unreliable, so the contour is scaled by `LEAST_SCALE` to `MOST_SCALE`.
+    Uses the utterance's own statistics, since the source speaker may be unknown: those of `voice`
+    where `f0` is only a block of it. A short utterance's deviation is unreliable, so the contour is
+    scaled by `LEAST_SCALE` to `MOST_SCALE`.
     """
     frames = voiced([f0])
     if not len(frames):
         return f0.astype(np.float32)
     logs = np.log(frames)
-    ratio = np.clip(target.log_f0_std / max(logs.std(), 1e-3), LEAST_SCALE, MOST_SCALE)
-    moved = stats.move_f0(f0, logs.mean(), 1.0, target.log_f0_mean, ratio)
+    mean, std = logs.mean(), logs.std()
+    if voice is not None:
+        mean, std = voice.log_f0_mean, voice.log_f0_std
+    ratio = np.clip(target.log_f0_std / max(std, 1e-3), LEAST_SCALE, MOST_SCALE)
+    moved = stats.move_f0(f0, mean, 1.0, target.log_f0_mean, ratio)
     return moved.astype(np.float32)
 
 

@@ -227,7 +227,7 @@ class System(base.System):
         if "pitch" in source:
             f0 = source["pitch"][:, 0]
             if self.config.pitch == "move":
-                f0 = streams.move_f0(f0, self.context.domains[to])
+                f0 = streams.move_f0(f0, self.context.domains[to], condition.voice)
             result["pitch"] = f0[:, None].astype(np.float32)
             f0 = np.pad(f0, (0, len(values) - frames), mode="symmetric")  # as the mel
         begin = windows.starts(len(values), clip)
