@@ -3,7 +3,8 @@
 #
 #   local/setup.sh [--eval] [--dev] [--dry-run]
 #
-# --eval adds the networks that judge converted voices (130 MB), --dev those and what the tests need.
+# --eval adds the networks that judge converted voices and the one of `f0_estimator: swift_f0`
+# (130 MB), --dev those and what the tests need.
 # Uses the virtual environment that is active, or else makes .venv beside run.sh, with $PYTHON or
 # the first python3 on the path.
 set -euo pipefail

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from importlib.util import find_spec
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -9,6 +10,13 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from vctool.config import Config
 from vctool.features import base
+
+SWIFT_REMEDY = "local/setup.sh --eval, or: pip install swift-f0"
+"""How to install what the estimator `swift_f0` needs."""
+SWIFT_RANGE_HZ = 46.875, 2093.75
+"""What the network of `swift_f0` hears as pitch [Hz]."""
+SWIFT_LEAST_RATIO = 1.05
+"""Least ratio of the ends of a range that holds one of its pitches, 4.1 % apart."""
 
 
 class FeatureConfig(Config):
@@ -42,8 +50,10 @@ class FeatureConfig(Config):
     """Upper edge of the highest mel bin [Hz]; half the rate where not given."""
     top_db: float = Field(80.0, gt=0)
     """Floor of the log-mel below its own maximum [dB]."""
-    f0_estimator: Literal["dio", "harvest"] = "dio"
-    """WORLD's F0 estimator; `harvest` is steadier and ten times slower."""
+    f0_estimator: Literal["dio", "harvest", "swift_f0"] = "dio"
+    """`dio` (with StoneMask) and `harvest` are WORLD's; `harvest` is steadier and ten times slower.
+    `swift_f0` takes the pitch of a network where DIO hears a voice (`features.swift`): half the
+    gross errors on singing, for twice the time; swift-f0 must be installed."""
     f0_floor: float = Field(65.0, gt=0)
     """Lowest F0 of the first, wide pass [Hz]."""
     f0_ceil: float = Field(1000.0, gt=0)
@@ -93,6 +103,28 @@ class FeatureConfig(Config):
             )
         if not self.f0_floor < self.f0_ceil:
             raise ValueError(f"f0_floor {self.f0_floor} must lie below f0_ceil {self.f0_ceil}")
+        return self
+
+    @model_validator(mode="after")
+    def _estimator_can_run(self) -> Self:
+        if self.f0_estimator != "swift_f0":
+            return self
+        lowest, highest = SWIFT_RANGE_HZ
+        if self.f0_floor < lowest or self.f0_ceil > highest:
+            raise ValueError(
+                f"f0_estimator swift_f0 hears pitch from {lowest} to {highest} Hz; f0_floor "
+                f"{self.f0_floor} and f0_ceil {self.f0_ceil} must lie there"
+            )
+        if self.f0_ceil < SWIFT_LEAST_RATIO * self.f0_floor:
+            raise ValueError(
+                f"f0_estimator swift_f0 needs f0_ceil {self.f0_ceil} to be at least "
+                f"{SWIFT_LEAST_RATIO} times f0_floor {self.f0_floor}"
+            )
+        for package in ("swift_f0", "onnxruntime"):
+            if find_spec(package) is None:
+                raise ValueError(
+                    f"f0_estimator swift_f0: {package} is not installed; {SWIFT_REMEDY}"
+                )
         return self
 
     @property

@@ -13,7 +13,7 @@ Frame k is centred on sample k * hop_length, F = 1 + T // hop_length.
 import numpy as np
 
 from vctool.errors import ConfigError
-from vctool.features import mcep
+from vctool.features import mcep, swift
 from vctool.features.binding import pyworld
 from vctool.features.settings import FeatureConfig
 from vctool.threads import map_parts
@@ -70,19 +70,22 @@ def _padded(wave: np.ndarray, config: FeatureConfig) -> np.ndarray:
 def _f0(wave: np.ndarray, config: FeatureConfig, floor: float, ceil: float) -> np.ndarray:
     """Estimate F0 of a padded wave (T,) float64 at every hop: (1 + T // hop_length,) [Hz]."""
     period = config.frame_period_ms
-    if config.f0_estimator == "dio":
+    if config.f0_estimator == "harvest":
+        f0, _ = pyworld.harvest(wave, config.rate, floor, ceil, frame_period=period)
+    else:
         f0, _ = pyworld.dio(
             wave, config.rate, floor, ceil, frame_period=period, speed=_dio_decimation(config)
         )
-    else:
-        f0, _ = pyworld.harvest(wave, config.rate, floor, ceil, frame_period=period)
     frames = config.frames(len(wave))
     # WORLD counts its frames in floating-point milliseconds, which may lose or add the last one.
     f0 = np.pad(f0[:frames], (0, max(0, frames - len(f0))))
-    if config.f0_estimator == "dio":
+    if config.f0_estimator != "harvest":
         f0 = pyworld.stonemask(wave, f0, _times(frames, config), config.rate)
     # Refinement may leave the range a little; such frames count as unvoiced.
-    return np.where((f0 >= floor) & (f0 <= ceil), f0, 0.0)
+    f0 = np.where((f0 >= floor) & (f0 <= ceil), f0, 0.0)
+    if config.f0_estimator == "swift_f0" and f0.any():
+        f0 = np.where(f0 > 0, swift.pitch(wave, config, floor, ceil, frames), 0.0)
+    return f0
 
 
 def _dio_decimation(config: FeatureConfig) -> int:
