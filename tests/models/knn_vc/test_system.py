@@ -86,8 +86,11 @@ def test_the_sources_own_detail_stays_and_the_rest_is_replaced() -> None:
 
 @pytest.mark.parametrize("coding", ["mcep", "world"])
 @pytest.mark.parametrize("amount", [0.5, 1.0])
-def test_every_frame_keeps_the_power_of_the_source(coding: str, amount: float) -> None:
-    config = FEATURES.model_copy(update={"envelope_coding": coding})
+@pytest.mark.parametrize("stride", [1, 2])
+def test_every_frame_keeps_the_power_of_the_source(coding: str, amount: float, stride: int) -> None:
+    """Those between the frames that are searched too."""
+    hop_length = round(0.01 * FEATURES.rate / stride)
+    config = FEATURES.model_copy(update={"envelope_coding": coding, "hop_length": hop_length})
     model = System(KnnVcConfig(), Context(features=config, vocoder="direct", roles=())).eval()
     source = said(0.3 * voice(0), 110.0, order(2), level=-8.0)
     made = convert(model, source, [said(0.3 * voice(1), 210.0, order(3))], amount=amount)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.sounds import sine
-from vctool.vocoders.direct.shaping import shape
+from vctool.vocoders.direct.shaping import MARGIN_DB, hold_level, shape
 
 RATE, HOP = 16000, 80
 NOISE = 0.1 * np.random.default_rng(0).standard_normal(RATE)
@@ -57,3 +57,24 @@ def test_gains_are_limited_and_held_at_the_end() -> None:
     np.testing.assert_allclose(made[2 * HOP :], 100 * NOISE[2 * HOP :], rtol=1e-9)
     assert made[0] == pytest.approx(0.01 * NOISE[0])
     assert not shape(np.zeros(500), RATE, HOP, np.full((7, 4), 30.0)).any()
+
+
+def test_a_burst_is_turned_down_and_the_rest_is_as_it_was() -> None:
+    expected = np.full(FRAMES, 6.0)
+    shaped = 2 * NOISE
+    burst = slice(100 * HOP, 102 * HOP)
+    shaped[burst] *= 10
+    made = hold_level(shaped, NOISE, HOP, expected)
+    louder = 20 * np.log10(made[burst].std() / NOISE[burst].std())
+    assert louder == pytest.approx(6.0 + MARGIN_DB, abs=2.0)
+    assert np.array_equal(made[: 95 * HOP], shaped[: 95 * HOP])
+    assert np.array_equal(made[107 * HOP :], shaped[107 * HOP :])
+
+
+def test_what_rings_between_two_periods_is_left() -> None:
+    pulses, sounding = np.zeros(RATE), np.zeros(RATE)
+    pulses[::160] = 1.0
+    for place in range(0, RATE, 160):
+        sounding[place : place + 100] = 0.95 ** np.arange(100)
+    sounding *= pulses.std() / sounding.std()
+    assert np.array_equal(hold_level(sounding, pulses, HOP, np.zeros(FRAMES)), sounding)

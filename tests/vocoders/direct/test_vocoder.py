@@ -102,3 +102,32 @@ def test_stretched_in_time(save_toy: Save, stretch: float) -> None:
     # On average over time it is as coloured as it was.
     before, after = (log_mel(one.astype(np.float32), FEATURES).mean(axis=0) for one in (wave, made))
     assert np.abs(before - after).mean() < 3
+
+
+def test_an_offset_is_not_raised_with_the_voice() -> None:
+    offset = 0.1
+    wave = (0.5 * speak(9, 130.0, 1.0) + offset).astype(np.float32)
+    features = features_of(wave)
+    swing = np.sin(np.arange(len(features["world"])) / 5)
+    features["world"][:, 2] += swing.astype(np.float32)  # the tilt of the envelope, in and out
+    made = Vocoder().synthesise(features, FEATURES, len(wave))
+    slow = made[: len(made) // 800 * 800].reshape(-1, 800).mean(axis=1)  # over 50 ms
+    np.testing.assert_allclose(slow[1:-1], offset, atol=0.03)
+
+
+def test_a_click_that_no_envelope_describes_is_not_raised() -> None:
+    rng = np.random.default_rng(3)
+    wave = np.convolve(1e-3 * rng.standard_normal(RATE), np.hanning(40), mode="same")  # dull
+    wave[50 * HOP + HOP // 2] = 0.5  # between the windows of two unvoiced frames
+    wave = wave.astype(np.float32)
+    features = features_of(wave)
+    features["world"][:, 0] = features["pitch"][:] = 0.0
+    brighter = features["world"].copy()
+    brighter[:, 2] -= 3.0  # c1: treble up, bass down
+    before, after = (
+        np.log(world.decode_envelope(one[:, 1:-1], FEATURES).mean(axis=1))
+        for one in (features["world"], brighter)
+    )
+    brighter[:, 1] += before - after  # every frame keeps its power
+    made = Vocoder().synthesise({**features, "world": brighter}, FEATURES, len(wave))
+    assert np.abs(made).max() < 2 * np.abs(wave).max()

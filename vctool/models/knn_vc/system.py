@@ -158,15 +158,12 @@ class System(base.System):
         result[:, 0] = self._moved(f0, log_f0, amount, condition.voice)
         part = search.frames(source, self.context.features)
         if part.active.any() and amount:
-            change = self._at_level(
-                part.envelope, amount * self._change(part, described, envelopes)
-            )
-            step = search.stride(self.context.features)
-            places, moments = np.arange(len(change)) * step, np.arange(len(f0))
+            change = amount * self._change(part, described, envelopes)
+            places = np.arange(len(change)) * search.stride(self.context.features)
+            moments = np.arange(len(f0))
+            every = np.stack([np.interp(moments, places, row) for row in change.T], axis=1)
             columns = slice(1, 1 + envelope.shape[1])
-            result[:, columns] += np.stack(
-                [np.interp(moments, places, row) for row in change.T], axis=1
-            ).astype(np.float32)
+            result[:, columns] += self._at_level(envelope, every).astype(np.float32)
         return {"world": result}
 
     @property

@@ -7,6 +7,7 @@ sound.
 
 import numpy as np
 import torch
+from scipy.ndimage import convolve1d, maximum_filter1d, minimum_filter1d
 
 from vctool.vocoders.istft.spectra import minimum_phase
 
@@ -16,6 +17,12 @@ LARGEST_GAIN_DB = 40.0
 """Gains are limited to this, up and down [dB]."""
 FRAMES_AT_ONCE = 512
 """Frames that are filtered at a time, which bounds memory."""
+MARGIN_DB = 3.0
+"""How much louder than expected a filtered frame may be; 99 of 100 are below [dB]."""
+HEARD_FRAMES = 2
+"""A frame is compared with the loudest within this many: a filter rings between two periods."""
+QUIETEST = 1e-12
+"""Power that is added to every frame, so that silence has a level."""
 
 
 def shape(
@@ -55,6 +62,47 @@ def shape(
         for number, made in zip(numbers, np.fft.irfft(spectrum), strict=True):
             result[number * hop_length : number * hop_length + total] += made
     return result[hop_length : hop_length + len(sound)]
+
+
+def hold_level(
+    shaped: np.ndarray, wave: np.ndarray, hop_length: int, expected_db: np.ndarray
+) -> np.ndarray:
+    """Turn down the frames of a filtered sound that came out much louder than expected.
+
+    Gains are known from the envelopes of two sounds, and an envelope does not always describe what
+    lies around the middle of its frame: a pulse of creak beside an unvoiced frame, or hum below a
+    sibilant. Raised by tens of dB, these are clicks and thumps.
+
+    Args:
+        shaped: (T,) the filtered sound.
+        wave: (T,) the sound before.
+        hop_length: step between frames [samples].
+        expected_db: (F,) change of the level that is wanted at each frame [dB]; the last is held.
+
+    Returns:
+        (T,): no frame is more than `MARGIN_DB` louder than expected, about; all others are as
+        they were.
+    """
+    count = 1 + -(-len(wave) // hop_length)
+    wanted = expected_db[np.minimum(np.arange(count), len(expected_db) - 1)]
+    before = maximum_filter1d(_power(wave, hop_length, count), 2 * HEARD_FRAMES + 1)
+    after = _power(shaped, hop_length, count)
+    louder = 10 * np.log10((after + QUIETEST) / (before + QUIETEST)) - wanted
+    turned = minimum_filter1d(-np.maximum(louder - MARGIN_DB, 0.0), 3)
+    if not turned.any():
+        return shaped
+    turned = convolve1d(turned, [0.25, 0.5, 0.25], mode="nearest")
+    moments = np.arange(len(shaped)) / hop_length
+    return np.asarray(shaped * 10 ** (np.interp(moments, np.arange(count), turned) / 20))
+
+
+def _power(wave: np.ndarray, hop_length: int, count: int) -> np.ndarray:
+    """Measure the power (count,) of frames under a Hann window of two hops."""
+    window = 0.5 - 0.5 * np.cos(np.pi * np.arange(2 * hop_length) / hop_length)
+    padded = np.pad(np.square(wave, dtype=np.float64), (hop_length, count * hop_length))
+    hops = padded[: (count + 1) * hop_length].reshape(count + 1, hop_length)
+    rise, fall = hops @ window[:hop_length], hops @ window[hop_length:]
+    return np.asarray((rise[:-1] + fall[1:]) / hop_length)
 
 
 def _responses(gain_db: np.ndarray, size: int) -> np.ndarray:

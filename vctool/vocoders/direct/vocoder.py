@@ -7,7 +7,11 @@ import numpy as np
 from vctool.features import framing, world
 from vctool.features.settings import FeatureConfig
 from vctool.vocoders.direct.modification import modify
+from vctool.vocoders.direct.shaping import hold_level, shape
 from vctool.vocoders.stored.agreement import require_kind
+
+LOWEST_HZ = 60.0
+"""Gains fade to 0 dB from here down to 0 Hz, so that no offset is raised with the voice [Hz]."""
 
 
 class Vocoder:
@@ -47,5 +51,14 @@ class Vocoder:
             len(gain_db) > 1
         ):  # the end of the sound, of which the last frame knows, is not in `wave`
             gain_db[-1] = gain_db[-2]
-        made = modify(wave, config.rate, config.hop_length, source_f0, target_f0, gain_db)[:samples]
-        return np.pad(made, (0, samples - len(made)))
+        gain_db *= np.minimum(np.linspace(0, config.rate / 2, gain_db.shape[1]) / LOWEST_HZ, 1.0)
+        moved = modify(wave, config.rate, config.hop_length, source_f0, target_f0)
+        made = moved
+        if gain_db.any():
+            before, after = (
+                10 * np.log10(world.decode_envelope(code, config).mean(axis=1))
+                for code in (own, envelope)
+            )
+            shaped = shape(moved, config.rate, config.hop_length, gain_db)
+            made = hold_level(shaped, moved, config.hop_length, after - before).astype(np.float32)
+        return np.pad(made[:samples], (0, max(0, samples - len(made))))
