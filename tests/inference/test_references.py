@@ -203,6 +203,17 @@ def test_a_damaged_or_unwritable_cache_costs_time_alone(exp: Path, mimic: Any) -
     assert len(mimic.heard) == 3
 
 
+def test_nothing_is_kept_for_a_user_without_a_home(
+    exp: Path, mimic: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("VCTOOL_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as without HOME and an account
+    vctool.load(exp, "cpu").reference("sax.wav")
+    assert len(mimic.heard) == 1
+    assert not Path("~").exists()
+
+
 def test_the_references_used_longest_ago_make_room(
     exp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

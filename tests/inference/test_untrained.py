@@ -14,7 +14,7 @@ import vctool
 from tests.sounds import make_speech, sine, speak
 from vctool.audio import level_db
 from vctool.cli import app
-from vctool.errors import AudioError, ConfigError
+from vctool.errors import AudioError, CheckpointError, ConfigError
 from vctool.features import world
 from vctool.features.settings import FeatureConfig
 from vctool.inference import untrained
@@ -163,6 +163,13 @@ def test_what_is_no_target_is_one_line(here: Path, target: str | None, told: str
         convert_files(["in.wav"], model=Path("knn_vc"), to=target, device="cpu")
     assert "\n" not in str(caught.value)
     assert not list(here.glob("in.*.wav"))
+
+
+def test_a_mistyped_target_is_named_where_there_is_no_model_either(here: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"/exp: no trained model and --to ana: no such file"):
+        convert_files(["in.wav"], to=["anna", "ana"], device="cpu")
+    with pytest.raises(CheckpointError, match=r"/exp: no trained model; go to"):
+        convert_files(["in.wav"], to="all", device="cpu")
 
 
 def test_a_long_recording_in_blocks_has_no_seam(here: Path) -> None:

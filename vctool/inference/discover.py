@@ -84,10 +84,13 @@ def fitting(root: Path, asked: Asked) -> Candidates:
     found = _trained(root, refused)
     ready = _ready(asked)
     if not found and not refused and not ready:
+        named = [str(one) for one in asked.wanted if one not in (None, EVERYONE)]
+        lost = next((one for one in named if not Path(one).exists()), None)
+        told = f" and --to {lost}: no such file or folder" if lost is not None else ""
         raise CheckpointError(
-            f"{root.absolute()}: no trained model; go to the folder that holds your {root.name}/, "
-            "train one with ./run.sh (minutes), or pass --model; --to and recordings of a voice "
-            "need no training"
+            f"{root.absolute()}: no trained model{told}; go to the folder that holds your "
+            f"{root.name}/, train one with ./run.sh (minutes), or pass --model; --to and "
+            "recordings of a voice need no training"
         )
     ranked: list[tuple[int, int, Candidate]] = []
     strangers: list[tuple[str, Candidate]] = []

@@ -34,10 +34,13 @@ DESCRIBES = ("family", "config", "context", "step", "digests")
 logger = logging.getLogger(__name__)
 
 
-def folder() -> Path:
-    """Return where references are kept."""
+def folder() -> Path | None:
+    """Return where references are kept; None for a user without a home."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(os.environ.get("VCTOOL_CACHE") or Path(cache, "vctool")) / "references"
+    named = os.environ.get("VCTOOL_CACHE")
+    if not named and cache.startswith("~"):  # or a folder called ~ would be made right here
+        return None
+    return Path(named or Path(cache, "vctool")) / "references"
 
 
 def key(recordings: Sequence[Path], system: System, state: Mapping[str, Any], block: int) -> str:
@@ -62,7 +65,10 @@ def key(recordings: Sequence[Path], system: System, state: Mapping[str, Any], bl
 
 def kept(key: str, compute: Callable[[], Reference]) -> Reference:
     """Return a reference that was computed before, or compute and keep it."""
-    path = folder() / f"{key}.safetensors"
+    where = folder()
+    if where is None:
+        return compute()
+    path = where / f"{key}.safetensors"
     try:
         found: Reference = load_file(path)
         path.touch()  # it was used today
