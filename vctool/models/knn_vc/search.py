@@ -27,6 +27,9 @@ ACTIVE_DB = 45.0
 """Frames further than this below the level of their recording are silence [dB]."""
 LOUD_PERCENTILE = 95.0
 """The level of a recording is this percentile of the levels of its frames."""
+BELOW_ACTIVE_DB = 10.0
+"""But at most this far below the same percentile of those within `ACTIVE_DB` of the loudest [dB]:
+one word in a minute of silence is no minute of sound."""
 WIDEST = 4.0
 """Normalised cepstra are limited to this."""
 WIDTH = len(AROUND_SECONDS) * len(PHONES) + 2 * (CEPSTRA - 1) + 1
@@ -72,7 +75,10 @@ def frames(features: Features, config: FeatureConfig) -> Frames:
     every = slice(None, None, stride(config))
     f0, envelope, _ = world.split(features["world"], config)
     level = features["mfcc"][:, 0]
-    active = level > np.percentile(level, LOUD_PERCENTILE) - ACTIVE_DB * _C0_PER_DB
+    near = level[level >= level.max() - ACTIVE_DB * _C0_PER_DB]
+    whole, heard = (np.percentile(one, LOUD_PERCENTILE) for one in (level, near))
+    loud = max(whole, heard - BELOW_ACTIVE_DB * _C0_PER_DB)
+    active = level > loud - ACTIVE_DB * _C0_PER_DB
     return Frames(
         features["phones"][every],
         features["mfcc"][every, 1:],

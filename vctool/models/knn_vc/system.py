@@ -28,7 +28,9 @@ SPREAD_LIMITS = (0.7, 1.5)
 """Least and most that the deviation of log-F0 is scaled by."""
 KNOWN_FRAMES = 300
 """Voiced frames of the source at which its own deviation of log-F0 counts as much as none."""
-
+LEAST_VOICED = 0.1
+"""Share of a target's sounding frames that must be voiced for it to have a pitch: the F0 that is
+found in a whisper is no voice's."""
 
 PHONE_SECONDS = 0.025
 """Half width of the window that phone posteriors are smoothed by before they explain envelopes."""
@@ -61,6 +63,7 @@ class System(base.System):
     Options = KnnVcOptions
     takes_reference = True
     untrained = True
+    reference_version = 2
     config: KnnVcConfig
     described: Tensor
     envelopes: Tensor
@@ -121,7 +124,8 @@ class System(base.System):
 
         Returns:
             `described` (N, search.WIDTH) and `envelopes` (N, D), both float16; `log_f0` (2,), mean
-            and deviation of log-F0 [Hz], NaN-free: a deviation of 0 where nothing is voiced.
+            and deviation of log-F0 [Hz], NaN-free: a deviation of 0 where less than
+            `LEAST_VOICED` is voiced.
 
         Raises:
             DataError: no frame sounds.
@@ -142,7 +146,9 @@ class System(base.System):
         envelopes = [one.envelope[one.active] for one in kept]
         f0 = np.concatenate([one.f0 for one in kept])
         log_f0 = np.log(f0[f0 > 0])
-        spread = (log_f0.mean(), log_f0.std()) if len(log_f0) else (0.0, 0.0)
+        voiced = sum(int((one.f0[one.active] > 0).sum()) for one in kept)
+        pitched = voiced >= LEAST_VOICED * total
+        spread = (log_f0.mean(), log_f0.std()) if pitched and len(log_f0) else (0.0, 0.0)
         return {
             "described": np.concatenate(described)[: self._most].astype(np.float16),
             "envelopes": np.concatenate(envelopes)[: self._most].astype(np.float16),
