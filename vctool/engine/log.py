@@ -103,7 +103,7 @@ def progress_line(
     >>> progress_line(1200, 20000, {"generator": 1.234, "discriminator": 0.45}, 0.038)
     'step 1200/20000  G 1.23  D 0.45  38 ms/step  eta 11m54s'
     >>> progress_line(1, 3000, {}, 6.4)
-    'step 1/3000  6.4 s/step  eta 5h20m'
+    'step 1/3000  6.4 s/step  eta 5h19m'
     """
     short = _abbreviate(list(totals))
     losses = [f"{short[group]} {value:.3g}" for group, value in totals.items()]
