@@ -42,6 +42,16 @@ def test_a_folder_of_the_user_alone_is_taken_and_kept(tmp_path: Path) -> None:
     assert os.environ[VARIABLE] == str(folder)
 
 
+def test_a_user_without_a_home_gets_no_folder_called_tilde(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # no HOME and no account
+    ensure_writable()
+    assert not (tmp_path / "~").exists()
+    assert Path(os.environ[VARIABLE]) == tmp_path / f"vctool-numba-{os.getuid()}"
+
+
 @pytest.mark.parametrize("kind", ["open to all", "a link", "a file"])
 def test_what_others_may_have_laid_there_is_not_trusted(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / f"vctool-numba-{os.getuid()}"

@@ -32,7 +32,9 @@ def _own_folders() -> list[Path]:
     spec = find_spec("librosa")
     packages = [] if spec is None else list(spec.submodule_search_locations or ())
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return [*(Path(package) / "core" / "__pycache__" for package in packages), Path(cache, "numba")]
+    own = [Path(package) / "core" / "__pycache__" for package in packages]
+    # without a home the name stays as it is, and a folder called ~ would be made right here
+    return own if cache.startswith("~") else [*own, Path(cache, "numba")]
 
 
 def _is_writable(folder: Path) -> bool:

@@ -47,9 +47,8 @@ class Vocoder:
         target_f0, envelope, _ = world.split(features["world"], config)
         own = world.analyse_envelope(wave, config, source_f0)
         gain_db = world.envelope_gain_db(envelope - own, config)
-        if (
-            len(gain_db) > 1
-        ):  # the end of the sound, of which the last frame knows, is not in `wave`
+        if len(gain_db) > 1:
+            # the end of the sound, of which the last frame knows, is not in `wave`
             gain_db[-1] = gain_db[-2]
         gain_db *= np.minimum(np.linspace(0, config.rate / 2, gain_db.shape[1]) / LOWEST_HZ, 1.0)
         moved = modify(wave, config.rate, config.hop_length, source_f0, target_f0)
