@@ -14,6 +14,7 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from vctool import packs
 from vctool.errors import CheckpointError
 from vctool.json_files import Each, Kind, read_fields
 
@@ -64,6 +65,8 @@ OPTIONAL: dict[str, Kind] = {
 def find(path: Path) -> Path:
     """Return the checkpoint folder that a path stands for; the latest if there are several.
 
+    A pack (`vctool.packs`) stands for itself.
+
     Raises:
         CheckpointError: no such path, or no complete checkpoint below it.
     """
@@ -73,8 +76,12 @@ def find(path: Path) -> Path:
         raise CheckpointError(
             f"{path}: no such experiment or checkpoint{here}; train one with ./run.sh"
         )
+    if packs.is_pack(path):
+        return path
     if not path.is_dir():
-        raise CheckpointError(f"{path}: is a file; name an experiment or a checkpoint folder")
+        raise CheckpointError(
+            f"{path}: is a file; name an experiment, a checkpoint folder or a pack (*.vctool)"
+        )
     if (path / STATE).exists() or STEP_NAME.fullmatch(path.name):
         return path
     folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
@@ -123,12 +130,16 @@ def read_manifest(checkpoints: Path) -> dict[str, Any]:
 
 
 def read_state(folder: Path) -> State:
-    """Read and check `state.json`.
+    """Read and check `state.json`, or what a pack says in its place.
 
     Raises:
         CheckpointError: missing, something else, of a later layout, or beside files whose sizes
             are not those written.
     """
+    if packs.is_pack(folder):
+        state = packs.read_header(folder).state
+        _require_known(state, folder)
+        return state
     path = folder / STATE
     try:
         state = read_fields(path, REQUIRED, OPTIONAL)
@@ -141,12 +152,7 @@ def read_state(folder: Path) -> State:
             f"{path}: {error}; it is damaged, or was not written by vctool: copy it again, or "
             "delete this checkpoint, the one before is used"
         ) from None
-    if state["format"] > FORMAT:
-        raise CheckpointError(
-            f"{path}: format {state['format']}, this version reads up to {FORMAT}; update vctool"
-        )
-    for name in GONE:
-        state["context"].pop(name, None)
+    _require_known(state, path)
     for name, size in state["files"].items():
         actual = (folder / name).stat().st_size if (folder / name).is_file() else None
         if actual != size:
@@ -155,6 +161,20 @@ def read_state(folder: Path) -> State:
                 "delete this checkpoint or copy it again"
             )
     return state
+
+
+def _require_known(state: State, path: Path) -> None:
+    """Refuse a state of a later layout, and drop what nothing reads any more.
+
+    Raises:
+        CheckpointError: it is of a later layout.
+    """
+    if state["format"] > FORMAT:
+        raise CheckpointError(
+            f"{path}: format {state['format']}, this version reads up to {FORMAT}; update vctool"
+        )
+    for name in GONE:
+        state["context"].pop(name, None)
 
 
 def digest(path: Path) -> str:

@@ -45,6 +45,17 @@ def read_fields(
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON: {error}") from None
+    return check_fields(found, required, optional)
+
+
+def check_fields(
+    found: object, required: Mapping[str, Kind], optional: Mapping[str, Kind] | None = None
+) -> dict[str, Any]:
+    """Check a mapping that was read from JSON; see `read_fields`.
+
+    Raises:
+        ValueError: it is something else.
+    """
     if not isinstance(found, dict):
         raise ValueError("holds no mapping")
     lacking = sorted(required.keys() - found.keys())

@@ -3,6 +3,7 @@
 rich is imported only for a terminal, so that scripts do not pay for it.
 """
 
+import json
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -66,6 +67,11 @@ def table(
     for row in laid:
         drawn.add_row(*[Text(cell, (styles or {}).get(cell, "")) for cell in row])
     Console().print(drawn)
+
+
+def as_json(value: object) -> None:
+    """Print a result for programs, as JSON; nothing else may be printed by that command."""
+    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False, default=str))
 
 
 def complain(message: str) -> None:

@@ -7,7 +7,6 @@ registry: `vctool/models/NAME/system.py` with a class `System` makes NAME a vali
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -228,8 +227,7 @@ class System(nn.Module):
 
 def families() -> list[str]:
     """Return the names of the families: the folders of this package that hold a `system.py`."""
-    found = (path for folder in models.__path__ for path in Path(folder).glob("*/system.py"))
-    return sorted(path.parent.name for path in found)
+    return models.names()
 
 
 def family(name: str) -> type[System]:

@@ -13,15 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vctool import checkpoints, corpora
-from vctool.config import build
 from vctool.data.atomic import write_bytes, write_text
 from vctool.data.datadir import DataDir
 from vctool.errors import ConfigError, DataError
 from vctool.evaluation.page.report import MODEL
 from vctool.evaluation.page.table import cell
 from vctool.evaluation.vocoders.report import BASELINE
-from vctool.experiment.recipe import CorpusConfig, FineTuneConfig
+from vctool.experiment import terms
 from vctool.markdown import table
 from vctool.metrics.base import measures_on
 from vctool.vocoders.stored import experiment, packaged
@@ -89,45 +87,9 @@ def _licences(found: Stored) -> dict[str, str]:
     Raises:
         ConfigError: the licence of a corpus does not let everybody use what is made from it.
     """
-    terms: dict[str, str] = {}
-    for name in _corpora(found.folder.resolve(), found.state, set()):
-        if name not in corpora.names():
-            terms[name] = "your own recordings; the people recorded must agree"
-            continue
-        info = corpora.get(name).INFO
-        if info.non_commercial:
-            raise ConfigError(
-                f"{found.folder}: trained on {name}, whose terms are '{info.licence}': its weights "
-                "are not for everybody's use, and are not packaged; train on other recordings"
-            )
-        terms[name] = f"{info.title}, {info.licence}, {info.homepage}"
-    return terms
-
-
-def _corpora(folder: Path, state: checkpoints.State, seen: set[Path]) -> list[str]:
-    """Name the corpora that a checkpoint was trained on, directly or through other experiments.
-
-    Args:
-        folder: the checkpoint, absolute.
-        state: its `state.json`.
-        seen: checkpoints that are done already; this one is added.
-
-    Raises:
-        ConfigError: one of them does not say what it was trained on.
-        CheckpointError: an experiment that it began with, or whose mels it got, is not there.
-    """
-    seen.add(folder)
-    recipe = state["recipe"]
-    names = list(build(CorpusConfig, recipe.get("corpus", {}), str(folder)).names)
-    if not names:
-        raise ConfigError(f"{folder}: does not say what it was trained on; train it anew")
-    tuned = build(FineTuneConfig, recipe.get("fine_tune", {}), str(folder))
-    for other in (tuned.start, tuned.mels_of):
-        if other is not None:
-            before = checkpoints.find(folder.parents[2] / other)
-            if before not in seen:
-                names += _corpora(before, checkpoints.read_state(before), seen)
-    return list(dict.fromkeys(names))
+    known = terms.of_model(found.folder, found.state)
+    terms.require_free(known, found.folder)
+    return {one.corpus: one.line if one.homepage else one.licence for one in known}
 
 
 def _measures(place: Path) -> dict[str, dict[str, dict[str, Any]]]:
