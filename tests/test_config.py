@@ -163,6 +163,12 @@ def test_impossible_bases_are_refused_in_a_line(workdir: Path, text: str, messag
     assert "\n" not in str(caught.value)
 
 
+def test_a_byte_order_mark_is_no_part_of_a_field(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_bytes(b"\xef\xbb\xbfinner: {rate: 1}\nwidth: 3\n")
+    assert build(Outer, read_yaml(path), "x").width == 3
+
+
 @pytest.mark.parametrize("name", ["x.yaml/y.yaml", f"{'n' * 5000}.yaml", "a\0.yaml"])
 def test_a_path_that_cannot_be_is_refused_in_a_line(workdir: Path, name: str) -> None:
     write("x.yaml", "a: 1")

@@ -196,8 +196,11 @@ def pip(project: Any, words: list[str]) -> None:
 def dask(project: Any, words: list[str]) -> None:
     """`dask scheduler` and `dask worker`: commands and options of the pinned release.
 
-    Tests of clusters start both.
+    Tests of clusters start both. Whoever reaches a scheduler runs code on its workers, so what is
+    copied from here listens on this machine alone or asks for certificates.
     """
+    address = words[words.index("--host") + 1] if words[1] == "scheduler" else words[2]
+    assert re.match(r"127\.0\.0\.1$|tcp://127\.0\.0\.1:|tls://", address), address
     (program,) = entry_points(group="dask_cli", name=words[1])
     context = program.load().make_context(words[1], words[2:])
     assert context.params["preload_argv"] == (), "unknown options go there"

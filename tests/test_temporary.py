@@ -26,11 +26,14 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) 
     assert len(list(tmp_path.iterdir())) == 4
 
 
-def test_a_name_of_the_longest_kind_can_be_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("long", "length"),
+    [("é" * 124 + "a.wav", 253), ("a" * 251 + ".wav", 255), ("𝄞" * 62 + "ab.wav", 254)],
+)
+def test_a_name_of_the_longest_kind_can_be_written(tmp_path: Path, long: str, length: int) -> None:
     import numpy as np
 
-    long = "é" * 124 + "a.wav"  # 253 bytes
-    assert len(os.fsencode(long)) == 253
+    assert len(os.fsencode(long)) == length
     audio.write(tmp_path / long, np.zeros(100, "f4"), 8000)
     write_bytes(tmp_path / long.replace(".wav", ".txt"), b"x")
     assert len(list(tmp_path.iterdir())) == 2

@@ -94,8 +94,14 @@ def test_pauses_are_found_whatever_the_level_and_the_offset(
     assert all(3.9 < end - start < 4.6 for start, end in found)
 
 
-def test_hours_without_a_pause_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    level = np.random.default_rng(0).uniform(-21, -19, round(6 * 3600 / activity.FRAME))
+@pytest.mark.parametrize("sound", ["music", "a tone", "a long decay"])
+def test_hours_without_a_pause_are_cut(monkeypatch: pytest.MonkeyPatch, sound: str) -> None:
+    frames = round(6 * 3600 / activity.FRAME)
+    level = {
+        "music": np.random.default_rng(0).uniform(-21, -19, frames),
+        "a tone": np.full(frames, -20.0),
+        "a long decay": np.linspace(-20.0, -26.0, frames),
+    }[sound]
     monkeypatch.setattr(activity, "levels", lambda path, channel: (level, 6 * 3600.0))
     found = activity.segments(Path("music.wav"))
     assert found[0][0] == 0.0 and found[-1][1] == 6 * 3600.0

@@ -324,8 +324,9 @@ def test_accompaniments_belong_to_names_that_look_the_same(tmp_path: Path, form:
     assert report.rejected == ()
 
 
+@pytest.mark.parametrize("split", SPLITS)
 def test_a_preparation_that_fails_leaves_the_splits_as_they_were(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str
 ) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     files(folder, [f"ann/{take}.wav" for take in range(6)])
@@ -337,7 +338,7 @@ def test_a_preparation_that_fails_leaves_the_splits_as_they_were(
     original = DataDir.write
 
     def failing(self: DataDir, *args: Path, **kwargs: Path) -> None:
-        if self.path.name == "test":
+        if self.path.name == split:
             raise DataError("the disk is full")
         original(self, *args, **kwargs)
 

@@ -82,10 +82,14 @@ def checksum(page: bytes) -> bytes:
     return struct.pack("<I", crc)
 
 
+@pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("codec", ["VORBIS", "OPUS"])
-def test_ogg_without_the_mark_of_its_last_page_is_read(tmp_path: Path, codec: str) -> None:
+def test_ogg_without_the_mark_of_its_last_page_is_read(
+    tmp_path: Path, codec: str, channels: int
+) -> None:
     path = tmp_path / "x.ogg"
-    soundfile.write(path, voice(), RATE, format="OGG", subtype=codec)
+    wave = np.tile(voice()[:, None], channels)
+    soundfile.write(path, wave, RATE, format="OGG", subtype=codec)
     marked, _ = audio.read(path)
     content = bytearray(path.read_bytes())
     last = ogg_pages(bytes(content))[-1]
@@ -259,10 +263,16 @@ def test_stereo_that_does_not_cancel_is_its_mean(tmp_path: Path) -> None:
         assert np.abs(audio.read(path)[0] - wave.mean(axis=1)).max() < 1e-6
 
 
-def test_segments_of_a_long_mp3_cost_the_same_wherever_they_lie(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("channels", "mode"), [(1, "CONSTANT"), (2, "CONSTANT"), (1, "VARIABLE"), (1, "AVERAGE")]
+)
+def test_segments_of_a_long_mp3_cost_the_same_wherever_they_lie(
+    tmp_path: Path, channels: int, mode: str
+) -> None:
     decoded: list[int] = []
     path = tmp_path / "x.mp3"
-    soundfile.write(path, np.tile(voice(4.0, 44100), 16), 44100)
+    wave = np.tile(voice(4.0, 44100)[:, None], (16, channels))
+    soundfile.write(path, wave, 44100, bitrate_mode=mode, compression_level=0.5)
     whole, _ = audio.read(path)
     original = soundfile.SoundFile.read
 
