@@ -38,8 +38,10 @@ from vctool.inference.request import (
     resolve_device,
     to_mono,
 )
+from vctool.inference.streamed import Streamed, TorchRun
 from vctool.inference.stretch import TimeMap, resample, warp
 from vctool.models.base import Condition, Reference
+from vctool.nn.streaming import Stream
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +93,8 @@ class Converter:
         self._kinds = tuple(dict.fromkeys((*voice_kinds(self.reads), *self.borrowed)))
         self.searches_f0 = any(map(base.in_voice_range, self._kinds))
         """Whether it reads features that depend on F0 in the settings' range."""
+        live = self.system.streamable()
+        self.stream = live if isinstance(live, Stream) else None
         self._analysed: tuple[Scan, Block, Features] | None = None
 
     def request(
@@ -207,8 +211,17 @@ class Converter:
         joined = np.concatenate(list(self.pieces(voice, background, request, known)))
         meter = audio.LevelMeter(self.rate)
         meter.add(joined)
-        gain = level_gain(known, meter.level_db, float(np.abs(joined).max()))
+        kept = meter.level_db if self.streams(request) else None
+        gain = level_gain(known, meter.level_db, float(np.abs(joined).max()), kept)
         return joined * np.float32(gain), self.rate
+
+    def streams(self, request: Request) -> bool:
+        """Tell whether a conversion is what the model does in real time: its level included."""
+        return self.stream is not None and request.stretch == 1 and request.transpose == 0
+
+    def controls(self, request: Request) -> dict[str, np.ndarray]:
+        """Return what a conversion sets the stream's control inputs to, each (1, C) float32."""
+        return self.system.controls(Condition(None, request.reference, request.options), request.to)
 
     def scan(self, voice: Track, *requests: Request) -> Scan:
         """Scan a voice once for the global values that its blocks need.
@@ -237,7 +250,7 @@ class Converter:
 
         Yields:
             Pieces of the output, `request.samples(voice.samples)` float32 in all, at the
-            vocoder's own level. A silent voice gives silence.
+            vocoder's own level. A silent voice gives silence, unless the model streams.
 
         Raises:
             AudioError: the direction needs an accompaniment and there is none.
@@ -246,6 +259,10 @@ class Converter:
             raise AudioError(
                 f"{self.path}: converting to {request.name} needs an accompaniment; pass --accomp"
             )
+        if self.stream is not None and self.streams(request):
+            run = TorchRun(self.stream, self.controls(request), self.device)
+            yield from Streamed(run).track(voice, self._block)
+            return
         if known.silent:
             total = request.samples(voice.samples)
             for start in range(0, total, self._block):

@@ -66,7 +66,8 @@ def finish(
     """
     output, voice, samples = take.output, take.voice, take.voice.samples
     level = take.meter.level_db
-    gain = level_gain(known, level, take.peak)
+    kept = level if converter.streams(take.request) else None
+    gain = level_gain(known, level, take.peak, kept)
     if form.rate == "input":  # exactly the input's length, not that of resampling it twice
         own = audio.measure(output.source)
         rate, length = own.rate, take.request.samples(own.samples)

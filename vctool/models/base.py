@@ -18,9 +18,11 @@ from vctool import models
 from vctool.config import Config, suggest
 from vctool.data.feature_set import FeatureSet
 from vctool.errors import ConfigError
+from vctool.features import framing
 from vctool.features.base import Features
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
+from vctool.nn.streaming import NotRealTime, Stream, whole
 
 Terms = dict[str, Tensor]
 """Loss terms by name, each a scalar, not yet weighted."""
@@ -66,30 +68,6 @@ class Condition(NamedTuple):
     voice: SpeakerStats | None = None
     """F0 statistics of the whole source, of which the features are a block; None where they are all
     of it. A block's own would move the pitch of every block by another interval."""
-
-
-class Stream(NamedTuple):
-    """A system that runs in real time, one chunk of sound after another."""
-
-    module: nn.Module
-    """`module(chunk, state)` returns a chunk of the same length and the next state, and is
-    itself stateless: `chunk` is (1, T), with T a multiple of `granule`, `state` a tuple of tensors
-    whose shapes never change."""
-    state: tuple[Tensor, ...]
-    """The state before the first chunk."""
-    rate: int
-    """Sampling rate of input and output [Hz]."""
-    granule: int
-    """The length of a chunk is a multiple of this [samples]."""
-    latency: int
-    """Exact delay of the output behind the input [samples]."""
-
-
-class NotRealTime(NamedTuple):
-    """Why a system does not run in real time."""
-
-    reason: str
-    """One line, such as `its encoder sees a whole utterance`."""
 
 
 class Dataset(Protocol):
@@ -215,14 +193,41 @@ class System(nn.Module):
         return False
 
     def streamable(self) -> Stream | NotRealTime:
-        """Return the system as it runs in real time, or why it does not."""
-        return NotRealTime("its family has no form that runs chunk by chunk")
+        """Return the system as it runs in real time, sound to sound, or why it does not.
+
+        A system that does reads and writes `wave`, and its `convert` is `stream_convert`: what is
+        heard live, exported and written by `vctool convert` is the same.
+        """
+        return NotRealTime(f"{type(self).__module__.split('.')[-2]} has no form without look-ahead")
+
+    def controls(self, condition: Condition, to: str | None) -> dict[str, np.ndarray]:
+        """Return what a target sets the stream's control inputs to, each (1, C) float32 by name.
+
+        Args:
+            condition: its reference and its options.
+            to: the role to convert to; None where the target is `condition.reference`.
+        """
+        return {}
 
     @property
     def device(self) -> torch.device:
         """The device of its weights or buffers; the CPU where it has neither."""
         tensors = chain(self.parameters(), self.buffers())
         return next((tensor.device for tensor in tensors), torch.device("cpu"))
+
+
+def stream_convert(
+    system: System, source: Features, condition: Condition, to: str | None
+) -> Features:
+    """Convert as the system's stream does, its latency taken off: `wave` to `wave`, (F, hop)."""
+    stream = system.streamable()
+    assert isinstance(stream, Stream), stream.reason
+    frames, config = source["wave"], system.context.features
+    wave = framing.unframe(frames, frames.size - config.hop_length // 2)
+    controls = system.controls(condition, to)
+    tensors = {name: torch.tensor(value) for name, value in controls.items()}
+    made = whole(stream, torch.from_numpy(wave).to(system.device), tensors)
+    return {"wave": framing.frame(made.cpu().numpy(), config)}
 
 
 def families() -> list[str]:
