@@ -31,3 +31,9 @@ class TrainingError(VctoolError):
 
 class ClusterError(VctoolError):
     """A Dask cluster cannot be reached, has lost its workers, or runs other versions."""
+
+
+class Cancelled(VctoolError):
+    """A conversion ended because its caller no longer wants it; no mistake, and no output."""
+
+    exit_code = 130

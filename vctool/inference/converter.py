@@ -6,7 +6,7 @@ Python and `vctool convert` (`vctool.inference.files`).
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from vctool.inference.request import (
 )
 from vctool.inference.streamed import Streamed, TorchRun
 from vctool.inference.stretch import TimeMap, resample, warp
+from vctool.inference.watch import UNWATCHED, Progress, Watch
 from vctool.models.base import Condition, Reference
 from vctool.nn.streaming import Stream
 
@@ -103,6 +104,7 @@ class Converter:
         stretch: float | None = None,
         transpose: float = 0.0,
         options: Mapping[str, Any] | None = None,
+        watch: Watch = UNWATCHED,
     ) -> Request:
         """Validate the options of a conversion; None means the checkpoint's default.
 
@@ -114,6 +116,7 @@ class Converter:
                 target and 1 for any other role.
             transpose: shift of the output's pitch [semitones].
             options: the family's own options by name; its defaults where not given.
+            watch: asks whether it is wanted while recordings of the target are analysed.
 
         Raises:
             ConfigError: no such role or option, or a value out of range.
@@ -125,7 +128,7 @@ class Converter:
         if not isinstance(to, target.Target):
             to = target.one(to, self.roles, self.system.takes_reference, self.path)
         if to.role is None and known is None:
-            known = self.reference(*to.recordings)
+            known = self.reference(*to.recordings, watch=watch)
         if stretch is None:  # the recipe's is that of its target: singing is slower than speech
             stretch = self.settings.stretch if to.role in self.roles[-1:] else 1.0
         require_range("stretch", stretch, STRETCH_RANGE)
@@ -133,11 +136,12 @@ class Converter:
         checked = own_options.checked(options, self.system.Options, self.path)
         return Request(to.name, to.role, float(stretch), float(transpose), known, checked)
 
-    def reference(self, *names: Path | str) -> Reference:
+    def reference(self, *names: Path | str, watch: Watch = UNWATCHED) -> Reference:
         """Compute the reference of a target that the model was not trained on.
 
         Args:
             names: files, folders or globs of the target's recordings.
+            watch: asks, at every recording, whether it is still wanted.
 
         Returns:
             Arrays by name, which `convert` takes as `to` and safetensors can store.
@@ -153,7 +157,7 @@ class Converter:
         kinds = voice_kinds(self.reads)
 
         def compute() -> Reference:
-            heard = reference.heard(files, kinds, self.features, self._block)
+            heard = reference.heard(files, kinds, self.features, self._block, watch)
             with torch.no_grad():
                 return reference.checked(self.system.reference(heard), self.path)
 
@@ -173,6 +177,8 @@ class Converter:
         transpose: float = 0.0,
         accomp_offset: float = 0.0,
         options: Mapping[str, Any] | None = None,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
     ) -> tuple[np.ndarray, int]:
         """Convert a recording in memory.
 
@@ -187,6 +193,8 @@ class Converter:
             accomp_offset: time in the accompaniment at which the voice enters [s]; negative where
                 the voice enters before it.
             options: the family's own options by name, such as `{"amount": 0.6}`.
+            progress: is told the seconds that are converted and those of all, after every block.
+            cancelled: is asked, at every block, whether the conversion is no longer wanted.
 
         Returns:
             The output, (T',) float32 in -1..1 as loud as the input, and its rate, the model's:
@@ -195,8 +203,10 @@ class Converter:
         Raises:
             AudioError: no samples, too short, NaN or infinity, or no accompaniment where needed.
             ConfigError: no such role or option, or a value out of range.
+            Cancelled: it is no longer wanted.
         """
-        request = self.request(to, stretch, transpose, options)
+        watch = Watch(progress, cancelled)
+        request = self.request(to, stretch, transpose, options, watch)
         rate = require_rate(rate, "rate")
         voice = ArrayTrack(audio.resample(to_mono(wave, "wave", rate), rate, self.rate))
         background: Track | None = None
@@ -205,10 +215,17 @@ class Converter:
             heard = ArrayTrack(audio.resample(to_mono(accomp, "accomp", own), own, self.rate))
             offset = round(require_offset(accomp_offset) * self.rate)
             background = Looped(heard, request.samples(voice.samples), offset)
-        known = self.scan(voice, request)
+        watch.total = len(wave) / rate
+        watch.begin(watch.total)
+        known = self.scan(watch.track(voice), request)
         if known.silent:
             logger.warning("the input is silent, and so is the output")
-        joined = np.concatenate(list(self.pieces(voice, background, request, known)))
+        made: list[np.ndarray] = []
+        for piece in self.pieces(watch.track(voice), background, request, known):
+            made.append(piece)
+            watch.at(sum(map(len, made)) / request.samples(voice.samples))
+        watch.end()
+        joined = np.concatenate(made)
         meter = audio.LevelMeter(self.rate)
         meter.add(joined)
         kept = meter.level_db if self.streams(request) else None

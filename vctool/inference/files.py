@@ -6,7 +6,7 @@ not grow with length, and a partial output never appears under its final name.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -15,14 +15,15 @@ from typing import Any, Literal
 
 from vctool import audio, vocoders
 from vctool.audio.tracks import CHUNK_SECONDS, Looped, SpoolTrack, Track
-from vctool.errors import AudioError, ConfigError, VctoolError
+from vctool.errors import AudioError, Cancelled, ConfigError, VctoolError
 from vctool.inference import account, discover, mixing, untrained
 from vctool.inference.converter import Converter
 from vctool.inference.job import Existing, Job, settle
 from vctool.inference.outputs import Output
 from vctool.inference.request import Request, require_length, require_offset
 from vctool.inference.takes import Format, Take, finish
-from vctool.progress import progress
+from vctool.inference.watch import Progress, Watch
+from vctool.progress import progress as shown
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,8 @@ def convert_files(
     vocoder: str | None = None,
     options: Mapping[str, Any] | None = None,
     experiments: Path = Path("exp"),
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
 ) -> Summary:
     """Convert recordings.
 
@@ -100,20 +103,20 @@ def convert_files(
         vocoder: a name or a path instead of the vocoder of the model's recipe.
         options: options of the model's family, by name.
         experiments: folder in which trained models are searched.
+        progress: is told the seconds of recordings that are converted, and those of all, after
+            every block (60 s, `convert.block_seconds`); in place of the bar over several.
+        cancelled: is asked, at every block and while files are read and written, whether the
+            conversion is no longer wanted.
 
     Returns:
         The recordings converted and failed; a failure does not stop the others.
 
     Raises:
         VctoolError: the conversion could not start, or the only recording failed.
+        Cancelled: it is no longer wanted; what is not complete leaves no file.
     """
     existing = Existing(force, skip_existing)
-    if mix and accomp is None:
-        raise ConfigError("--mix: there is nothing to mix with; pass --accomp FILE")
-    if accomp is not None:
-        audio.info(accomp)  # before the model is loaded, which may take a while
-    if vocoder is not None:
-        vocoders.require(vocoder)
+    _require(accomp, mix, vocoder)
     wanted_rate = _rate(rate)
     require_offset(accomp_offset)
     mixing.require_gains(vocal_gain, accomp_gain)
@@ -127,31 +130,40 @@ def convert_files(
     summary = Summary(found.fitting[0].path, skipped=job.skipped)
     if not job.made:
         return summary
+    watch = Watch(progress, cancelled)
     converter = discover.load(found, device, vocoder, _rate_of(found.fitting[0], job))
     if converter.path != summary.model:  # which cannot be loaded
         used = next(one for one in found.fitting if one.path == converter.path)
         job = settle(used, inputs, wanted, out, read, mix, existing)
         summary = Summary(converter.path, skipped=job.skipped)
     _tell(converter, job, accomp, mix)
-    requests = [
-        converter.request(one, stretch, transpose, {**(options or {}), **job.options})
-        for one in job.targets
-    ]
+    chosen = {**(options or {}), **job.options}
+    requests = [converter.request(one, stretch, transpose, chosen, watch) for one in job.targets]
     account.tell_choices(requests, stretch, transpose, accomp is not None)
+    gains = mixing.gains(converter.settings, vocal_gain, accomp_gain) if mix else None
     with ExitStack() as stack:
         background = mixed = None
         if accomp is not None:
             folder = _made(job.made[0][0].path.parent)
             background = stack.enter_context(SpoolTrack(folder))
-            _fill(background, accomp, converter.rate)
-            if mix:
+            _fill(background, accomp, converter.rate, watch)
+            if gains is not None:
                 backing = mixing.open_backing(accomp, converter.rate, folder, stack)
-                gains = mixing.gains(converter.settings, vocal_gain, accomp_gain)
                 mixed = mixing.Mix(backing, accomp_offset, gains)
         form = Format(converter.rate if wanted_rate == "model" else wanted_rate, mixed)
         offset = round(accomp_offset * converter.rate)
-        _convert_all(converter, requests, job, background, offset, form, summary)
+        _convert_all(converter, requests, job, background, offset, form, summary, watch)
     return summary
+
+
+def _require(accomp: Path | None, mix: bool, vocoder: str | None) -> None:
+    """Refuse what cannot be used, before a model is loaded, which may take a while."""
+    if mix and accomp is None:
+        raise ConfigError("--mix: there is nothing to mix with; pass --accomp FILE")
+    if accomp is not None:
+        audio.info(accomp)
+    if vocoder is not None:
+        vocoders.require(vocoder)
 
 
 def _tell(converter: Converter, job: Job, accomp: Path | None, mix: bool) -> None:
@@ -186,23 +198,38 @@ def _convert_all(
     offset: int,
     form: Format,
     summary: Summary,
+    watch: Watch,
 ) -> None:
     """Convert every recording of a job; a failure does not stop the others of several."""
     by_name = {request.name: request for request in requests}
     several = len(job.made) > 1
-    shown = progress(job.made, "convert", unit="file") if several else job.made
-    for made in shown:
+    lengths = [_seconds(made[0].source) for made in job.made] if watch.tells else []
+    watch.total = sum(lengths)
+    bar = several and not watch.tells
+    for made in shown(job.made, "convert", unit="file") if bar else job.made:
+        watch.begin(lengths.pop(0) if lengths else 0.0)
         try:
             for output in made:
                 job.check(output)
             own = [by_name[output.to] for output in made]
-            _convert(converter, own, made, background, offset, form)
+            _convert(converter, own, made, background, offset, form, watch)
             summary.done += made
+        except Cancelled:
+            raise
         except VctoolError as error:
             if not several:
                 raise
             logger.warning("%s", error)
             summary.failed += [(output.source, str(error)) for output in made]
+        watch.end()
+
+
+def _seconds(path: Path) -> float:
+    """Return the length of a recording by its header [s]; 0 where it has none that can be read."""
+    try:
+        return audio.info(path).seconds
+    except AudioError:  # which is told when its turn comes
+        return 0.0
 
 
 def _rate(text: str) -> int | Literal["model", "input"]:
@@ -229,8 +256,15 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _fill(track: SpoolTrack, path: Path, rate: int, meter: audio.LevelMeter | None = None) -> None:
+def _fill(
+    track: SpoolTrack,
+    path: Path,
+    rate: int,
+    watch: Watch,
+    meter: audio.LevelMeter | None = None,
+) -> None:
     for block in audio.read_blocks(path, rate, samples=round(CHUNK_SECONDS * rate)):
+        watch.check()
         track.append(block)
         if meter is not None:
             meter.add(block)
@@ -243,6 +277,7 @@ def _convert(
     background: Track | None,
     offset: int,
     form: Format,
+    watch: Watch,
 ) -> None:
     """Convert one recording to every target and write the outputs.
 
@@ -251,9 +286,10 @@ def _convert(
     source = made[0].source
     folder = _made(made[0].path.parent)
     with ExitStack() as stack:
-        voice = stack.enter_context(SpoolTrack(folder))
+        spooled = stack.enter_context(SpoolTrack(folder))
         heard = audio.LevelMeter(converter.rate)
-        _fill(voice, source, converter.rate, heard)
+        _fill(spooled, source, converter.rate, watch, heard)
+        voice = watch.track(spooled)
         require_length(voice.samples, converter.rate, str(source))
         known = converter.scan(voice, *requests)
         if known.silent:
@@ -271,14 +307,16 @@ def _convert(
             meter = audio.LevelMeter(converter.rate)
             takes.append(Take(request, output, accomp, spool, meter))
         streams = [converter.pieces(voice, take.accomp, take.request, known) for take in takes]
+        total = sum(request.samples(voice.samples) for request in requests)
         for waves in zip_longest(*streams):
             for take, wave in zip(takes, waves, strict=True):
                 if wave is not None:
                     take.add(wave)
+            watch.at(sum(take.voice.samples for take in takes) / total)
         for take in takes:
             samples = take.request.samples(voice.samples)
             assert take.voice.samples == samples, (take.voice.samples, samples)
-            finish(converter, take, known, form, heard)
+            finish(converter, take, known, form, heard, watch)
 
 
 def _tell_fit(left: int, samples: int, rate: int, source: Path) -> None:

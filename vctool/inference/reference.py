@@ -16,13 +16,18 @@ from vctool.features.analysis import scan, voice_features
 from vctool.features.base import Features
 from vctool.features.settings import FeatureConfig
 from vctool.inference.request import require_length
+from vctool.inference.watch import UNWATCHED, Watch
 from vctool.models.base import Reference
 
 logger = logging.getLogger(__name__)
 
 
 def heard(
-    recordings: Sequence[Path], kinds: Sequence[str], config: FeatureConfig, block: int
+    recordings: Sequence[Path],
+    kinds: Sequence[str],
+    config: FeatureConfig,
+    block: int,
+    watch: Watch = UNWATCHED,
 ) -> Iterator[Features]:
     """Analyse recordings of any rate, channels and length, in bounded memory.
 
@@ -32,12 +37,14 @@ def heard(
         config: the feature settings.
         block: longest piece that is analysed at once [samples]; a longer recording is split into
             pieces of equal length.
+        watch: asks whether they are still wanted, whenever sound is read.
 
     Yields:
         Features by kind. Silent recordings are left out.
 
     Raises:
         AudioError: a recording is missing, unreadable, too short, or holds NaN; or all are silent.
+        Cancelled: they are no longer wanted.
     """
     silent = True
     for path in recordings:
@@ -45,9 +52,11 @@ def heard(
             for wave in audio.read_blocks(
                 path, config.rate, samples=round(CHUNK_SECONDS * config.rate)
             ):
+                watch.check()
                 track.append(wave)
             require_length(track.samples, config.rate, str(path))
-            known = scan(track, config, kinds, block)
+            sound = watch.track(track)
+            known = scan(sound, config, kinds, block)
             if known.silent:
                 if len(recordings) > 1:
                     logger.warning("%s: silent, and left out of the target", path)
@@ -56,7 +65,7 @@ def heard(
             count = math.ceil(track.samples / block)
             cuts = [round(part * track.samples / count) for part in range(count + 1)]
             for start, stop in pairwise(cuts):
-                yield voice_features(track.read(start, stop), kinds, config, known)
+                yield voice_features(sound.read(start, stop), kinds, config, known)
     if silent:
         told = f"{recordings[0]}: silent" if len(recordings) == 1 else "all recordings are silent"
         raise AudioError(f"{told}; give a recording with sound")

@@ -21,6 +21,7 @@ from vctool.inference.loudness import level_gain
 from vctool.inference.mixing import Mix, write_mix
 from vctool.inference.outputs import Output
 from vctool.inference.request import Request
+from vctool.inference.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,12 @@ class Take:
 
 
 def finish(
-    converter: Converter, take: Take, known: Scan, form: Format, source: audio.LevelMeter
+    converter: Converter,
+    take: Take,
+    known: Scan,
+    form: Format,
+    source: audio.LevelMeter,
+    watch: Watch,
 ) -> None:
     """Write a finished output, as loud as the input, and its mix if wanted, and say what came out.
 
@@ -63,8 +69,9 @@ def finish(
         known: the scan of the source.
         form: how it is written.
         source: has measured the source.
+        watch: asks, piece by piece, whether the output is still wanted.
     """
-    output, voice, samples = take.output, take.voice, take.voice.samples
+    output, voice, samples = take.output, watch.track(take.voice), take.voice.samples
     level = take.meter.level_db
     kept = level if converter.streams(take.request) else None
     gain = level_gain(known, level, take.peak, kept)
