@@ -39,7 +39,7 @@ from vctool.inference.request import (
     to_mono,
 )
 from vctool.inference.streamed import Streamed, TorchRun
-from vctool.inference.stretch import TimeMap, resample, warp
+from vctool.inference.stretch import block_warp, resample
 from vctool.inference.watch import UNWATCHED, Progress, Watch
 from vctool.models.base import Condition, Reference
 from vctool.nn.streaming import Stream
@@ -404,14 +404,3 @@ class Converter:
             coded[:, 0] *= 2 ** (transpose / 12)
             wave = world.synthesise(coded, self.features, samples)
         return wave
-
-
-def block_warp(voiced: np.ndarray, block: Block, request: Request, hop: int) -> TimeMap:
-    """Build the time map of one block; the ends of its core map exactly to their output times."""
-    inner = sorted({block.outer_start, block.start, block.stop, block.outer_stop})
-    begin = request.samples(block.outer_start)
-    return warp(
-        voiced,
-        [(sample - block.outer_start) / hop for sample in inner],
-        [(request.samples(sample) - begin) / hop for sample in inner],
-    )

@@ -19,6 +19,8 @@ import numpy as np
 from vctool.features import base
 from vctool.features.base import Features
 from vctool.features.settings import FeatureConfig
+from vctool.inference.blocks import Block
+from vctool.inference.request import Request
 
 LONGEST_VOICED_RATE = 3.0
 """Highest rate of voiced frames before unvoiced frames are stretched too."""
@@ -99,6 +101,17 @@ def _rates(weights: np.ndarray, steps: np.ndarray, length: float) -> np.ndarray:
     rates = 1 + weights * float(np.clip(excess, shortest - 1, longest - 1))
     rates *= length / float((steps * rates).sum())
     return rates
+
+
+def block_warp(voiced: np.ndarray, block: Block, request: Request, hop: int) -> TimeMap:
+    """Build the time map of one block; the ends of its core map exactly to their output times."""
+    inner = sorted({block.outer_start, block.start, block.stop, block.outer_stop})
+    begin = request.samples(block.outer_start)
+    return warp(
+        voiced,
+        [(sample - block.outer_start) / hop for sample in inner],
+        [(request.samples(sample) - begin) / hop for sample in inner],
+    )
 
 
 def resample(features: Features, positions: np.ndarray, config: FeatureConfig) -> Features:

@@ -14,10 +14,10 @@ from vctool.errors import DataError
 from vctool.features.analysis import Scan, scan, voicing
 from vctool.features.base import Features
 from vctool.inference.blocks import Block
-from vctool.inference.converter import Converter, block_warp
+from vctool.inference.converter import Converter
 from vctool.inference.pairs import Pair
 from vctool.inference.request import Request
-from vctool.inference.stretch import TimeMap, resample
+from vctool.inference.stretch import TimeMap, block_warp, resample
 
 
 class Prepared(NamedTuple):
