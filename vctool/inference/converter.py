@@ -24,7 +24,7 @@ from vctool.features.analysis import Scan, scan, voice_features, voicing
 from vctool.features.base import Features, accompaniment_kinds, voice_kinds
 from vctool.features.stats import SpeakerStats
 from vctool.inference import options as own_options
-from vctool.inference import reference, reference_cache, target, untrained
+from vctool.inference import reference, target, untrained
 from vctool.inference.blocks import FADE_SECONDS, Block, Joiner, plan
 from vctool.inference.loudness import level_gain
 from vctool.inference.outputs import recordings
@@ -154,17 +154,7 @@ class Converter:
         if not self.system.takes_reference:
             raise ConfigError(f"{self.path}: takes no recordings as a target; name a role")
         files = [file for one in names for file in recordings(str(one), str(one))]
-        kinds = voice_kinds(self.reads)
-
-        def compute() -> Reference:
-            heard = reference.heard(files, kinds, self.features, self._block, watch)
-            with torch.no_grad():
-                return reference.checked(self.system.reference(heard), self.path)
-
-        for file in files:
-            audio.info(file)  # so that what cannot be read is named
-        key = reference_cache.key(files, self.system, self.state, self._block)
-        return reference_cache.kept(key, compute)
+        return reference.of(self.system, self.state, files, self._block, self.path, watch)
 
     def convert(
         self,

@@ -3,21 +3,24 @@
 import logging
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
 from vctool import audio
 from vctool.audio.tracks import CHUNK_SECONDS, SpoolTrack
 from vctool.errors import AudioError, CheckpointError
 from vctool.features.analysis import scan, voice_features
-from vctool.features.base import Features
+from vctool.features.base import Features, voice_kinds
 from vctool.features.settings import FeatureConfig
+from vctool.inference import reference_cache
 from vctool.inference.request import require_length
 from vctool.inference.watch import UNWATCHED, Watch
-from vctool.models.base import Reference
+from vctool.models.base import Reference, System
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +72,42 @@ def heard(
     if silent:
         told = f"{recordings[0]}: silent" if len(recordings) == 1 else "all recordings are silent"
         raise AudioError(f"{told}; give a recording with sound")
+
+
+def of(
+    system: System,
+    state: Mapping[str, Any],
+    recordings: Sequence[Path],
+    block: int,
+    model: Path,
+    watch: Watch = UNWATCHED,
+) -> Reference:
+    """Compute a target's reference, or return the one that was kept (`reference_cache`).
+
+    Args:
+        system: the model.
+        state: of its checkpoint.
+        recordings: the target's files, at least one.
+        block: longest piece that is analysed at once [samples].
+        model: its path, for messages.
+        watch: asks whether it is still wanted.
+
+    Raises:
+        AudioError: recordings that are missing, unreadable, too short, or all silent.
+        CheckpointError: the model gave NaN or infinity.
+        Cancelled: it is no longer wanted.
+    """
+    kinds, features = voice_kinds(system.reads(system.config)), system.context.features
+
+    def compute() -> Reference:
+        with torch.no_grad():
+            return checked(
+                system.reference(heard(recordings, kinds, features, block, watch)), model
+            )
+
+    for file in recordings:
+        audio.info(file)  # so that what cannot be read is named
+    return reference_cache.kept(reference_cache.key(recordings, system, state, block), compute)
 
 
 def checked(reference: Reference, model: Path) -> Reference:
