@@ -114,7 +114,7 @@ def test_shuffling_goes_half_way_round_and_on_to_another_accompaniment() -> None
                 shuffle(pairs)
             continue
         count = len(songs)
-        for place, (source, other) in enumerate(shuffle(pairs)):
+        for place, (source, other, *_) in enumerate(shuffle(pairs)):
             turns = [(place + count // 2 + step) % count for step in range(count)]
             nearest = next(turn for turn in turns if songs[turn] != songs[place])
             assert (source, other) == (pairs[place].source, pairs[nearest].target)

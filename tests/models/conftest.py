@@ -108,15 +108,22 @@ class FamilyCase:
         self.context = base.Context(
             features=FEATURES,
             vocoder=next((one for one in ("world", "wave") if one in self.writes), "griffin_lim"),
-            roles=ROLES,
+            roles=() if self.cls.only_references else ROLES,
             speakers={f"{role}-{n}": stats(150 + 60 * n) for role in ROLES for n in (0, 1)},
             domains={"speech": stats(150), "singing": stats(220)},
         )
 
+    @property
+    def targets(self) -> tuple[str | None, ...]:
+        """What it converts to: every role, or a reference (None) where it has none."""
+        return self.context.roles or (None,)
+
     @cached_property
     def sets(self) -> dict[str, FeatureSet]:
-        """Three utterances by two speakers of every role."""
+        """Three utterances by two speakers of every role, or what two instruments play."""
         made = {}
+        if self.cls.only_references:
+            return {recipe.VOICES: self._played()}
         for index, role in enumerate(ROLES):
             rng = np.random.default_rng(index)
             names = [f"{role}-{n % 2}-utt{n}" for n in range(3)]
@@ -129,6 +136,19 @@ class FamilyCase:
             speakers = {name: name.rpartition("-")[0] for name in names}
             made[role] = FeatureSet.from_arrays(arrays, speakers, dict.fromkeys(names, role))
         return made
+
+    def _played(self) -> FeatureSet:
+        """Return two stretches of notes by two instruments."""
+        names = [f"{who}-{stretch}" for who in ("bow", "pipe") for stretch in ("s0", "s1")]
+        arrays = {
+            kind: {
+                name: features_of(kind, 150 + 40 * (n % 2), np.random.default_rng(n))
+                for n, name in enumerate(names)
+            }
+            for kind in self.learns
+        }
+        who, stretches = ({name: name.split("-")[i] for name in names} for i in (0, 1))
+        return FeatureSet.from_arrays(arrays, who, who, stretches)
 
     def dataset(self) -> base.Dataset | None:
         """Return a dataset that has not been asked for anything."""
@@ -162,7 +182,11 @@ class FamilyCase:
     def shape(self, kind: str, frames: int) -> tuple[int, ...]:
         return features_of(kind, frames, np.random.default_rng(0)).shape
 
-    def condition(self, frames: int, to: str, system: base.System, seed: int = 0) -> base.Condition:
+    def condition(
+        self, frames: int, to: str | None, system: base.System, seed: int = 0
+    ) -> base.Condition:
+        if to is None:
+            return self.reference(system)
         options = self.cls.Options()
         if not system.needs_accompaniment(system.config, to):
             return base.Condition(options=options)

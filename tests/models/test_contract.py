@@ -56,7 +56,7 @@ def all_terms(system: Any, batch: Any, step: int = 0) -> dict[tuple[str, str], T
     }
 
 
-def convert(case: Case, system: Any, frames: int, to: str, seed: int = 0) -> Any:
+def convert(case: Case, system: Any, frames: int, to: str | None, seed: int = 0) -> Any:
     source = case.source(frames, seed)
     return system.convert(source, case.condition(frames, to, system, seed), to)
 
@@ -162,7 +162,7 @@ def test_evaluation_leaves_weights_buffers_and_modes_unchanged(learner: Case) ->
     with undisturbed(system):
         for step in range(2):
             evaluate_objectives(system, data.batch(step), step, learner.train, torch.device("cpu"))
-            for to in learner.context.roles:
+            for to in learner.targets:
                 convert(learner, system, 100, to)
     assert changed(before, system) == set()
     assert all(module.training for module in system.modules())
@@ -171,7 +171,7 @@ def test_evaluation_leaves_weights_buffers_and_modes_unchanged(learner: Case) ->
 def test_converting_leaves_weights_buffers_and_modes_unchanged(case: Case) -> None:
     system = case.system()
     before = snapshot(system)
-    for to in case.context.roles:
+    for to in case.targets:
         convert(case, system, 100, to)
     assert changed(before, system) == set()
     assert all(module.training for module in system.modules())
@@ -180,7 +180,7 @@ def test_converting_leaves_weights_buffers_and_modes_unchanged(case: Case) -> No
 def test_train_and_eval_mode_agree(case: Case) -> None:
     """Upstream clamped mel dB to [-1, 1] in eval mode only: noise (published bug B2)."""
     system = trained(case)
-    for to in case.context.roles:
+    for to in case.targets:
         in_training = convert(case, system.train(), 120, to)
         evaluated = convert(case, system.eval(), 120, to)
         for kind in in_training:
@@ -201,7 +201,7 @@ def test_train_and_eval_losses_agree_in_range(learner: Case) -> None:
 def test_conversion_depends_on_its_condition(case: Case) -> None:
     """Upstream's critic never saw the accompaniment (published bug B3)."""
     system = trained(case)
-    conditioned = [to for to in case.context.roles if system.needs_accompaniment(case.config, to)]
+    conditioned = [to for to in case.targets if system.needs_accompaniment(case.config, to)]
     if not conditioned:
         pytest.skip(f"{case.name} has no conditioned direction")
     for to in conditioned:
@@ -214,7 +214,7 @@ def test_conversion_depends_on_its_condition(case: Case) -> None:
 
 def test_conversion_is_deterministic_and_keeps_length_and_kind(case: Case) -> None:
     system = trained(case)
-    for to in case.context.roles:
+    for to in case.targets:
         for frames in (1, 2, 9, 64, 97, 333):
             torch.manual_seed(frames)
             one = convert(case, system, frames, to)
@@ -230,7 +230,7 @@ def test_conversion_is_deterministic_and_keeps_length_and_kind(case: Case) -> No
 
 def test_conversion_does_not_write_into_its_input(case: Case) -> None:
     system = case.system()
-    for to in case.context.roles:
+    for to in case.targets:
         source, condition = case.source(80), case.condition(80, to, system)
         for array in [*source.values(), *(condition.accompaniment or {}).values()]:
             array.flags.writeable = False  # as a feature set's cache hands them out
@@ -278,7 +278,7 @@ def test_a_checkpoint_converts_as_the_system_it_was_saved_from(case: Case, tmp_p
     system = trained(case)
     checkpoint.save(tmp_path, system, family=case.name, step=1)
     loaded, _ = checkpoint.load(tmp_path)
-    for to in case.context.roles:
+    for to in case.targets:
         one, two = convert(case, system, 90, to), convert(case, loaded, 90, to)
         for kind in one:
             np.testing.assert_array_equal(one[kind], two[kind])
@@ -349,7 +349,7 @@ def test_a_family_that_learns_nothing_is_set_up_and_saved(still: Case, tmp_path:
     assert folder.name == "step-00000000"
     assert not checkpoint.read_tensors(folder / checkpoint.OPTIMIZER)
     loaded, _ = checkpoint.load(tmp_path)
-    for to in still.context.roles:
+    for to in still.targets:
         one, two = convert(still, still.system(), 90, to), convert(still, loaded, 90, to)
         for kind in one:
             np.testing.assert_array_equal(one[kind], two[kind])

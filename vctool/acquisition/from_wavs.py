@@ -23,7 +23,8 @@ from vctool.acquisition.report import COPY, SPLITS, Rejected, Report, finish
 from vctool.acquisition.survey import seconds, survey, word
 from vctool.cache import over
 from vctool.data import content
-from vctool.data.datadir import Utterance, unstorable
+from vctool.data.datadir import Utterance
+from vctool.data.layout import unstorable
 from vctool.errors import DataError
 
 LONG = 30.0

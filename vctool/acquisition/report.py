@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,6 +125,7 @@ def finish(
     disjoint_by: str,
     rejected: Sequence[Rejected] = (),
     notes: Sequence[str] = (),
+    complete: Callable[[DataDir], DataDir] = lambda data: data,
 ) -> Report:
     """Write the data dirs of a corpus and `rejected.tsv`.
 
@@ -135,6 +136,7 @@ def finish(
         disjoint_by: what no two splits share.
         rejected: files that are left out.
         notes: what a user should know.
+        complete: adds what is known of a data dir besides its utterances.
 
     Raises:
         DataError: a split is empty, or too large a share of the files was rejected.
@@ -157,7 +159,7 @@ def finish(
             f"add recordings (rejected ones are in {out / 'rejected.tsv'})"
         )
     summaries = {}
-    data_dirs = [DataDir(out / name, tuple(splits[name])) for name in SPLITS]
+    data_dirs = [complete(DataDir(out / name, tuple(splits[name]))) for name in SPLITS]
     _write_together(out, data_dirs)
     for name, data in zip(SPLITS, data_dirs, strict=True):
         own = len({one.wav for one in data})

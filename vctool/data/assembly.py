@@ -7,14 +7,21 @@ from itertools import pairwise
 from pathlib import Path
 
 from vctool import audio
+from vctool.data import triplet_table
 from vctool.data.tables import Problem, Table, read_table
+from vctool.data.triplet_table import Triplet
 from vctool.data.utterance import Utterance
 from vctool.errors import AudioError, DataError
 
 REQUIRED = ("wav.scp", "utt2spk", "spk2utt", "utt2dur")
-TRAITS = ("text", "utt2domain", "utt2channel", "utt2accomp_channel", "utt2sentence")
+NAMES = {"utt2sentence": "sentence", "utt2stretch": "stretch"}
+"""Optional tables of what utterances share with others, and what their values are names of."""
+TRAITS = ("text", "utt2domain", "utt2channel", "utt2accomp_channel", *NAMES)
 """Optional tables that say something of utterances."""
-OPTIONAL = (*TRAITS, "segments", "accomp.scp", "pairs", "time_map.scp")
+FILES = ("time_map.scp", "notes.scp")
+"""Optional tables of a file for some utterances."""
+ROWS = (*TRAITS, "segments", "accomp.scp", "pairs", *FILES)
+OPTIONAL = (*ROWS, triplet_table.NAME)
 
 
 @dataclass
@@ -24,6 +31,8 @@ class Assembly:
     utterances: list[Utterance] = field(default_factory=list)
     pairs: list[tuple[str, str]] = field(default_factory=list)
     time_maps: dict[str, Path] = field(default_factory=dict)
+    notes: dict[str, Path] = field(default_factory=dict)
+    triplets: list[Triplet] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     """Further scp files in the folder, which are only looked at for pipes and order."""
     problems: list[Problem] = field(default_factory=list)
@@ -51,7 +60,7 @@ def assemble(
     if not (folder / "wav.scp").is_file():
         what = "holds no wav.scp" if folder.is_dir() else "no such data dir"
         raise DataError(f"{folder}: {what}; make it with `./run.sh --stage 1` or `vctool prepare`")
-    tables = {name: read_table(folder, name) for name in (*REQUIRED, *OPTIONAL)}
+    tables = {name: read_table(folder, name) for name in (*REQUIRED, *ROWS)}
     # what is wrong with a row itself is told before what follows from its absence
     causes = [problem for table in tables.values() for problem in table.problems]
     builder = _Builder(folder.resolve(), tables, files, lengths, measure)
@@ -64,10 +73,14 @@ def assemble(
     known = {utterance.id for utterance in result.utterances}
     builder.check_rest(known)
     result.pairs = builder.pairs(known)
-    result.time_maps = builder.time_maps(known)
+    result.time_maps = builder.named_files("time_map.scp", known)
+    result.notes = builder.named_files("notes.scp", known)
+    result.triplets, triplets = triplet_table.read(
+        folder, {utterance.id: utterance for utterance in result.utterances}
+    )
     _check_speakers(tables["spk2utt"], result.utterances)
     _check_order(tables["utt2spk"], result.utterances)
-    everything = (*tables.values(), *(read_table(folder, name) for name in result.others))
+    everything = (*tables.values(), triplets, *(read_table(folder, name) for name in result.others))
     found = [problem for table in everything for problem in table.problems]
     result.problems = causes + [problem for problem in found if problem not in causes]
     return result
@@ -132,7 +145,8 @@ class _Builder:
             accomp_channel=accomp_channel,
             text=tables["text"].rows.get(key),
             recording=recording if source.name == "segments" else None,
-            sentence=self._sentence(key),
+            sentence=self._name("utt2sentence", key),
+            stretch=self._name("utt2stretch", key),
         )
 
     def _row(self, table: str, key: str) -> str:
@@ -161,11 +175,11 @@ class _Builder:
             raise _Unusable(f"{table} gives channel '{value}', wanted 0, 1, ...")
         return int(value)
 
-    def _sentence(self, key: str) -> str | None:
-        value = self.tables["utt2sentence"].rows.get(key)
+    def _name(self, table: str, key: str) -> str | None:
+        value = self.tables[table].rows.get(key)
         if value is not None and len(value.split()) != 1:
-            message = f"'{key}' has sentence '{value}', wanted a name without blanks"
-            self.tables["utt2sentence"].complain(key, message)
+            message = f"'{key}' has {NAMES[table]} '{value}', wanted a name without blanks"
+            self.tables[table].complain(key, message)
             return None
         return value
 
@@ -240,13 +254,14 @@ class _Builder:
                 table.complain(key, f"'{key}': no usable utterance '{missing[0]}'")
         return sorted((a, b) for a, b in table.rows.items() if a in known and b in known)
 
-    def time_maps(self, known: set[str]) -> dict[str, Path]:
-        table, found = self.tables["time_map.scp"], {}
+    def named_files(self, name: str, known: set[str]) -> dict[str, Path]:
+        """Return the files that a table names, by utterance."""
+        table, found = self.tables[name], {}
         for key in sorted(table.rows):
             try:
                 if key not in known:
                     raise _Unusable("no such usable utterance")
-                found[key] = self._file("time_map.scp", key)
+                found[key] = self._file(name, key)
             except _Unusable as reason:
                 table.complain(key, f"'{key}': {reason}")
         return found

@@ -87,8 +87,8 @@ class UnpairedClips:
         self.roles_per_batch = min(roles_per_batch or len(roles), len(roles))
         self.always = list(always)
         assert len(self.always) <= self.roles_per_batch, (always, roles_per_batch)
-        self._voice = _Memo(voice)
-        self._condition = _Memo(condition) if condition is not None else None
+        self._voice = Memo(voice)
+        self._condition = Memo(condition) if condition is not None else None
 
     def batch(self, step: int, rank: int = 0, world_size: int = 1) -> dict[str, Clips]:
         """Return this process's share of the global batch of a step, by role."""
@@ -129,19 +129,19 @@ class UnpairedClips:
         source = self.roles[role]
         for example in examples:
             own, place, other, other_place = self._choose(index, role, step, example)
-            voices.append(_clip(self._voice(source.utterances, own), place, self.frames))
+            voices.append(clip(self._voice(source.utterances, own), place, self.frames))
             if self._condition is not None:
                 if source.accompaniments is None:
                     channels = self._condition(source.utterances, own)
-                    conditions.append(_clip(channels, place, self.frames))
+                    conditions.append(clip(channels, place, self.frames))
                 else:
                     channels = self._condition(source.accompaniments, other)
-                    conditions.append(_clip(channels, other_place, self.frames))
+                    conditions.append(clip(channels, other_place, self.frames))
             keys.append(int(generator(self.seed, step + 1, index, example, 1).integers(1 << 62)))
         empty = torch.zeros(len(voices), 0, self.frames)
         return Clips(
-            voice=_stack(voices),
-            condition=_stack(conditions) if conditions else empty,
+            voice=stack(voices),
+            condition=stack(conditions) if conditions else empty,
             key=torch.tensor(keys, dtype=torch.int64),
         )
 
@@ -157,7 +157,7 @@ class UnpairedClips:
         return own, place, other, float(random.random())
 
 
-class _Memo:
+class Memo:
     """Keep the channels of utterances once made: the second epoch of a small corpus makes none.
 
     Of a corpus larger than `KEPT_BYTES` the most recently used stay.
@@ -169,6 +169,7 @@ class _Memo:
         self._bytes = 0
 
     def __call__(self, utterances: FeatureSet, name: str) -> np.ndarray:
+        """Return the channels of an utterance, (F, C) float32."""
         key = (id(utterances), name)
         if key in self._kept:
             self._kept.move_to_end(key)
@@ -186,7 +187,7 @@ def _by_length(utterances: FeatureSet, random: np.random.Generator) -> str:
     return utterances.ids[int(np.searchsorted(ends, random.integers(ends[-1]), side="right"))]
 
 
-def _clip(channels: np.ndarray, place: float, frames: int) -> np.ndarray:
+def clip(channels: np.ndarray, place: float, frames: int) -> np.ndarray:
     """Cut (F, C) to (frames, C) at a place in [0, 1)."""
     spare = len(channels) - frames
     if spare < 0:
@@ -195,5 +196,6 @@ def _clip(channels: np.ndarray, place: float, frames: int) -> np.ndarray:
     return channels[start : start + frames]
 
 
-def _stack(clips: list[np.ndarray]) -> Tensor:
+def stack(clips: list[np.ndarray]) -> Tensor:
+    """Turn clips (F, C) of one shape into (B, C, F)."""
     return torch.from_numpy(np.stack(clips).swapaxes(1, 2).copy())

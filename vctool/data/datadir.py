@@ -11,13 +11,19 @@ and accomp.scp then list recordings), `utt2channel` and `utt2accomp_channel` (0-
 all channels where absent), `utt2sentence` (the name of what is said, the same for every speaker who
 says it: utterances of two speakers that share one are parallel), `pairs` (`speech-utterance
 singing-utterance` with the same words) and `time_map.scp` (speech utterance to a TSV that maps its
-time to its pair's). JSON files beside them, such as a grammar, travel along.
+time to its pair's).
+
+Of music, where an utterance is one stretch of notes by one instrument, the speaker and the domain
+are the instrument, `utt2stretch` names the stretch (the same notes at the same times in the same
+key, whoever plays them), `notes.scp` names a TSV of the notes, `onset`, `offset` [s] and `pitch`
+(MIDI), and `triplets.tsv` lists which conversions are scored (`data.triplet_table`).
+
+JSON files beside them, such as a grammar, travel along.
 
 Paths may hold spaces; relative ones start at the data dir. Tables are read in any order and
 written sorted bytewise, each atomically.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -27,13 +33,15 @@ from pathlib import Path
 
 import numpy as np
 
-from vctool.data.assembly import OPTIONAL, REQUIRED, assemble, by_speaker, disorder
+from vctool.data import attached, layout, triplet_table
+from vctool.data.assembly import OPTIONAL, REQUIRED, assemble, disorder
 from vctool.data.atomic import write_text
-from vctool.data.tables import Problem, is_pipe, read_table, unfit
+from vctool.data.tables import Problem, read_table, unfit
+from vctool.data.triplet_table import Triplet
 from vctool.data.utterance import Utterance
 from vctool.errors import DataError
 
-__all__ = ["DataDir", "Problem", "Utterance", "check", "fix"]
+__all__ = ["DataDir", "Problem", "Triplet", "Utterance", "check", "fix"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,10 @@ class DataDir:
     """TSV files by speech utterance; see `time_map`."""
     extra: Mapping[str, str] = field(default_factory=dict)
     """Text of the JSON files beside the tables, by name, such as `grammar.json`."""
+    notes: Mapping[str, Path] = field(default_factory=dict)
+    """TSV files of the notes played, by utterance; see `notes_of`."""
+    triplets: tuple[Triplet, ...] = ()
+    """The conversions that are scored, by id."""
 
     def __post_init__(self) -> None:
         """Sort, and see that names can be ids and that none stands twice."""
@@ -92,7 +104,15 @@ class DataDir:
             for file in sorted(path.glob("*.json"))
             if not file.name.startswith(".")  # such as macOS leaves on foreign disks
         }
-        return cls(path, tuple(found.utterances), tuple(found.pairs), found.time_maps, extra)
+        return cls(
+            path,
+            tuple(found.utterances),
+            tuple(found.pairs),
+            found.time_maps,
+            extra,
+            found.notes,
+            tuple(found.triplets),
+        )
 
     def write(self, path: Path | None = None, base: Path | None = None) -> None:
         """Write the tables sorted bytewise, each atomically; tables that are not needed go.
@@ -108,12 +128,16 @@ class DataDir:
             DataError: an id, path or text that the format cannot hold, or an unwritable folder.
         """
         path = Path(path or self.path)
-        tables = _tables(self, (base or path).resolve())
+        tables = layout.rows(self, (base or path).resolve())
         for name, rows in tables.items():
             if rows or name in REQUIRED:
                 write_text(path / name, _text(rows))
             else:
                 (path / name).unlink(missing_ok=True)
+        if self.triplets:
+            write_text(path / triplet_table.NAME, triplet_table.text(self.triplets))
+        else:
+            (path / triplet_table.NAME).unlink(missing_ok=True)
         for name, text in self.extra.items():
             write_text(path / name, text)
 
@@ -126,6 +150,8 @@ class DataDir:
             utterances=kept,
             pairs=tuple(pair for pair in self.pairs if ids.issuperset(pair)),
             time_maps={key: file for key, file in self.time_maps.items() if key in ids},
+            notes={key: file for key, file in self.notes.items() if key in ids},
+            triplets=tuple(one for one in self.triplets if ids.issuperset(one[1:4])),
         )
 
     def by_domain(self, domain: str) -> "DataDir":
@@ -189,17 +215,20 @@ class DataDir:
         """
         if utterance_id not in self.time_maps:
             raise DataError(f"{self.path}: no time map of '{utterance_id}' in time_map.scp")
-        path = self.time_maps[utterance_id]
-        try:
-            lines = path.read_text("utf-8-sig").splitlines()
-            header = 1 if lines and lines[0].startswith("speech_seconds") else 0
-            knots = np.array([line.split("\t") for line in lines[header:]], dtype=np.float64)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: not a time map: {error}") from None
-        # `not all(> 0)` rather than `any(<= 0)`, so that NaN is refused too
-        if knots.ndim != 2 or knots.shape[1] != 2 or not (np.diff(knots, axis=0) > 0).all():
-            raise DataError(f"{path}: not two increasing columns; build the corpus again")
-        return knots
+        return attached.read_time_map(self.time_maps[utterance_id])
+
+    def notes_of(self, utterance_id: str) -> np.ndarray:
+        """Read the notes that an utterance plays.
+
+        Returns:
+            (N, 3) float64 by onset: onset [s], offset [s] and pitch (MIDI number, 69 is A4).
+
+        Raises:
+            DataError: they are not known, or the file holds something else.
+        """
+        if utterance_id not in self.notes:
+            raise DataError(f"{self.path}: no notes of '{utterance_id}' in notes.scp")
+        return attached.read_notes(self.notes[utterance_id])
 
 
 def check(path: Path) -> list[Problem]:
@@ -242,6 +271,15 @@ def fix(path: Path) -> list[str]:
         tuple(renamed.values()),
         tuple((renamed[a].id, renamed[b].id) for a, b in found.pairs),
         {renamed[key].id: file for key, file in found.time_maps.items()},
+        notes={renamed[key].id: file for key, file in found.notes.items()},
+        triplets=tuple(
+            one._replace(
+                content=renamed[one.content].id,
+                style=renamed[one.style].id,
+                target=renamed[one.target].id,
+            )
+            for one in found.triplets
+        ),
     ).write()
     return [str(problem) for problem in problems]
 
@@ -287,54 +325,6 @@ def _back_up(path: Path, names: Iterable[str]) -> None:
             shutil.copy2(path / name, backup / name)
 
 
-def _tables(data: DataDir, base: Path) -> dict[str, dict[str, str]]:
-    """Lay the utterances out as rows of every table."""
-    tables: dict[str, dict[str, str]] = {name: {} for name in (*REQUIRED, *OPTIONAL)}
-    segmented = any(utterance.start is not None for utterance in data)
-    folders: dict[str, str] = {}
-    for one in data:
-        key = _word(one.id)
-        source = _word(one.recording or one.id) if segmented else key
-        if segmented:
-            start = one.start or 0.0
-            end = one.end if one.end is not None else start + one.duration
-            tables["segments"][key] = f"{source} {start!r} {end!r}"
-        _put(tables["wav.scp"], source, _name(one.wav, base, folders))
-        if one.accomp:
-            names = (_name(part, base, folders) for part in one.accomp)
-            _put(tables["accomp.scp"], source, "\t".join(names))
-        tables["utt2spk"][key] = _word(one.speaker)
-        tables["utt2domain"][key] = _word(one.domain)
-        tables["utt2dur"][key] = repr(float(one.duration))
-        if one.channel is not None:
-            tables["utt2channel"][key] = str(one.channel)
-        if one.accomp_channel is not None:
-            tables["utt2accomp_channel"][key] = str(one.accomp_channel)
-        if one.sentence is not None:
-            tables["utt2sentence"][key] = _word(one.sentence, "a sentence's name")
-        if one.text is not None:
-            tables["text"][key] = " ".join(one.text.split())
-    tables["spk2utt"] = {
-        speaker: " ".join(ids) for speaker, ids in by_speaker(data.utterances).items()
-    }
-    tables["pairs"] = dict(data.pairs)
-    tables["time_map.scp"] = {
-        key: _name(file, base, folders) for key, file in data.time_maps.items()
-    }
-    return tables
-
-
-def _put(table: dict[str, str], key: str, value: str) -> None:
-    if table.setdefault(key, value) != value:
-        raise DataError(f"recording '{key}' has two files: '{table[key]}' and '{value}'")
-
-
-def _word(name: str, what: str = "an id") -> str:
-    if reason := unfit(name):
-        raise DataError(f"'{name}' cannot be {what}: {reason}; rename it")
-    return name
-
-
 def _json_text(path: Path) -> str:
     """Read a JSON file that travels along.
 
@@ -345,29 +335,3 @@ def _json_text(path: Path) -> str:
         return path.read_text("utf-8")
     except UnicodeDecodeError:
         raise DataError(f"{path}: is not UTF-8; move it elsewhere or save it as UTF-8") from None
-
-
-def unstorable(file: Path) -> str:
-    """Return why a file's name cannot stand in a table; nothing where it can."""
-    name = str(file)
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return "its name is not UTF-8; rename it"
-    if name != name.strip() or any(sign in name for sign in "\t\r\n") or is_pipe(name):
-        return "its name cannot stand in a data dir (tab, line break, or blank or | at an end)"
-    return ""
-
-
-def _name(file: Path, base: Path, folders: dict[str, str]) -> str:
-    """Name a file for a table of the data dir at `base`; `folders` keeps how theirs are named."""
-    parent, leaf = os.path.split(file)
-    if parent not in folders:
-        folder = Path(parent).resolve()  # not of the file: it may be a link into a store
-        root = base.parent.parent
-        inside = root != Path(root.anchor) and folder.is_relative_to(root)
-        folders[parent] = os.path.relpath(folder, base) if inside else str(folder)
-    value = os.path.normpath(os.path.join(folders[parent], leaf))
-    if reason := unstorable(Path(value)):
-        raise DataError(f"'{value}': {reason}; rename the file")
-    return value

@@ -104,10 +104,26 @@ class FeatureSet:
         arrays: Mapping[str, Mapping[str, np.ndarray]],
         speakers: Mapping[str, str],
         domains: Mapping[str, str],
+        stretches: Mapping[str, str] | None = None,
     ) -> "FeatureSet":
-        """Build a set in memory: `arrays[kind][id]` (F, D), and every id's speaker and domain."""
+        """Build a set in memory.
+
+        Args:
+            arrays: (F, D) by kind and id.
+            speakers: of every id.
+            domains: of every id.
+            stretches: the stretch of notes of every id, where they have one.
+        """
+        own = stretches or {}
         known = [
-            Utterance(name, speaker, domains[name], wav=Path(f"{name}.wav"), duration=0.0)
+            Utterance(
+                name,
+                speaker,
+                domains[name],
+                wav=Path(f"{name}.wav"),
+                duration=0.0,
+                stretch=own.get(name),
+            )
             for name, speaker in speakers.items()
         ]
         return cls(known, arrays)
@@ -162,6 +178,10 @@ class FeatureSet:
     def domain(self, name: str) -> str:
         """Return the domain of an utterance."""
         return self._utterances[name].domain
+
+    def stretch(self, name: str) -> str | None:
+        """Return the stretch of notes that an utterance plays, where that is known."""
+        return self._utterances[name].stretch
 
     def stats(self, name: str) -> SpeakerStats | None:
         """Return the statistics of an utterance's voice; None where it has no voiced frame."""

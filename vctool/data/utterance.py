@@ -40,6 +40,9 @@ class Utterance:
     """Name of the recording that it is a segment of; its own id where None."""
     sentence: str | None = None
     """Name of what is said, shared by the speakers who say the same: what parallel means here."""
+    stretch: str | None = None
+    """Name of the notes that are played, shared by all instruments that play them at the same times
+    and in the same key. The speaker and the domain are then the instrument."""
 
     def load(self, rate: int) -> np.ndarray:
         """Read the voice, (T,) float32, at a sampling rate [Hz].

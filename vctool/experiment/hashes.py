@@ -25,7 +25,7 @@ MISSING = "missing"
 READERS = 4
 """Threads that read recordings."""
 
-NAMING = ("wav.scp", "accomp.scp", "time_map.scp")
+NAMING = ("wav.scp", "accomp.scp", "time_map.scp", "notes.scp")
 """The tables of a data dir that name files."""
 
 _taken: ContextVar[dict[tuple[str, Path], str] | None] = ContextVar("_taken", default=None)

@@ -219,12 +219,12 @@ def _described(folder: Path, path: Path) -> tuple[Candidate, Any]:
         CheckpointError: it cannot be loaded.
     """
     state = checkpoint.read_state(folder)
-    roles = _roles(state, folder)
     try:
         system = base.family(state["family"])
         config = build(system.Config, state["config"], f"{folder / manifest.STATE} config")
     except ConfigError as error:
         raise CheckpointError(f"{error}; train again with --fresh") from None
+    roles = _roles(state, folder, system)
     return Candidate(path, state["family"], tuple(roles), system, state["recipe"]), config
 
 
@@ -244,6 +244,8 @@ def _rank(one: Candidate, config: Any, asked: Asked) -> int:
     for wanted in asked.wanted:
         if wanted == EVERYONE and EVERYONE not in roles:
             directions += roles
+        elif wanted is None and not roles:
+            raise ConfigError(f"{one.path} needs a target: pass --to and a recording")
         elif wanted is None or wanted in roles:
             directions.append(roles[-1] if wanted is None else str(wanted))
         elif system.takes_reference and (is_path(wanted) or Path(wanted).exists()):
@@ -253,7 +255,8 @@ def _rank(one: Candidate, config: Any, asked: Asked) -> int:
             exists = Path(wanted).exists()
             what = ", not to recordings" if exists and not system.takes_reference else ""
             hint = "" if exists else suggest(str(wanted), roles)
-            told = f"--to {wanted}: {one.path} converts to {' or '.join(roles)}{what}{hint}"
+            known = " or ".join(roles) or "recordings alone"
+            told = f"--to {wanted}: {one.path} converts to {known}{what}{hint}"
             raise ConfigError(told) if exists else _Stranger(str(wanted), told)
     needing = [to for to in directions if system.needs_accompaniment(config, to)]
     if needing and not asked.accompanied:
@@ -262,10 +265,10 @@ def _rank(one: Candidate, config: Any, asked: Asked) -> int:
     return by_name + (asked.accompanied and not needing)
 
 
-def _roles(state: dict[str, Any], folder: Path) -> list[str]:
-    """Return which roles a checkpoint converts to."""
+def _roles(state: dict[str, Any], folder: Path, system: type[base.System]) -> list[str]:
+    """Return which roles a checkpoint converts to; none where it takes recordings alone."""
     roles = state["context"].get("roles")
-    if not isinstance(roles, list) or not roles:
+    if not isinstance(roles, list) or not (roles or system.only_references):
         raise CheckpointError(f"{folder / manifest.STATE}: names no roles to convert to")
     return roles
 

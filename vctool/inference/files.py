@@ -169,7 +169,7 @@ def _require(accomp: Path | None, mix: bool, vocoder: str | None) -> None:
 def _tell(converter: Converter, job: Job, accomp: Path | None, mix: bool) -> None:
     """Log which model converts to what, and refuse targets that lack an accompaniment."""
     path, names = converter.path, ", ".join(one.name for one in job.targets)
-    if converter.roles:
+    if not untrained.is_one(path):
         logger.info("model: %s, step %d, to %s", path, converter.state["step"], names)
     else:
         logger.info("model: %s, which needs no training, to %s", path, names)
@@ -184,7 +184,7 @@ def _tell(converter: Converter, job: Job, accomp: Path | None, mix: bool) -> Non
 
 def _rate_of(model: discover.Candidate, job: Job) -> int | None:
     """Choose the rate of a model that needs no training; None for others, which have their own."""
-    if model.roles:
+    if not untrained.is_one(model.path):
         return None
     targets = (path for one in job.targets for path in one.recordings)
     return untrained.rate_of([*(several[0].source for several in job.made), *targets])

@@ -3,15 +3,17 @@
 The pair gives the accompaniment that the utterance is converted under. If the corpus has pairs,
 these are used; otherwise a held-out target utterance is drawn with the recipe's seed. If roles are
 speakers of a corpus, an utterance is paired with the target's recording of the same sentence
-(`utt2sentence`); if no sentence is shared, utterances have no pair.
+(`utt2sentence`); if no sentence is shared, utterances have no pair. Families whose only targets are
+recordings convert the triplets of the split instead (`triplets`).
 """
 
 from collections.abc import Sequence
+from itertools import islice, zip_longest
 from typing import NamedTuple
 
 import numpy as np
 
-from vctool.data.datadir import DataDir
+from vctool.data.datadir import DataDir, Triplet
 from vctool.data.store import Entry, FeatureStore
 from vctool.data.utterance import Utterance
 from vctool.errors import DataError
@@ -27,6 +29,15 @@ class Pair(NamedTuple):
 
     source: Utterance
     target: Utterance | None
+    style: Utterance | None = None
+    """The utterance that is the model's reference; None where it converts to a role."""
+    name: str | None = None
+    """Its own name, where one source is converted several times."""
+
+    @property
+    def id(self) -> str:
+        """The name of its output."""
+        return self.source.id if self.name is None else self.name
 
 
 class HeldOut:
@@ -118,6 +129,38 @@ def choose(recipe: Recipe, held: HeldOut, first: str, last: str, needed: bool) -
         Pair(sources[name], usable[usable.ids[order[index % len(order)]]])
         for index, name in enumerate(drawn)
     ]
+
+
+def triplets(recipe: Recipe, held: HeldOut) -> list[Pair]:
+    """Draw the triplets to score, the target of each as the utterance that it goes with.
+
+    As many are drawn of every group with one and with several voices, up to
+    `evaluate.max_utterances` in all; by the seed alone.
+
+    Args:
+        recipe: the experiment.
+        held: the held-out data.
+
+    Raises:
+        DataError: the split has no triplets.
+    """
+    first = next(iter(recipe.roles))
+    found = held.of(first)
+    if not found.triplets:
+        raise DataError(
+            f"{found.path}: no triplets.tsv with features, and {recipe.family} converts triplets; "
+            "take a corpus that has them, such as tones, or prepare it again"
+        )
+    cells: dict[tuple[str, str], list[Triplet]] = {}
+    for one in found.triplets:
+        cells.setdefault((one.group, one.voices), []).append(one)
+    rng = np.random.default_rng([recipe.train.seed, 4])
+    orders = [
+        [own[index] for index in rng.permutation(len(own))] for _, own in sorted(cells.items())
+    ]
+    turns = (one for row in zip_longest(*orders) for one in row if one is not None)
+    drawn = sorted(islice(turns, recipe.evaluate.max_utterances))
+    return [Pair(found[one.content], found[one.target], found[one.style], one.id) for one in drawn]
 
 
 def _partners(

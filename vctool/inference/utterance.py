@@ -101,7 +101,7 @@ def prepare(
     if pair.target is not None and converter.needs_accompaniment(request.to):
         accomp = pair.target.load_accomp(config.rate, samples)
         condition = converter.condition(accomp)
-    return Prepared(pair.source.id, samples, known.level_db, source, condition, warp)
+    return Prepared(pair.id, samples, known.level_db, source, condition, warp)
 
 
 def finish(converter: Converter, one: Prepared, request: Request, wanted: bool) -> Outcome:

@@ -36,7 +36,8 @@ class Context(Config):
     vocoder: str
     """Name of the vocoder that turns its features into sound."""
     roles: tuple[str, ...]
-    """Names that `--to` accepts: the domains, speakers or instruments it converts between."""
+    """Names that `--to` accepts: the domains, speakers or instruments it converts between; none
+    where recordings are its only targets."""
     speakers: dict[str, SpeakerStats] = Field(default_factory=dict)
     """Log-F0 statistics of every training speaker."""
     domains: dict[str, SpeakerStats] = Field(default_factory=dict)
@@ -102,6 +103,11 @@ class System(nn.Module):
     untrained: ClassVar[bool] = False
     """Whether it converts to recordings with no roles, nothing learnt and nothing set up; its model
     is then named after the family, and needs no experiment."""
+    only_references: ClassVar[bool] = False
+    """Whether recordings are its only targets: what a recipe's roles name it only learns from, so
+    that `context.roles` is empty and `--to` names no role. Training batches are drawn from
+    `sets[role]` of the recipe's roles; stage 4 converts the triplets of the split that is scored
+    (`data.triplet_table`), each content to its style."""
     takes_more_roles: ClassVar[bool] = False
     """Whether roles can be added once it is trained. Every tensor of the smaller system is then in
     the larger one under the same name, and is kept: frozen where it is a parameter, and not touched

@@ -1,7 +1,8 @@
 """Stage 4: convert held-out utterances, for scoring.
 
     exp/<name>/infer/pairs.tsv            utt, target_utt: the song whose accompaniment is used,
-                                          or the target's recording of the same sentence
+                                          or the target's recording of the same sentence; of a
+                                          triplet its own name and its target
                      pairs_shuffled.tsv   the same utterances, each with another's accompaniment
                      matched/<kind>/      the vocoder's input, a store per kind
                      shuffled/<kind>/
@@ -11,7 +12,8 @@
 
 Roles are those of the recipe: the first is the source (speech), the last the target (singing).
 Where there are more than two, every ordered pair of them is a direction with a folder of its own
-(`vctool.experiment.directions`).
+(`vctool.experiment.directions`). A family whose only targets are recordings converts the content of
+every triplet with its style as the reference.
 `vctool.inference.pairs` chooses the utterances and pairs them.
 
 An utterance is done if it is in all stores of its set; a resumed run does not load it again.
@@ -23,6 +25,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,10 +38,13 @@ from vctool.errors import CheckpointError
 from vctool.experiment import directions, hashes, written
 from vctool.experiment.directions import Direction
 from vctool.experiment.recipe import Recipe
+from vctool.features.base import voice_kinds
+from vctool.inference import reference
 from vctool.inference.converter import Converter
-from vctool.inference.pairs import HeldOut, Pair, choose, opposite, shuffle
+from vctool.inference.pairs import HeldOut, Pair, choose, opposite, shuffle, triplets
 from vctool.inference.request import Request
 from vctool.inference.utterance import Outcome, Prepared, WorkerTask, finish, prepare, work
+from vctool.models.base import Reference
 from vctool.progress import progress
 from vctool.workers import AHEAD, in_order, pool
 
@@ -67,15 +73,19 @@ def run(recipe: Recipe, device: str = "auto", nj: int = 1) -> None:
     table = directions.table(recipe.exp)
     written.note(recipe.exp, "infer", [table])
     matched = {}
+    referred = converter.system.only_references
     for way in directions.of(recipe):
-        needed = converter.needs_accompaniment(way.target)
-        pairs = choose(recipe, given.held, way.source, way.target, needed)
-        request = _request(recipe, converter, way.target)
+        if referred:
+            pairs, request = triplets(recipe, given.held), converter.request({})
+        else:
+            needed = converter.needs_accompaniment(way.target)
+            pairs = choose(recipe, given.held, way.source, way.target, needed)
+            request = _request(recipe, converter, way.target)
         digest = _digest(given, pairs, request)
         folder, times = recipe.exp / way.features, recipe.exp / way.times
         one = Set(folder, times, way.source, pairs, request, digest)
         _convert_set(given, one)
-        if not way.name:
+        if not way.name and not referred:
             _beside(given, way, one)
         matched[way] = pairs
     _write_pairs(table, matched)  # last: it marks the stage as complete
@@ -106,6 +116,7 @@ class Set(NamedTuple):
     """Whose utterances they are."""
     pairs: Sequence[Pair]
     request: Request
+    """Options of all conversions; of a triplet, without its reference."""
     digest: str
     """Hash of everything that the results depend on."""
 
@@ -138,7 +149,7 @@ def _convert_set(given: Given, job: Set) -> None:
     features, converter = given.recipe.features, given.converter
     table = job.folder / "outputs.tsv"
     stores = [job.folder / kind for kind in converter.gives]
-    maps = [job.times / f"{pair.source.id}.tsv" for pair in job.pairs]
+    maps = [job.times / f"{pair.id}.tsv" for pair in job.pairs]
     written.note(given.recipe.exp, "infer", [table, *stores, *maps])
     outputs = Outputs(table)
     with ExitStack() as stack:
@@ -156,7 +167,7 @@ def _convert_set(given: Given, job: Set) -> None:
         left = [
             pair
             for pair in job.pairs
-            if wanted(name := pair.source.id) or name not in outputs or name not in mapped
+            if wanted(name := pair.id) or name not in outputs or name not in mapped
         ]
         stack.enter_context(outputs)
         results = _results(given, job, left, wanted)
@@ -167,8 +178,9 @@ def _convert_set(given: Given, job: Set) -> None:
             for kind, values in one.features.items():
                 if one.name not in writers[kind].done:
                     writers[kind].write(one.name, values)
-    outputs.finish([pair.source.id for pair in job.pairs])
-    logger.info("%s: %d utterances to %s", job.folder, len(job.pairs), job.request.to)
+    outputs.finish([pair.id for pair in job.pairs])
+    to = job.request.to or "their styles"
+    logger.info("%s: %d utterances to %s", job.folder, len(job.pairs), to)
 
 
 class Outputs:
@@ -229,9 +241,27 @@ def _results(
         return prepare(converter, held.features(job.role, pair.source.id), pair, request)
 
     held.stores(job.role)  # opened here, not by several threads at once
+    asked = _asked(given, job, pairs)
     with ThreadPoolExecutor(given.nj) as threads:
         for one in in_order(threads, prepared, pairs, AHEAD * given.nj):
-            yield finish(converter, one, request, wanted(one.name))
+            yield finish(converter, one, next(asked), wanted(one.name))
+
+
+def _asked(given: Given, job: Set, pairs: Iterable[Pair]) -> Iterator[Request]:
+    """Yield the request of every pair: that of a triplet has the reference of its style."""
+    known: dict[str, Reference] = {}  # a style stands in several triplets
+    for pair in pairs:
+        if pair.style is None:
+            yield job.request
+            continue
+        name = pair.style.id
+        if name not in known:
+            entries = given.held.features(job.role, name)
+            read = {kind: entries[kind].read() for kind in voice_kinds(given.converter.reads)}
+            with torch.no_grad():
+                made = given.converter.system.reference([read])
+            known[name] = reference.checked(made, given.converter.path)
+        yield replace(job.request, reference=known[name])
 
 
 def _elsewhere(
@@ -252,10 +282,10 @@ def _elsewhere(
                 for kind, entry in given.held.features(job.role, pair.source.id).items()
             },
             pair,
-            job.request,
-            wanted(pair.source.id),
+            request,
+            wanted(pair.id),
         )
-        for pair in pairs
+        for pair, request in zip(pairs, _asked(given, job, pairs), strict=True)
     )
     with pool(1) as workers:
         yield from in_order(workers, work, tasks, AHEAD * workers.processes)
@@ -270,7 +300,7 @@ def _write_time_map(path: Path, one: Outcome, converter: Converter) -> None:
 
 def _write_pairs(path: Path, found: Mapping[Direction, Sequence[Pair]]) -> None:
     rows = {
-        way: [(pair.source.id, pair.target.id if pair.target else "") for pair in pairs]
+        way: [(pair.id, pair.target.id if pair.target else "") for pair in pairs]
         for way, pairs in found.items()
     }
     directions.write(path, rows)
@@ -278,6 +308,10 @@ def _write_pairs(path: Path, found: Mapping[Direction, Sequence[Pair]]) -> None:
 
 def _digest(given: Given, pairs: Sequence[Pair], request: Request) -> str:
     """Hash what the converted features depend on besides the recipe's settings."""
-    ids = [(pair.source.id, pair.target.id if pair.target else "") for pair in pairs]
+    ids = [
+        (pair.source.id, pair.target.id if pair.target else "")
+        + (() if pair.style is None else (pair.style.id, pair.id))
+        for pair in pairs
+    ]
     text = json.dumps([given.model, dict(given.data), ids, request.to, request.stretch])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -134,7 +134,7 @@ def context(recipe: Recipe, sets: Mapping[str, FeatureSet]) -> Context:
     return Context(
         features=recipe.features,
         vocoder=recipe.vocoder,
-        roles=tuple(recipe.roles),
+        roles=() if plan.system(recipe).only_references else tuple(recipe.roles),
         speakers={name: pool(found) for name, found in sorted(speakers.items())},
         domains=domains,
     )

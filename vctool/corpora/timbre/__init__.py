@@ -1,0 +1,1 @@
+"""Corpora for the transfer of timbre: who plays which notes, and their data dirs."""
