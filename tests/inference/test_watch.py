@@ -181,3 +181,30 @@ def test_the_analysis_of_a_target_can_be_cancelled(
 def test_a_failure_is_no_cancellation(exp: Path) -> None:
     with pytest.raises(AudioError, match="not audio"):
         convert_files(["talks/middle.wav"], to="speech", device="cpu", cancelled=bool)
+
+
+def test_moments_of_a_stretched_recording_are_told(exp: Path, speech: Make) -> None:
+    wave = np.concatenate([speech(3.0), np.zeros(RATE, np.float32), speech(4.0)])
+    soundfile.write("stretched.wav", wave, RATE)
+    told: list[tuple[np.ndarray, np.ndarray]] = []
+    convert_files(
+        ["stretched.wav"],
+        to="speech",
+        stretch=1.5,
+        device="cpu",
+        moved=lambda taken, given: told.append((taken, given)),
+    )
+    assert len(told) == 2  # blocks
+    taken, given = (np.concatenate([part[side] for part in told]) for side in (0, 1))
+    assert (taken[0], given[0]) == (0.0, 0.0)
+    assert taken[-1] == pytest.approx(8.0, abs=0.01) and given[-1] == pytest.approx(12.0, abs=0.01)
+    assert (np.diff(taken) >= 0).all() and (np.diff(given) >= 0).all()
+    # The pause keeps its length as a pause does: 3.1..3.9 s of silence stay 0.8 s, nearly.
+    begin, end = np.interp([3.1, 3.9], taken, given)
+    assert end - begin < 1.05 and begin > 1.2 * 3.1
+
+
+def test_a_caller_may_keep_what_it_loaded(exp: Path) -> None:
+    kept = Converter(Path("exp/toy"), "cpu")
+    summary = convert_files(["in.wav"], to="speech", load=lambda *asked: kept)
+    assert summary.done[0].path.is_file()

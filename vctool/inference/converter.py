@@ -39,7 +39,7 @@ from vctool.inference.request import (
     to_mono,
 )
 from vctool.inference.streamed import Streamed, TorchRun
-from vctool.inference.stretch import block_warp, resample
+from vctool.inference.stretch import stretched
 from vctool.inference.watch import UNWATCHED, Progress, Watch
 from vctool.models.base import Condition, Reference
 from vctool.nn.streaming import Stream
@@ -205,8 +205,7 @@ class Converter:
             heard = ArrayTrack(audio.resample(to_mono(accomp, "accomp", own), own, self.rate))
             offset = round(require_offset(accomp_offset) * self.rate)
             background = Looped(heard, request.samples(voice.samples), offset)
-        watch.total = len(wave) / rate
-        watch.begin(watch.total)
+        watch.begin(len(wave) / rate)
         known = self.scan(watch.track(voice), request)
         if known.silent:
             logger.warning("the input is silent, and so is the output")
@@ -245,7 +244,12 @@ class Converter:
         return self.system.needs_accompaniment(self.system.config, to)
 
     def pieces(
-        self, voice: Track, accomp: Track | None, request: Request, known: Scan
+        self,
+        voice: Track,
+        accomp: Track | None,
+        request: Request,
+        known: Scan,
+        watch: Watch = UNWATCHED,
     ) -> Iterator[np.ndarray]:
         """Convert a voice at the model's rate, piece by piece.
 
@@ -254,6 +258,7 @@ class Converter:
             accomp: the accompaniment, as long as the output, or None.
             request: the conversion.
             known: the scan of the voice.
+            watch: is told where a stretched voice's moments went.
 
         Yields:
             Pieces of the output, `request.samples(voice.samples)` float32 in all, at the
@@ -282,7 +287,7 @@ class Converter:
             accomp_known = scan(condition, self.features, wanted, self._block)
         joiner = Joiner(round(FADE_SECONDS * self.rate))
         for block in plan(voice, self._block, self.features.hop_length, self.rate):
-            wave = self._convert_block(voice, condition, block, request, known, accomp_known)
+            wave = self._convert_block(voice, condition, block, request, known, accomp_known, watch)
             first = request.samples(block.start)
             before = first - request.samples(block.outer_start)
             yield from joiner.join(wave, before, request.samples(block.stop) - first)
@@ -305,6 +310,7 @@ class Converter:
         request: Request,
         known: Scan,
         accomp_known: Scan | None,
+        watch: Watch,
     ) -> np.ndarray:
         """Convert a block with its context: (T',) float32 from `outer_start` to `outer_stop`."""
         wave = voice.read(block.outer_start, block.outer_stop)
@@ -312,9 +318,7 @@ class Converter:
         start, stop = request.samples(block.outer_start), request.samples(block.outer_stop)
         if request.stretch != 1:
             voiced = voicing(wave, source, self.features, known)
-            plan = block_warp(voiced, block, request, self.features.hop_length)
-            frames = self.features.frames(stop - start)
-            source = resample(source, plan.positions(frames, len(voiced)), self.features)
+            source = stretched(source, voiced, block, request, self.features, watch)
         condition = None
         if accomp is not None:
             assert accomp_known is not None

@@ -22,8 +22,11 @@ from vctool.inference.job import Existing, Job, settle
 from vctool.inference.outputs import Output
 from vctool.inference.request import Request, require_length, require_offset
 from vctool.inference.takes import Format, Take, finish
-from vctool.inference.watch import Progress, Watch
+from vctool.inference.watch import Moved, Progress, Watch
 from vctool.progress import progress as shown
+
+Load = Callable[[discover.Candidates, str, str | None, int | None], Converter]
+"""Loads the first of the models that can be loaded; called as `discover.load` is."""
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +79,8 @@ def convert_files(
     experiments: Path = Path("exp"),
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
+    moved: Moved | None = None,
+    load: Load = discover.load,
 ) -> Summary:
     """Convert recordings.
 
@@ -103,10 +108,10 @@ def convert_files(
         vocoder: a name or a path instead of the vocoder of the model's recipe.
         options: options of the model's family, by name.
         experiments: folder in which trained models are searched.
-        progress: is told the seconds of recordings that are converted, and those of all, after
-            every block (60 s, `convert.block_seconds`); in place of the bar over several.
-        cancelled: is asked, at every block and while files are read and written, whether the
-            conversion is no longer wanted.
+        progress: is told how far it is (`watch.Progress`), in place of a bar over several.
+        cancelled: is asked, again and again, whether the conversion is no longer wanted.
+        moved: is told where moments of a stretched recording went (`watch.Moved`).
+        load: loads the model; a caller that converts again may keep what it loaded.
 
     Returns:
         The recordings converted and failed; a failure does not stop the others.
@@ -116,25 +121,23 @@ def convert_files(
         Cancelled: it is no longer wanted; what is not complete leaves no file.
     """
     existing = Existing(force, skip_existing)
-    _require(accomp, mix, vocoder)
     wanted_rate = _rate(rate)
-    require_offset(accomp_offset)
+    _require(accomp, mix, vocoder, accomp_offset)
     mixing.require_gains(vocal_gain, accomp_gain)
     wanted = [to] if to is None or isinstance(to, str | Path) else list(to)
     asked = discover.Asked(wanted, accomp is not None, inputs)
     found = discover.named(model) if model is not None else discover.fitting(experiments, asked)
-    read = [] if accomp is None else [accomp]
-    job = settle(found.fitting[0], inputs, wanted, out, read, mix, existing)
+    job = settle(found.fitting[0], inputs, wanted, out, accomp, mix, existing)
+    summary = Summary(found.fitting[0].path, skipped=job.skipped)
     if found.instead:
         logger.warning("%s", found.instead)
-    summary = Summary(found.fitting[0].path, skipped=job.skipped)
     if not job.made:
         return summary
-    watch = Watch(progress, cancelled)
-    converter = discover.load(found, device, vocoder, _rate_of(found.fitting[0], job))
+    watch = Watch(progress, cancelled, moved)
+    converter = load(found, device, vocoder, _rate_of(found.fitting[0], job))
     if converter.path != summary.model:  # which cannot be loaded
         used = next(one for one in found.fitting if one.path == converter.path)
-        job = settle(used, inputs, wanted, out, read, mix, existing)
+        job = settle(used, inputs, wanted, out, accomp, mix, existing)
         summary = Summary(converter.path, skipped=job.skipped)
     _tell(converter, job, accomp, mix)
     chosen = {**(options or {}), **job.options}
@@ -156,7 +159,7 @@ def convert_files(
     return summary
 
 
-def _require(accomp: Path | None, mix: bool, vocoder: str | None) -> None:
+def _require(accomp: Path | None, mix: bool, vocoder: str | None, offset: float) -> None:
     """Refuse what cannot be used, before a model is loaded, which may take a while."""
     if mix and accomp is None:
         raise ConfigError("--mix: there is nothing to mix with; pass --accomp FILE")
@@ -164,6 +167,7 @@ def _require(accomp: Path | None, mix: bool, vocoder: str | None) -> None:
         audio.info(accomp)
     if vocoder is not None:
         vocoders.require(vocoder)
+    require_offset(offset)
 
 
 def _tell(converter: Converter, job: Job, accomp: Path | None, mix: bool) -> None:
@@ -306,7 +310,9 @@ def _convert(
             spool = stack.enter_context(SpoolTrack(folder))
             meter = audio.LevelMeter(converter.rate)
             takes.append(Take(request, output, accomp, spool, meter))
-        streams = [converter.pieces(voice, take.accomp, take.request, known) for take in takes]
+        streams = [
+            converter.pieces(voice, take.accomp, take.request, known, watch) for take in takes
+        ]
         total = sum(request.samples(voice.samples) for request in requests)
         for waves in zip_longest(*streams):
             for take, wave in zip(takes, waves, strict=True):

@@ -74,7 +74,7 @@ def settle(
     words: Sequence[str],
     wanted: Sequence[str | Path | None],
     out: Path | None,
-    also_read: Sequence[Path],
+    accomp: Path | None,
     mix: bool,
     existing: Existing,
 ) -> Job:
@@ -85,7 +85,7 @@ def settle(
         words: recordings, and options of the model's family.
         wanted: every `--to`.
         out: a file or a folder; beside the recordings where None.
-        also_read: other files that are read, and so must not be replaced.
+        accomp: the accompaniment, which must not be replaced either.
         mix: whether mixes are written too.
         existing: what becomes of outputs that exist.
 
@@ -99,7 +99,7 @@ def settle(
         raise ConfigError("nothing to convert; name a recording, a folder or a glob")
     targets = target.resolve(wanted, model.roles, model.system.takes_reference, model.path)
     made = outputs(inputs, out, [one.name for one in targets])
-    read = [*(several[0].source for several in made), *also_read]
+    read = [*(several[0].source for several in made), *([accomp] if accomp is not None else [])]
     taken = identities([*read, *(path for one in targets for path in one.recordings)])
     skipped: list[Output] = []
     if existing.skip:

@@ -17,16 +17,12 @@ from vctool.audio.loudness import PEAK, SILENCE_DB, matching_gain
 from vctool.audio.resampling import resample_stream
 from vctool.audio.tracks import CHUNK_SECONDS, Looped, SpoolTrack, Track, pieces
 from vctool.experiment.recipe import ConvertConfig
-from vctool.inference.request import require_range
+from vctool.inference.limits import GAIN_RANGE, require_range
 
 logger = logging.getLogger(__name__)
 
 SIDES = 2
 """Channels of every mix: left and right."""
-
-
-GAIN_RANGE = (-60.0, 20.0)
-"""Allowed range of `--vocal-gain` and `--accomp-gain` [dB]."""
 
 
 @dataclass(frozen=True)

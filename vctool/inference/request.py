@@ -11,19 +11,31 @@ from pydantic import BaseModel
 from vctool import audio
 from vctool.audio.downmix import downmix_of, told
 from vctool.errors import AudioError, ConfigError
+from vctool.inference.limits import (
+    LEAST_SECONDS,
+    MOST_OFFSET,
+    STRETCH_RANGE,
+    TRANSPOSE_RANGE,
+    require_offset,
+    require_range,
+)
 from vctool.models.base import Reference
 
+__all__ = [
+    "LEAST_SECONDS",
+    "MOST_OFFSET",
+    "STRETCH_RANGE",
+    "TRANSPOSE_RANGE",
+    "Request",
+    "require_length",
+    "require_offset",
+    "require_range",
+    "require_rate",
+    "resolve_device",
+    "to_mono",
+]
+
 logger = logging.getLogger(__name__)
-
-LEAST_SECONDS = 0.1
-"""Shortest recording that is converted [s]."""
-
-MOST_OFFSET = 86400.0
-"""Largest `--accomp-offset` [s]."""
-
-STRETCH_RANGE = (0.25, 4.0)
-TRANSPOSE_RANGE = (-36.0, 36.0)
-"""Allowed range of `--stretch`, and of `--transpose` [semitones]."""
 
 
 @dataclass(frozen=True)
@@ -63,30 +75,6 @@ def resolve_device(device: str) -> torch.device:
     if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"--device {device}: no such GPU here; use auto or cpu")
     return found
-
-
-def require_range(name: str, value: float, limits: tuple[float, float]) -> None:
-    """Refuse an option's value that is out of range.
-
-    Raises:
-        ConfigError: the value is out of range or NaN.
-    """
-    low, high = limits
-    if not low <= value <= high:
-        raise ConfigError(f"--{name} {value:g}: must lie between {low:g} and {high:g}")
-
-
-def require_offset(seconds: float) -> float:
-    """Return the offset of the voice in the accompaniment [s], validated.
-
-    Raises:
-        ConfigError: it is NaN, infinite, or more than a day.
-    """
-    if not abs(seconds) <= MOST_OFFSET:
-        raise ConfigError(
-            f"--accomp-offset {seconds:g}: must lie between -{MOST_OFFSET:g} and {MOST_OFFSET:g}"
-        )
-    return seconds
 
 
 def require_length(samples: int, rate: int, where: str) -> None:

@@ -21,6 +21,7 @@ from vctool.features.base import Features
 from vctool.features.settings import FeatureConfig
 from vctool.inference.blocks import Block
 from vctool.inference.request import Request
+from vctool.inference.watch import Watch
 
 LONGEST_VOICED_RATE = 3.0
 """Highest rate of voiced frames before unvoiced frames are stretched too."""
@@ -101,6 +102,35 @@ def _rates(weights: np.ndarray, steps: np.ndarray, length: float) -> np.ndarray:
     rates = 1 + weights * float(np.clip(excess, shortest - 1, longest - 1))
     rates *= length / float((steps * rates).sum())
     return rates
+
+
+def stretched(
+    features: Features,
+    voiced: np.ndarray,
+    block: Block,
+    request: Request,
+    config: FeatureConfig,
+    watch: Watch,
+) -> Features:
+    """Stretch the features of a block as a conversion asks, and tell how moments moved.
+
+    Args:
+        features: by kind, each (F, D).
+        voiced: (F,) whether a frame is voiced.
+        block: where the features lie in their recording.
+        request: the conversion.
+        config: the feature settings.
+        watch: is told how the moments of the block's core moved.
+    """
+    made = block_warp(voiced, block, request, config.hop_length)
+    begin = request.samples(block.outer_start)
+    taken = block.outer_start + made.knots_in * config.hop_length
+    given = begin + made.knots_out * config.hop_length
+    core = (taken >= block.start - 0.5) & (taken <= block.stop + 0.5)
+    watch.moved(taken[core] / config.rate, given[core] / config.rate)
+    samples = request.samples(block.outer_stop) - begin
+    positions = made.positions(config.frames(samples), len(voiced))
+    return resample(features, positions, config)
 
 
 def block_warp(voiced: np.ndarray, block: Block, request: Request, hop: int) -> TimeMap:

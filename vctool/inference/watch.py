@@ -11,6 +11,10 @@ Progress = Callable[[float, float], object]
 """Is told the seconds of recordings that are converted, and those of all: `progress(done, total)`.
 `done` never falls, begins at 0, and ends at `total`."""
 
+Moved = Callable[[np.ndarray, np.ndarray], object]
+"""Is told, part by part, where the moments of a stretched recording went: `moved(taken, given)`,
+both (K,) rising [s], of the recording and of its output; linear in between."""
+
 
 class Watch:
     """Tells progress, and ends a conversion that is no longer wanted.
@@ -19,14 +23,17 @@ class Watch:
         progress: is told after every block; nobody is where None.
         cancelled: is asked at every block, and wherever a track is read; a conversion cannot be
             cancelled where None.
+        moved: is told of stretched recordings how time was warped.
     """
 
     def __init__(
         self,
         progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
+        moved: Moved | None = None,
     ) -> None:
         self._progress = progress
+        self._moved = moved
         self._cancelled = cancelled
         self.total = 0.0
         """Seconds of all recordings."""
@@ -50,6 +57,7 @@ class Watch:
     def begin(self, seconds: float) -> None:
         """Begin the next recording, which lasts `seconds`."""
         self._own = seconds
+        self.total = max(self.total, self._begun + seconds)
         self.at(0.0)
 
     def at(self, share: float) -> None:
@@ -67,6 +75,11 @@ class Watch:
         self._begun += self._own
         self._own = 0.0
         self.at(0.0)
+
+    def moved(self, taken: np.ndarray, given: np.ndarray) -> None:
+        """Tell where moments of a stretched recording went; see `Moved`."""
+        if self._moved is not None:
+            self._moved(taken, given)
 
     def track(self, track: Track) -> Track:
         """Return a track that asks, whenever it is read, whether the conversion is wanted."""
