@@ -108,5 +108,6 @@ def test_the_general_options_are_those_of_the_command() -> None:
     command = typer.main.get_command(app).commands["convert"]  # type: ignore[attr-defined]
     typed = {one.opts[0][2:] for one in command.params if one.opts[0].startswith("--")}
     assert typed == set(options.GENERAL)
-    given = set(inspect.signature(convert_files).parameters) - {"inputs", "options", "experiments"}
+    for_scripts = {"inputs", "options", "experiments", "progress", "cancelled", "moved", "load"}
+    given = set(inspect.signature(convert_files).parameters) - for_scripts
     assert {name.replace("_", "-") for name in given} == typed

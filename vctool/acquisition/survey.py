@@ -56,7 +56,7 @@ def survey(
             reason = str(found).removeprefix(f"{file}: ")
         else:
             info = audio.AudioInfo(**found)
-            reason = _unusable(info, longest, rate)
+            reason = unusable(info, longest, rate)
             if not reason:
                 usable[file] = info
                 continue
@@ -68,8 +68,8 @@ def _measure(file: Path, channel: int | None) -> dict[str, Any]:
     return asdict(audio.measure(file, channel=channel))
 
 
-def _unusable(info: audio.AudioInfo, longest: float | None, rate: int | None) -> str:
-    """Return why a recording cannot be used; nothing where it can."""
+def unusable(info: audio.AudioInfo, longest: float | None = None, rate: int | None = None) -> str:
+    """Return why a recording cannot be used, see `survey`; nothing where it can."""
     if info.seconds < SHORTEST:
         return f"too short: {info.seconds:.2f} s, wanted {SHORTEST} s or more"
     if longest is not None and info.seconds > longest:

@@ -128,7 +128,7 @@ def write_mix(
         for wave in resample_stream(pieces(voice, chunk), model_rate, rate):
             sung.append(wave)
         sides = mix.backing.under(sung.samples, mix.offset)
-        backing_db = _level(sides, rate, chunk)
+        backing_db = level_of(sides, rate, chunk)
         vocal, accomp = (10 ** (db / 20) for db in (gains.vocal_db, gains.accomp_db))
         silent = SILENCE_DB in (backing_db, level_db)  # there is no level to be matched to
         vocal *= gain if silent else matching_gain(level_db, backing_db)
@@ -153,7 +153,7 @@ def write_mix(
     )
 
 
-def _level(sides: Sequence[Track], rate: int, chunk: int) -> float:
+def level_of(sides: Sequence[Track], rate: int, chunk: int) -> float:
     """Return the mean active level of the channels [dB of full scale]."""
     powers = []
     for side in sides:
