@@ -6,8 +6,9 @@ set -euo pipefail
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd) # also through a link
 . "$root/local/parse_options.sh"
 
-names=(setup download features train infer synthesize evaluate)
+names=(setup download features train infer synthesize evaluate export)
 last=$((${#names[@]} - 1))
+usual=6
 
 usage() {
     cat <<END
@@ -21,11 +22,12 @@ Stages, by number or name; finished work is skipped, half-done work continues:
   4 infer       convert held-out utterances
   5 synthesize  turn converted features into sound
   6 evaluate    score beside the baselines, plot, write exp/<name>/RESULTS.md
+  7 export      write a model that runs in real time for hosts without Python: only on demand
 
 Options (dashes or underscores):
   --recipe NAME         a recipe in recipes/, or a YAML file (default: mini)
   --stage N             first stage (default: 0)
-  --stop-stage N        last stage (default: $last)
+  --stop-stage N        last stage (default: $usual, or the first where that is later)
   --nj N                number of processes (default: the number of cores)
   --scheduler ADDRESS   of a Dask cluster that does the work of stages 1, 2, 4 and 5
   --downloads DIR       existing copies of the corpora; nothing is fetched. Stage 1 reads it, and
@@ -39,7 +41,7 @@ Options (dashes or underscores):
 END
 }
 
-recipe=mini stage=0 stop_stage=$last nj='' scheduler='' downloads='' device=auto fresh=false dry_run=false
+recipe=mini stage=0 stop_stage='' nj='' scheduler='' downloads='' device=auto fresh=false dry_run=false
 set=()
 parse_options "recipe stage stop_stage nj scheduler downloads device set fresh dry_run" "$@"
 
@@ -57,7 +59,11 @@ number() {
 
 stop_given=$stop_stage
 stage=$(number --stage "$stage")
-stop_stage=$(number --stop-stage "$stop_stage")
+if [ -n "$stop_given" ]; then
+    stop_stage=$(number --stop-stage "$stop_given")
+else
+    stop_stage=$((stage > usual ? stage : usual))
+fi
 [ "$stage" -le "$stop_stage" ] || fail "--stage $stage comes after --stop-stage $stop_stage"
 fresh_features=false
 [ "$stage" -ne 2 ] || fresh_features=$fresh
@@ -72,7 +78,7 @@ again=("$0" "${common[@]}")
 [ -z "$scheduler" ] || again+=(--scheduler "$scheduler")
 [ -z "$downloads" ] || again+=(--downloads "$downloads")
 [ "$device" = auto ] || again+=(--device "$device")
-[ "$stop_given" = "$last" ] || again+=(--stop-stage "$stop_given")
+[ -z "$stop_given" ] || again+=(--stop-stage "$stop_given")
 
 jobs=() there=() from=() flags=() features=()
 [ -z "$nj" ] || jobs=(--nj "$nj")
@@ -146,3 +152,4 @@ run 3 --device "$device" "${flags[@]}"
 run 4 --device "$device" "${jobs[@]}" "${there[@]}" "${flags[@]}"
 run 5 "${jobs[@]}" "${there[@]}" "${flags[@]}"
 run 6 "${jobs[@]}" "${flags[@]}"
+run 7 "${flags[@]}"

@@ -28,8 +28,10 @@ parse_options "dev eval dry_run" "$@"
 
 environment=${VIRTUAL_ENV:-${CONDA_PREFIX:-$root/.venv}}
 python=$environment/bin/python
-# Recipes need both; the second is an extra where vctool is installed without this script.
-basic=("$root/requirements.txt" "$root/requirements-corpora.txt")
+# Recipes need the first two, stage 7 the third, microphones the fourth; all but the first are extras
+# where vctool is installed without this script.
+basic=("$root/requirements.txt" "$root/requirements-corpora.txt" "$root/requirements-export.txt"
+    "$root/requirements-stream.txt")
 requirements=("${basic[@]}")
 [ "$dev" = false ] || requirements+=("$root/requirements-dev.txt" "$root/requirements-cluster.txt")
 

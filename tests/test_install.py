@@ -13,6 +13,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
+EXTRAS = ("cluster", "corpora", "export", "stream")
+
 SOURCES = ("vctool", "recipes", "conf", "tests")
 
 
@@ -78,9 +80,8 @@ def test_the_pins_of_the_requirements_are_its_dependencies(installed: Path) -> N
         extras.setdefault(found[1] if found else "", set()).add(pin.strip())
     assert extras == {
         "": pins("requirements.txt"),
-        "cluster": pins("requirements-cluster.txt"),
-        "corpora": pins("requirements-corpora.txt"),
-        "dev": pins(*(f"requirements-{name}.txt" for name in ("dev", "cluster", "corpora"))),
+        **{name: pins(f"requirements-{name}.txt") for name in EXTRAS},
+        "dev": pins(*(f"requirements-{name}.txt" for name in ("dev", *EXTRAS))),
     }
     told = Parser().parsestr((path / "METADATA").read_text())
     assert told["Requires-Python"] == ">=3.11" and told["License-Expression"] == "MIT"

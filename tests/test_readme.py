@@ -37,7 +37,7 @@ README = ROOT / "README.md"
 SECONDS = 1.5
 """Length of the recordings that commands are given: judges take their time for each second."""
 
-STAGES = ("download", "features", "train", "infer", "synthesize", "evaluate")
+STAGES = ("download", "features", "train", "infer", "synthesize", "evaluate", "export")
 
 
 def blocks(*languages: str) -> list[str]:

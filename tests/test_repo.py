@@ -110,7 +110,7 @@ def asked_for(*extents: str) -> set[str]:
 
 
 def test_what_is_imported_is_asked_for() -> None:
-    here = asked_for("", "-corpora", "-cluster", "-eval")
+    here = asked_for("", "-corpora", "-cluster", "-eval", "-export", "-stream")
     known = packages_distributions()
     assert imported(ROOT / "vctool", known) <= here
     assert imported(ROOT / "tests", known) <= here | asked_for("-dev")

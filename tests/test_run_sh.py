@@ -152,6 +152,8 @@ def test_an_old_python_is_refused(project: Project) -> None:
         (["--stage=5", "--stop-stage=5"], ["synthesize"]),
         (["--stage", "2", "--downloads", "."], ALL),
         (["--stage", "3", "--downloads", "."], ALL[2:]),
+        (["--stage", "export"], ["export"]),
+        (["--stage", "6", "--stop-stage", "export"], ["evaluate", "export"]),
     ],
 )
 def test_stages_are_chosen_by_number_or_name(
@@ -195,7 +197,7 @@ def test_a_failing_stage_stops_the_rest_and_says_how_to_go_on(project: Project) 
     [
         (["--stages", "3"], "unknown option '--stages'"),
         (["--stage"], "--stage needs a value"),
-        (["--stage", "7"], "--stage 7: no such stage; there are 0 to 6: setup download"),
+        (["--stage", "8"], "--stage 8: no such stage; there are 0 to 7: setup download"),
         (["--stop_stage", "tran"], "--stop-stage tran: no such stage"),
         (["--stage", "4", "--stop-stage", "2"], "--stage 4 comes after --stop-stage 2"),
         (["--downloads", "nowhere"], "--downloads nowhere: no such folder"),

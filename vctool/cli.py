@@ -19,6 +19,7 @@ from vctool.commands import (
     corpora,
     data,
     evaluate,
+    export,
     models,
     prepare,
     recipes,
@@ -42,7 +43,7 @@ app = typer.Typer(
     # --stop_stage and --stop-stage are the same option, as Kaldi's users expect.
     context_settings={"token_normalize_func": lambda token: token.replace("_", "-")},
 )
-for group in (stages, evaluate, recipes, corpora, convert, models, vocoders, scores):
+for group in (stages, evaluate, export, recipes, corpora, convert, models, vocoders, scores):
     app.add_typer(group.app)
 app.add_typer(prepare.app, name="prepare", rich_help_panel=RECORDINGS)
 app.add_typer(data.app, name="data", rich_help_panel=RECORDINGS)

@@ -37,3 +37,7 @@ class Cancelled(VctoolError):
     """A conversion ended because its caller no longer wants it; no mistake, and no output."""
 
     exit_code = 130
+
+
+class ExportError(VctoolError):
+    """A model cannot be exported, or what was exported is not what it says that it is."""

@@ -13,9 +13,9 @@ from tests.sounds import speak
 from tests.toy import FEATURES
 from tests.toys.fixtures import kept
 from vctool.audio import resample
+from vctool.export.stream import Streamed, TorchRun
 from vctool.inference.converter import Converter
 from vctool.inference.files import convert_files
-from vctool.inference.streamed import Streamed, TorchRun
 from vctool.models import base
 from vctool.models.base import Context
 

@@ -38,7 +38,7 @@ def laid(package: ModuleType, folder: Path) -> Iterator[None]:
 
 @pytest.fixture
 def toys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Make `mimic` and `echo` families of the tree, and `loudness` a vocoder."""
+    """Make `mimic`, `echo` and `shade` families of the tree, and `loudness` a vocoder."""
     folder = tmp_path_factory.mktemp("toys")
     with laid(models, folder / "models"), laid(vocoders, folder / "vocoders"):
         yield
@@ -72,6 +72,18 @@ def save_echo(toys: None, tmp_path: Path) -> Save:
         echo = base.family("echo")
         context = Context(features=FEATURES, vocoder="loudness", roles=("ann", "ben"))
         return kept(tmp_path, name, echo(echo.Config(), context), "echo", convert)
+
+    return save
+
+
+@pytest.fixture
+def save_shade(toys: None, tmp_path: Path) -> Save:
+    """Save an experiment of `shade`, which runs in real time, below `tmp_path/exp`."""
+
+    def save(name: str = "shade", roles: tuple[str, ...] = ("ann", "ben lee")) -> Path:
+        shade = base.family("shade")
+        context = Context(features=FEATURES, vocoder="wave", roles=roles)
+        return kept(tmp_path, name, shade(shade.Config(), context), "shade", {})
 
     return save
 

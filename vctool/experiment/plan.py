@@ -283,6 +283,10 @@ def _evaluate_inputs(recipe: Recipe) -> Inputs:
     return _synthesize_inputs(recipe) | {"sounds": sounds} | flatten(evaluate, "evaluate")
 
 
+def _export_inputs(recipe: Recipe) -> Inputs:
+    return _train_inputs(recipe) | {"checkpoint": hashes.of_checkpoint(recipe.exp)}
+
+
 STAGES = (
     Stage(
         1,
@@ -335,6 +339,14 @@ STAGES = (
             recipe.exp / name for name in ("RESULTS.md", "results.json", "report.html")
         ],
         needs=("download", "synthesize"),
+    ),
+    Stage(
+        7,
+        "export",
+        "write the model for hosts in real time, if it is one that runs so",
+        _export_inputs,
+        lambda recipe: [recipe.exp / "export" / "EXPORT.md"],
+        needs=("train",),
     ),
 )
 """All stages of a recipe, in order."""

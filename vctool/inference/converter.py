@@ -19,6 +19,7 @@ from vctool.config import build
 from vctool.engine import checkpoint
 from vctool.errors import AudioError, CheckpointError, ConfigError
 from vctool.experiment.recipe import ConvertConfig
+from vctool.export.stream import Streamed, TorchRun
 from vctool.features import base, world
 from vctool.features.analysis import Scan, scan, voice_features, voicing
 from vctool.features.base import Features, accompaniment_kinds, voice_kinds
@@ -38,7 +39,6 @@ from vctool.inference.request import (
     resolve_device,
     to_mono,
 )
-from vctool.inference.streamed import Streamed, TorchRun
 from vctool.inference.stretch import stretched
 from vctool.inference.watch import UNWATCHED, Progress, Watch
 from vctool.models.base import Condition, Reference

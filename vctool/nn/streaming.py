@@ -70,7 +70,8 @@ class Stream(nn.Module):
         rate: sampling rate of input and output [Hz].
         granule: the length of a chunk is a multiple of this [samples].
         latency: exact delay of the output behind the input [samples].
-        memory: the state before the first chunk, by name: float32 tensors (1, ...) of fixed shapes.
+        memory: the state before the first chunk, by name: float32 tensors (1, ...) of fixed shapes,
+            all zero.
         controls: default values of the control inputs by name, each (1, C) float32; what a target
             sets them to, `System.controls` says.
     """
@@ -95,6 +96,9 @@ class Stream(nn.Module):
         ends = [0]
         for name, value in self.memory.items():
             assert value.shape[0] == 1 and value.dtype == torch.float32, (name, value.shape)
+            assert not value.any(), (
+                f"{name}: does not begin at zero, which is what hosts begin with"
+            )
             ends.append(ends[-1] + value.numel())
         self._places = {
             name: (first, last, value.shape)

@@ -1,0 +1,1 @@
+"""Models that run in real time, outside of Python: export to ONNX, checks, and a host in C."""

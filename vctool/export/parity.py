@@ -1,0 +1,177 @@
+"""How close an exported model is to the network, cut in every way, over sounds of every kind.
+
+Streamed torch against torch over the whole file shows that cutting changes nothing; ONNX Runtime
+against torch that the export does not either; blocks of a host through the queue that the queue
+does not. The declared latency is measured by an impulse.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from vctool.errors import ExportError
+from vctool.export.checks import GRANULES, TOLERANCE
+from vctool.export.stream import Run, Streamed, TorchRun
+from vctool.nn.streaming import Stream, chunk_samples, whole
+
+STREAMED = 1e-6
+"""How far streamed torch may be from torch over the whole; of the peak where that is above 1."""
+
+BLOCKS = (1, 17, 64, 441, 512, 1000, 4096)
+"""Sizes of a host's blocks that are tried, and then random ones."""
+
+BLOCK_SECONDS = 1.0
+"""Length of the voice that goes through the queue [s]."""
+
+FLOOR = 1e-3
+"""Peaks below this count as this: silence has none."""
+
+Controls = Mapping[str, np.ndarray]
+Start = Callable[[], Run]
+"""Begins a stream anew."""
+
+
+class Row(NamedTuple):
+    """One sound."""
+
+    sound: str
+    peak: float
+    """Of what the network makes of it."""
+    streamed: float
+    """Largest difference between streamed torch and torch over the whole file."""
+    exported: float
+    """Largest difference between ONNX Runtime and torch over the whole file, of the peak."""
+
+
+class Parity(NamedTuple):
+    """Everything that was compared."""
+
+    seconds: float
+    """Length of each sound [s]."""
+    rows: list[Row]
+    latency: int
+    """As measured [samples]."""
+    blocks: int
+    """How many ways of cutting the voice into a host's blocks gave the same bytes: all of them."""
+
+
+def sounds(rate: int, seconds: float) -> dict[str, np.ndarray]:
+    """Make a voice, noise, silence and a sweep: (T,) float32 each."""
+    time = np.arange(round(seconds * rate)) / rate
+    rng = np.random.default_rng(3)
+    f0 = 150 * 2 ** (0.4 * np.sin(2 * np.pi * 0.4 * time) + 0.02 * np.sin(2 * np.pi * 5.5 * time))
+    turns = np.cumsum(f0) / rate
+    highest = min(5000, 0.45 * rate)
+    buzz = np.zeros_like(time)
+    for harmonic in range(1, 30):
+        hz = harmonic * f0
+        formants = sum(
+            np.exp(-(((hz - at) / 150) ** 2)) for at in (500 + 200 * np.sin(9 * time), 1500, 2500)
+        )
+        buzz += (hz < highest) * (0.05 + formants) * np.sin(2 * np.pi * harmonic * turns)
+    breath = rng.standard_normal(len(time))
+    words = np.clip(1.5 * np.sin(2 * np.pi * 1.3 * time), 0, 1)  # with pauses between them
+    hiss = np.clip(-1.5 * np.sin(2 * np.pi * 1.3 * time) - 0.7, 0, 1)
+    sweep = np.cumsum(np.geomspace(20, 0.45 * rate, len(time))) / rate
+    found = {
+        "voice": 0.15 * words * buzz + 0.02 * (words + 2 * hiss) * breath,
+        "noise": 0.1 * rng.standard_normal(len(time)),
+        "silence": np.zeros_like(time),
+        "sweep": 0.3 * np.sin(2 * np.pi * sweep),
+    }
+    return {name: wave.astype(np.float32) for name, wave in found.items()}
+
+
+def measure(stream: Stream, start: Start, controls: Controls, seconds: float = 10.0) -> Parity:
+    """Compare an exported model with its network.
+
+    Args:
+        stream: the network.
+        start: begins the exported model anew, with these controls.
+        controls: values of the control inputs, each (1, C).
+        seconds: length of each sound [s].
+
+    Raises:
+        ExportError: it is further from the network than it may be, its latency is not what it
+            declares, or the queue changes what comes out.
+    """
+    tensors = {name: torch.tensor(value) for name, value in controls.items()}
+    rows = []
+    made = sounds(stream.rate, seconds)
+    for name, wave in made.items():
+        offline = whole(stream, torch.from_numpy(wave), tensors).numpy()
+        peak = float(np.abs(offline).max(initial=0.0))
+        streamed = exported = 0.0
+        for count in GRANULES:
+            cut = _run(TorchRun(stream, controls), wave, count)
+            streamed = max(streamed, float(np.abs(cut - offline).max(initial=0.0)))
+            ran = _run(start(), wave, count)
+            exported = max(exported, float(np.abs(ran - offline).max(initial=0.0)))
+        row = Row(name, peak, streamed, exported / max(peak, FLOOR))
+        _require(row)
+        rows.append(row)
+    voice = made["voice"][: round(BLOCK_SECONDS * stream.rate)]
+    latency = measured_latency(start, voice, stream.granule)
+    if latency != stream.latency:
+        raise ExportError(
+            f"an impulse is {latency} samples late, and the network declares {stream.latency}"
+        )
+    return Parity(seconds, rows, latency, _blocks(start, voice))
+
+
+def _require(row: Row) -> None:
+    if not row.streamed <= STREAMED * max(row.peak, 1.0):
+        raise ExportError(
+            f"{row.sound}: cut into chunks, the network differs by {row.streamed:.1e} from itself "
+            f"over the whole; {STREAMED:.0e} is rounding"
+        )
+    if not row.exported <= TOLERANCE:
+        raise ExportError(
+            f"{row.sound}: ONNX Runtime differs from torch by {row.exported:.1e} of the peak; "
+            f"{TOLERANCE:.0e} is rounding"
+        )
+
+
+def _run(run: Run, wave: np.ndarray, granules: int) -> np.ndarray:
+    """Run in chunks of some granules, and take the latency off."""
+    chunk = granules * run.granule
+    total = chunk_samples(chunk, len(wave) + run.latency)
+    padded = np.pad(wave, (0, total - len(wave))).reshape(-1, chunk)
+    made = np.concatenate([run.step(one) for one in padded])
+    return made[run.latency : run.latency + len(wave)]
+
+
+def measured_latency(start: Start, wave: np.ndarray, granule: int) -> int:
+    """Return by how many samples an impulse in a sound comes out late."""
+    place = len(wave) // 2 + granule // 3
+    clicked = wave.copy()
+    clicked[place] += 0.5
+    total = chunk_samples(granule, len(wave))
+    outputs = []
+    for one in (wave, clicked):
+        run = start()
+        padded = np.pad(one, (0, total - len(one))).reshape(-1, granule)
+        outputs.append(np.concatenate([run.step(part) for part in padded]))
+    return int(np.abs(outputs[1] - outputs[0]).argmax()) - place
+
+
+def cut(wave: np.ndarray, block: int | None) -> Iterator[np.ndarray]:
+    """Cut a wave into blocks of one size, or where None of random sizes, 0 among them."""
+    rng = np.random.default_rng(1)
+    at = 0
+    while at < len(wave):
+        size = int(rng.integers(0, 3000)) if block is None else block
+        yield wave[at : at + size]
+        at += size
+
+
+def _blocks(start: Start, wave: np.ndarray) -> int:
+    expected = np.concatenate(list(Streamed(start()).through([wave])))
+    ways = (*BLOCKS, None)
+    for block in ways:
+        made = np.concatenate(list(Streamed(start()).through(cut(wave, block))))
+        if made.tobytes() != expected.tobytes():
+            raise ExportError(f"blocks of {block or 'random sizes'} change what comes out")
+    return len(ways)
