@@ -10,7 +10,6 @@
     state       JSON: what a checkpoint's `state.json` says that converting needs
     vocoder     JSON: name, config and features of the vocoder whose weights are here; or null
     card        JSON: what it was trained on, under which terms, how good it is, and its limits
-    left_out    JSON: names of the model's tensors that converting does not use
     digest      SHA-256 of the whole file, with zeros in place of these 64 digits
 
 It is read as data alone: nothing in it is ever run. The header can be read without the tensors, and
@@ -38,7 +37,7 @@ LONGEST_HEADER = 100_000_000
 MODEL, VOCODER = "model/", "vocoder/"
 """Prefixes of tensors."""
 
-_TEXTS = ("format", "state", "vocoder", "card", "left_out", "digest")
+_TEXTS = ("format", "state", "vocoder", "card", "digest")
 _ZEROS = "0" * 64
 _STATE: dict[str, Kind] = {
     "format": int,
@@ -62,8 +61,6 @@ class Header(NamedTuple):
     """Name, config and features of the vocoder that it holds."""
     card: dict[str, Any]
     """Lines by their heading: name, data, scores, limits; see `vctool.tools.pack`."""
-    left_out: tuple[str, ...]
-    """Tensors of the model that converting does not use."""
     digest: str
     """SHA-256 of the file, 64 hex digits."""
 
@@ -80,7 +77,7 @@ def read_header(path: Path) -> Header:
         CheckpointError: it is missing, truncated, something else, or of a later layout.
     """
     try:
-        return _parsed(*_head(path))
+        return _parsed(path, *_head(path))
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
@@ -105,7 +102,7 @@ def _head(path: Path) -> tuple[bytes, int]:
     return text, size - 8 - length
 
 
-def _parsed(text: bytes, following: int) -> Header:
+def _parsed(path: Path, text: bytes, following: int) -> Header:
     """Check a header against what follows it.
 
     Raises:
@@ -129,11 +126,12 @@ def _parsed(text: bytes, following: int) -> Header:
         card = check_fields(json.loads(told["card"]), _CARD)
         vocoder = json.loads(told["vocoder"])
         vocoder = None if vocoder is None else check_fields(vocoder, _VOCODER)
-        left_out = tuple(map(str, json.loads(told["left_out"])))
     except (ValueError, RecursionError, TypeError) as error:
         raise ValueError(f"is no pack of a model, or damaged ({error}); {_AGAIN}") from None
+    if vocoder is not None:  # the vocoder of this pack is in this pack
+        state["context"]["vocoder"] = str(path.absolute())
     state |= {"digests": {"pack": told["digest"]}, "files": {}, "train": {}}
-    return Header(state, vocoder, card, left_out, told["digest"])
+    return Header(state, vocoder, card, told["digest"])
 
 
 def read_tensors(path: Path, part: str = MODEL) -> "dict[str, Tensor]":
@@ -175,7 +173,6 @@ def content(
     state: Mapping[str, Any],
     model: "Mapping[str, Tensor]",
     card: Mapping[str, Any],
-    left_out: tuple[str, ...] = (),
     vocoder: Mapping[str, Any] | None = None,
     weights: "Mapping[str, Tensor] | None" = None,
 ) -> bytes:
@@ -183,9 +180,8 @@ def content(
 
     Args:
         state: what a checkpoint says; only what converting needs is kept.
-        model: its tensors by name.
+        model: its tensors by name, those that converting needs.
         card: what is told of it.
-        left_out: the names of its tensors that are not among them.
         vocoder: name, config and features of its vocoder; None where that has no weights.
         weights: the vocoder's tensors by name.
     """
@@ -199,7 +195,6 @@ def content(
         "state": json.dumps(kept, allow_nan=False),
         "vocoder": json.dumps(vocoder, allow_nan=False),
         "card": json.dumps(card, allow_nan=False),
-        "left_out": json.dumps(left_out),
         "digest": _ZEROS,
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}

@@ -19,8 +19,8 @@ def test_models_of_one_time_are_asked_in_the_order_of_their_names(
     for name, seconds in (("dee", 2), ("abe", 1), ("eve", 2), ("bob", 2), ("cid", 3)):
         os.utime(save_toy(name) / "checkpoints/step-00000007/state.json", (seconds, seconds))
     refused: list[str] = []
-    found = discover._trained(tmp_path / "exp", refused)
-    names = [folder.parent.parent.name for folder in found]
+    found = discover._trained(tmp_path / "exp", discover.Asked([None], False), refused)
+    names = [path.name for _, path in found]
     assert (names, refused) == (["cid", "bob", "dee", "eve", "abe"], [])
 
 

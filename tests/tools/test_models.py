@@ -24,6 +24,7 @@ def test_what_is_read_of_a_family_is_what_it_declares(name: str) -> None:
     system, read = base.family(name), models.declared(name)
     assert read.untrained == system.untrained
     assert read.takes_reference == system.takes_reference
+    assert read.only_references == system.only_references
     assert read.settings is not None
     assert read.settings[1] == system.Config.__name__
     assert read.settings[0] == system.Config.__module__

@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from vctool import packs
 from vctool.checkpoints import (
     FORMAT,
     MODEL,
@@ -47,12 +48,14 @@ __all__ = [
     "OPTIMIZER",
     "State",
     "changed_fields",
+    "converting",
     "describe",
     "load",
     "load_weights",
     "read_state",
     "read_tensors",
     "save",
+    "writable",
 ]
 
 OPTIMIZER = "optimizer.safetensors"
@@ -129,7 +132,7 @@ def save(
     """
     state = describe(system, family, step, recipe=recipe or {}, train=train or {}, data=data or {})
     state |= {"score": score, "progress": dict(progress or {})}
-    tensors = {MODEL: _writable(system.state_dict()), OPTIMIZER: _writable(moments or {})}
+    tensors = {MODEL: writable(system.state_dict()), OPTIMIZER: writable(moments or {})}
     folder = checkpoints / f"step-{step:08d}"
     beside = checkpoints / f".tmp-{folder.name}-{os.getpid()}"
     try:
@@ -161,7 +164,8 @@ def load(path: Path, device: str | torch.device = "cpu") -> tuple[base.System, S
 
     Args:
         path: an experiment `exp/<name>`, its `checkpoints` folder, or one `step-...` folder; the
-            first two mean the latest checkpoint.
+            first two mean the latest checkpoint. Or a pack, which holds no discriminators: those
+            of the system are then untaught.
         device: where the weights go.
 
     Raises:
@@ -169,6 +173,8 @@ def load(path: Path, device: str | torch.device = "cpu") -> tuple[base.System, S
     """
     folder = find(path)
     state = read_state(folder)
+    if packs.is_pack(folder):
+        return _of_pack(folder, state).to(device).eval(), state
     try:
         family = base.family(state["family"])
         config = build(family.Config, state["config"], f"{folder / STATE} config")
@@ -181,6 +187,49 @@ def load(path: Path, device: str | torch.device = "cpu") -> tuple[base.System, S
     system = family(config, context)
     load_weights(folder, system)
     return system.to(device).eval(), state
+
+
+def _of_pack(path: Path, state: State) -> base.System:
+    """Rebuild a system from a pack.
+
+    Raises:
+        CheckpointError: of a family or with settings that this version does not have, or damaged.
+    """
+    try:
+        family = base.family(state["family"])
+        config = build(family.Config, state["config"], f"{path} config")
+        context = build(base.Context, state["context"], f"{path} context")
+    except ConfigError as error:
+        raise CheckpointError(
+            f"{path}: {error}; update vctool, or ask for a pack of this version"
+        ) from None
+    _warn_of_versions(path, state)
+    system = family(config, context)
+    left_out = set(system.state_dict()) - converting(system)
+    stored = packs.read_tensors(path)
+    remedy = "update vctool, or ask for a pack of this version"
+    _require_fit(path, stored, system, left_out, remedy)
+    system.load_state_dict(stored, strict=False)
+    return system
+
+
+def converting(system: base.System) -> set[str]:
+    """Name the tensors of a system that converting needs: all but those of its discriminators.
+
+    Left out are `System.training_buffers` too. Parts of the system all of whose parameters are
+    discriminators' are theirs, buffers included.
+    """
+    groups = system.groups()
+    judging = {
+        id(one) for name in system.discriminator_groups for one in groups.get(name, ()) or ()
+    }
+    theirs = set()
+    for name, part in system.named_children():
+        own = list(part.parameters())
+        if own and all(id(one) in judging for one in own):
+            theirs.add(name)
+    theirs |= set(system.training_buffers)
+    return {name for name in system.state_dict() if name.partition(".")[0] not in theirs}
 
 
 def _warn_of_versions(folder: Path, state: State) -> None:
@@ -202,8 +251,28 @@ def load_weights(folder: Path, system: nn.Module) -> None:
         CheckpointError: unreadable, or names or shapes differ; the message lists the first few.
     """
     stored = read_tensors(folder / MODEL)
+    remedy = "it is of another family or version: train again with --fresh"
+    _require_fit(folder / MODEL, stored, system, set(), remedy)
+    system.load_state_dict(stored)
+
+
+def _require_fit(
+    path: Path, stored: Mapping[str, Tensor], system: nn.Module, left_out: set[str], remedy: str
+) -> None:
+    """Refuse tensors whose names or shapes are not those of a system.
+
+    Args:
+        path: where the tensors are from.
+        stored: the tensors.
+        system: the system.
+        left_out: names that may be missing.
+        remedy: what to do.
+
+    Raises:
+        CheckpointError: names or shapes differ; the message lists the first few.
+    """
     own = system.state_dict()
-    wrong = [f"{name} missing" for name in own if name not in stored]
+    wrong = [f"{name} missing" for name in own if name not in stored and name not in left_out]
     wrong += [f"{name} unknown" for name in stored if name not in own]
     wrong += [
         f"{name} {tuple(stored[name].shape)} instead of {tuple(own[name].shape)}"
@@ -213,10 +282,8 @@ def load_weights(folder: Path, system: nn.Module) -> None:
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise CheckpointError(
-            f"{folder / MODEL}: does not fit this model: {'; '.join(wrong[:3])}{more}; "
-            "it is of another family or version: train again with --fresh"
+            f"{path}: does not fit this model: {'; '.join(wrong[:3])}{more}; {remedy}"
         )
-    system.load_state_dict(stored)
 
 
 def completed(settings: Config, stored: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -244,7 +311,7 @@ def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str =
     return changes
 
 
-def _writable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def writable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Copy tensors to the CPU, each in its own memory, as safetensors requires."""
     seen: set[int] = set()
     result = {}

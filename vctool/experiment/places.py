@@ -42,17 +42,16 @@ def folders(root: Path = EXPERIMENTS) -> list[tuple[Path, str]]:
     return [*own, (SHIPPED, "vctool")]
 
 
-def found(root: Path = EXPERIMENTS, *, shipped: bool = True) -> list[Found]:
+def found(root: Path = EXPERIMENTS) -> list[Found]:
     """Find all models, in the order of their folders and then by name; nothing of them is read.
 
     Args:
         root: folder of the experiments.
-        shipped: whether those that come with vctool are among them.
     """
     listed: list[Found] = []
     seen: set[Path] = set()
     for folder, place in folders(root):
-        if folder.resolve() in seen or (place == "vctool" and not shipped):
+        if folder.resolve() in seen:
             continue
         seen.add(folder.resolve())
         packs = [(path.stem, path) for path in folder.glob(f"*{SUFFIX}") if not path.is_dir()]

@@ -1,8 +1,8 @@
 """Conversion of recordings with a trained model: one load, any length, bounded memory.
 
 A recording up to the checkpoint's block length is converted in one pass, a longer one in blocks
-with context and cross-fade (`vctool.inference.blocks`). The same code serves `vctool.load(path)` in
-Python and `vctool convert` (`vctool.inference.files`).
+with context and cross-fade (`vctool.inference.blocks`). `vctool.load(path)` and `vctool convert`
+(`vctool.inference.files`) both use it.
 """
 
 import logging
@@ -18,6 +18,7 @@ from vctool.audio.tracks import ArrayTrack, Looped, Track
 from vctool.config import build
 from vctool.engine import checkpoint
 from vctool.errors import AudioError, CheckpointError, ConfigError
+from vctool.experiment.places import locate
 from vctool.experiment.recipe import ConvertConfig
 from vctool.export.stream import Streamed, TorchRun
 from vctool.features import base, world
@@ -51,12 +52,11 @@ class Converter:
     """A trained model, ready to convert.
 
     Args:
-        path: an experiment `exp/<name>` (its latest checkpoint), one checkpoint folder, or the name
-            of a family that needs no training, such as `knn_vc`.
+        path: an experiment (its latest checkpoint), one checkpoint folder, a pack, or a name of
+            one (`places.locate`) or of a family that needs no training (`knn_vc`).
         device: `auto`, `cpu`, `cuda`, or `cuda:N`.
         vocoder: a name or a path (`vocoders.get`) instead of the recipe's vocoder.
-        rate: of the output where nothing is trained, one of `untrained.RATES` [Hz]; the lowest
-            where None.
+        rate: of an untrained family's output, of `untrained.RATES` [Hz]; the lowest where None.
 
     Raises:
         CheckpointError: it is missing or half written, or its family or config has changed.
@@ -70,7 +70,7 @@ class Converter:
         vocoder: str | None = None,
         rate: int | None = None,
     ) -> None:
-        self.path = Path(path)
+        self.path = locate(path)
         self.device = resolve_device(device)
         if untrained.is_one(self.path):
             built, self.state = untrained.load(str(path), rate)

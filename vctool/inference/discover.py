@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vctool import models, packs
 from vctool.config import build, suggest
 from vctool.engine import checkpoint, manifest
 from vctool.errors import CheckpointError, ConfigError, VctoolError
+from vctool.experiment import places
 from vctool.inference import options as own_options
 from vctool.inference import untrained
 from vctool.inference.converter import Converter
@@ -53,11 +55,12 @@ class Candidates:
 
 
 def named(path: Path) -> Candidates:
-    """Describe the model that a user names: its path, or a family that needs no training.
+    """Describe the model that a user names, by its path or name (`places.locate`).
 
     Raises:
         CheckpointError: it is missing or half written, or its family has changed.
     """
+    path = places.locate(path)
     if untrained.is_one(path):
         return Candidates([_untrained(str(path))])
     return Candidates([_described(manifest.find(path), path)[0]])
@@ -81,7 +84,7 @@ def fitting(root: Path, asked: Asked) -> Candidates:
         CheckpointError: there is no trained model, or none that fits; with the reasons.
     """
     refused: list[str] = []
-    found = _trained(root, refused)
+    found = _trained(root, asked, refused)
     ready = _ready(asked)
     if not found and not refused and not ready:
         named = [str(one) for one in asked.wanted if one not in (None, EVERYONE)]
@@ -95,8 +98,7 @@ def fitting(root: Path, asked: Asked) -> Candidates:
     ranked: list[tuple[int, int, Candidate]] = []
     strangers: list[tuple[str, Candidate]] = []
     lacking: list[tuple[int, Candidate, str]] = []
-    for age, folder in enumerate(found):
-        experiment = folder.parent.parent
+    for age, (folder, experiment) in enumerate(found):
         try:
             candidate, config = _described(folder, experiment)
             ranked.append((_rank(candidate, config, asked), age, candidate))
@@ -182,19 +184,41 @@ def _few(told: Sequence[str], most: int = 3, between: str = "; ") -> str:
     return between.join(told[:most]) + more
 
 
-def _trained(root: Path, refused: list[str]) -> list[Path]:
-    """Return the latest checkpoint of every experiment, the newest first, then by name."""
-    found = []
-    for checkpoints in root.glob("*/checkpoints"):
+def _trained(root: Path, asked: Asked, refused: list[str]) -> list[tuple[Path, Path]]:
+    """Return the latest checkpoint of every experiment, and every pack, the newest first.
+
+    Those that come with vctool are last, and only where they turn anyone into the voices that are
+    named: its `mini` was made of synthetic voices, and is for demonstration.
+
+    Returns:
+        For each its checkpoint or pack, and the path that it is named by.
+    """
+    own, last = [], []
+    for one in places.found(root):
         try:
-            folder = manifest.latest(checkpoints)
+            pack = packs.is_pack(one.path)
+            folder = one.path if pack else manifest.latest(one.path / "checkpoints")
+            if folder is None:
+                continue
+            if one.place != "vctool":
+                own.append((folder, one.path))
+            elif _turns_anyone(packs.read_header(one.path).state, asked):
+                last.append((folder, one.path))
         except CheckpointError as error:
-            _pass_over(checkpoints.parent, error, refused)
-            continue
-        if folder is not None:
-            found.append(folder)
-    age = {folder: (folder / manifest.STATE).stat().st_mtime_ns for folder in found}
-    return sorted(found, key=lambda folder: (-age[folder], folder))
+            _pass_over(one.path, error, refused)
+    age = {folder: _marked(folder).stat().st_mtime_ns for folder, _ in own}
+    return [*sorted(own, key=lambda one: (-age[one[0]], one[0])), *last]
+
+
+def _turns_anyone(state: dict[str, Any], asked: Asked) -> bool:
+    """Tell whether a model turns anyone into each of the roles that are asked for by name."""
+    ready = models.declared(state["family"]).untrained
+    return ready and set(asked.wanted) <= set(state["context"].get("roles", ()))
+
+
+def _marked(folder: Path) -> Path:
+    """Return the file whose time is a checkpoint's or a pack's."""
+    return folder if packs.is_pack(folder) else folder / manifest.STATE
 
 
 def _ready(asked: Asked) -> list[Candidate]:
@@ -221,8 +245,10 @@ def _described(folder: Path, path: Path) -> tuple[Candidate, Any]:
     state = checkpoint.read_state(folder)
     try:
         system = base.family(state["family"])
-        config = build(system.Config, state["config"], f"{folder / manifest.STATE} config")
+        config = build(system.Config, state["config"], f"{_marked(folder)} config")
     except ConfigError as error:
+        if packs.is_pack(folder):
+            raise CheckpointError(f"{folder}: {error}; update vctool") from None
         raise CheckpointError(f"{error}; train again with --fresh") from None
     roles = _roles(state, folder, system)
     return Candidate(path, state["family"], tuple(roles), system, state["recipe"]), config

@@ -17,6 +17,8 @@ class Declared(NamedTuple):
     """See `base.System.untrained`."""
     takes_reference: bool
     """See `base.System.takes_reference`."""
+    only_references: bool
+    """See `base.System.only_references`."""
     settings: tuple[str, str] | None
     """Module and name of its `Config`; None where that is written in `system.py` itself."""
 
@@ -60,4 +62,4 @@ def _declared(path: Path) -> Declared:
     settings = None
     if isinstance(config, ast.Name) and config.id in homes:
         settings = homes[config.id], config.id
-    return Declared(says("untrained"), says("takes_reference"), settings)
+    return Declared(says("untrained"), says("takes_reference"), says("only_references"), settings)

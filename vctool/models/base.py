@@ -93,6 +93,8 @@ class System(nn.Module):
     discriminator_groups: ClassVar[tuple[str, ...]] = ()
     """Parameter groups of discriminators. Their losses fall when the generators get worse, so
     checkpoints are ranked by the held-out losses of all other groups."""
+    training_buffers: ClassVar[tuple[str, ...]] = ()
+    """Buffers besides those of the discriminators that only training reads; packs lack them."""
     task: ClassVar[str] = "voices"
     """Evaluation task of a recipe that sets no `evaluate.task`."""
     takes_reference: ClassVar[bool] = False
@@ -102,7 +104,8 @@ class System(nn.Module):
     are kept between runs."""
     untrained: ClassVar[bool] = False
     """Whether it converts to recordings with no roles, nothing learnt and nothing set up; its model
-    is then named after the family, and needs no experiment."""
+    is then named after the family, and needs no experiment. With roles, `setup` takes the features
+    of each role's recordings, `{role: iterator}`, from training data or from `vctool pack`."""
     only_references: ClassVar[bool] = False
     """Whether recordings are its only targets: what a recipe's roles name it only learns from, so
     that `context.roles` is empty and `--to` names no role. Training batches are drawn from

@@ -107,6 +107,28 @@ def inventory(root: Path = places.EXPERIMENTS) -> list[Model]:
     return [*listed, *map(_untrained, ready)]
 
 
+def named(name: str, root: Path = places.EXPERIMENTS) -> Model:
+    """Describe one model, by its path or name; see `inventory`.
+
+    Raises:
+        CheckpointError: there is no such model.
+    """
+    path = places.locate(name, root)
+    if str(path) in models.names() and not path.exists():
+        if not models.declared(str(path)).untrained:
+            raise CheckpointError(
+                f"{path}: this family has to be trained; vctool models lists models"
+            )
+        return _untrained(str(path))
+    if not path.exists():
+        raise CheckpointError(f"{path}: no such model; vctool models lists them")
+    one = places.Found(str(path), path, "")
+    found = _pack(one, str(path)) if packs.is_pack(path) else _experiment(one, str(path))
+    if found is None:
+        raise CheckpointError(f"{path}: holds no checkpoint; train with ./run.sh --stage 3")
+    return found
+
+
 def _experiment(one: places.Found, name: str) -> Model | None:
     """Describe an experiment; None where it holds no checkpoint yet."""
     empty = Model(name, str(one.path), one.place, "conversion")
@@ -186,7 +208,7 @@ def _described(
     known = family in models.names()
     own |= {"family": family, "step": state["step"], "source": roles, "target": roles}
     own["kind"] = "vocoder" if family in vocoders.names() else "conversion"
-    if known and models.declared(family).untrained:
+    if known and (models.declared(family).untrained or not roles):
         own["source"] = (ANYONE,)
     if known and models.declared(family).takes_reference:
         own["target"] = (*roles, RECORDINGS)
@@ -208,16 +230,17 @@ def _require_loadable(
     """
     if family not in models.names():
         raise ConfigError(f"{where}: no family '{family}' in this vctool; update it")
-    if not state["context"].get("roles"):
+    declared = models.declared(family)
+    if not (state["context"].get("roles") or declared.only_references):
         raise CheckpointError(f"{where}: names no roles to convert to")
     for kind in state.get("versions", {}):
         if kind not in kinds.names():
             raise CheckpointError(f"{where}: no features '{kind}' in this vctool; update it")
-    settings = models.declared(family).settings
     if family in vocoders.names():  # whose settings are beside networks, which import torch
         return
-    if settings is not None:
-        kept = getattr(importlib.import_module(settings[0]), settings[1])
+    if declared.settings is not None:
+        module, name = declared.settings
+        kept = getattr(importlib.import_module(module), name)
         build(kept, state["config"], f"{where} config")
     if vocoder is not None:
         vocoders.require(str(vocoder["name"]))
@@ -275,6 +298,28 @@ def _kept(told: Any) -> Score | None:
     """Take the headline of a pack's card, if it is one."""
     fields = set(Score.__dataclass_fields__)
     return Score(**told) if isinstance(told, dict) and set(told) == fields else None
+
+
+def details(one: Model) -> list[str]:
+    """Say all that is known of a model: of a pack, its card."""
+    kept = one.size and one.modified is not None
+    lines = [
+        f"{one.id}: {one.family or 'unknown'}, {one.kind}, step {one.step}",
+        f"from {_few(one.source, 100)} to {_few(one.target, 100)}"
+        + (f", {one.rate} Hz" if one.rate is not None else ""),
+        *([f"weights: {one.size / 1e6:.1f} MB"] if kept else []),
+        f"loads: {'yes' if one.loads else 'no: ' + one.problem}",
+        *(f"data: {line}" for line in one.data),
+        f"licence of the data: {one.licence or 'not known'}",
+    ]
+    path = Path(one.path)
+    if one.loads and packs.is_pack(path):
+        card = packs.read_header(path).card
+        lines += [f"score: {line}" for line in card["scores"]]
+        lines += [f"limit: {line}" for line in card["limits"]]
+    elif one.score is not None:
+        lines.append(f"score: {_told(one.score)}")
+    return lines
 
 
 HEADS = ("model", "family", "from", "to", "rate", "step", "score", "licence", "MB", "loads")

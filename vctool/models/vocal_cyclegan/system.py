@@ -46,6 +46,7 @@ class System(base.System):
 
     Config = VocalCycleGanConfig
     discriminator_groups = ("discriminator",)
+    training_buffers = ("critic_mean",)
     task = "singing"
     config: VocalCycleGanConfig
 

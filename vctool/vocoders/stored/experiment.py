@@ -7,9 +7,8 @@ from torch import Tensor
 
 from vctool import checkpoints
 from vctool.config import build
-from vctool.errors import CheckpointError, ConfigError
+from vctool.errors import ConfigError
 from vctool.features.settings import FeatureConfig
-from vctool.vocoders import Vocoder
 from vctool.vocoders.stored import restoring
 
 PREFIX = "generator."
@@ -67,15 +66,7 @@ def read(path: Path) -> Stored:
     return Stored(folder, state["family"], features, network, state)
 
 
-def load(path: Path) -> Vocoder:
-    """Restore the vocoder of an experiment or of one checkpoint.
-
-    Raises:
-        CheckpointError, ConfigError: see `read`; or the weights do not fit the network.
-    """
-    found = read(path)
-    try:
-        config = found.state["config"]
-        return restoring.restore(found.name, config, found.features, found.network)
-    except ConfigError as error:
-        raise CheckpointError(f"{found.folder}: {error}; train it again with --fresh") from None
+def parts(folder: Path) -> restoring.Parts:
+    """Read the vocoder of an experiment or of one checkpoint; errors as in `read`."""
+    found = read(folder)
+    return restoring.Parts(found.name, found.state["config"], found.features, found.network)

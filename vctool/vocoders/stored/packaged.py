@@ -19,7 +19,6 @@ from torch import Tensor
 from vctool.config import build
 from vctool.errors import CheckpointError, ConfigError
 from vctool.features.settings import FeatureConfig
-from vctool.vocoders import Vocoder
 from vctool.vocoders.stored import restoring
 from vctool.vocoders.stored.agreement import differences
 
@@ -115,11 +114,11 @@ def _setting(path: Path, header: Mapping[str, str], field: str) -> dict[str, Any
     return found
 
 
-def load(path: Path) -> Vocoder:
-    """Restore the vocoder that a file holds.
+def parts(path: Path) -> restoring.Parts:
+    """Read the vocoder that a file holds.
 
     Raises:
-        CheckpointError: it is not readable, damaged, or does not fit the network.
+        CheckpointError: it is not readable, or damaged.
     """
     header = read_header(path)
     with safe_open(path, framework="pt") as file:
@@ -128,11 +127,8 @@ def load(path: Path) -> Vocoder:
     if "digest" in header and header["digest"] != _digest(header, halves):
         raise CheckpointError(f"{path}: damaged, not what was written; copy it again")
     weights = {name: tensor.float() for name, tensor in halves.items()}
-    try:
-        config = _setting(path, header, "config")
-        return restoring.restore(header["vocoder"], config, features_of(path), weights)
-    except ConfigError as error:
-        raise CheckpointError(f"{path}: {error}; package it again") from None
+    config = _setting(path, header, "config")
+    return restoring.Parts(header["vocoder"], config, features_of(path), weights)
 
 
 def find_kept(name: str, features: FeatureConfig | None) -> Path:

@@ -18,7 +18,6 @@ from torch import Tensor
 from vctool.config import build
 from vctool.errors import CheckpointError, ConfigError
 from vctool.features.settings import FeatureConfig
-from vctool.vocoders import Vocoder
 from vctool.vocoders.stored import restoring
 
 CONFIG = "config.json"
@@ -60,11 +59,11 @@ def inside(folder: Path) -> Path | None:
     return None
 
 
-def load(path: Path) -> Vocoder:
-    """Restore a published generator.
+def parts(path: Path) -> restoring.Parts:
+    """Read a published generator.
 
     Raises:
-        CheckpointError: not a generator, holds more than tensors, or does not fit its config.
+        CheckpointError: not a generator, holds more than tensors, or beside another's config.
     """
     settings = _settings(path)
     given = {ours: settings[theirs] for ours, theirs in MEL.items()}
@@ -72,7 +71,7 @@ def load(path: Path) -> Vocoder:
     network["resblock"] = str(network["resblock"])  # the V3 of some releases writes a number
     try:
         features = build(FeatureConfig, given | MAGNITUDES, f"{path.parent / CONFIG}")
-        return restoring.restore("hifigan", network, features, fold(_generator(path)))
+        return restoring.Parts("hifigan", network, features, fold(_generator(path)))
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}; is {CONFIG} beside it its own?") from None
 

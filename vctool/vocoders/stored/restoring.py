@@ -1,13 +1,25 @@
 """Builds vocoders from settings and tensors, independently of the file format."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
 from vctool.errors import ConfigError
 from vctool.features.settings import FeatureConfig
 from vctool.vocoders import Restorable, Vocoder, names, vocoder_class
+
+
+class Parts(NamedTuple):
+    """All that a vocoder with weights is made of, whatever file it came from."""
+
+    name: str
+    """The vocoder."""
+    config: Mapping[str, Any]
+    """Settings of its network."""
+    features: FeatureConfig
+    """What it was trained on."""
+    weights: dict[str, Tensor]
 
 
 def trainable() -> list[str]:
