@@ -48,8 +48,11 @@ def features_of(kind: str, frames: int, rng: np.random.Generator) -> np.ndarray:
         level = -40 + 12 * moves[:, : FEATURES.n_mels]
         return np.maximum(level, level.max() - FEATURES.top_db).astype(np.float32)
     if plain == "wave":
-        loud = 0.1 * np.abs(moves[:, :1]) * rng.standard_normal((frames, FEATURES.hop_length))
-        return loud.astype(np.float32)
+        shape = frames, FEATURES.hop_length
+        loud = 0.1 * np.abs(moves[:, :1]) * rng.standard_normal(shape)
+        f0 = 110 * 2 ** (rng.integers(24) / 12)  # and a note, as instruments have
+        turns = 2 * np.pi * f0 / FEATURES.rate * np.arange(loud.size).reshape(shape)
+        return (loud + sum(0.1 / n * np.sin(n * turns) for n in range(1, 9))).astype(np.float32)
     f0 = np.where(moves[:, 0] > -0.5, 180 * 2 ** (0.4 * moves[:, 1]), 0.0)
     if plain == "pitch":
         return f0[:, None].astype(np.float32)

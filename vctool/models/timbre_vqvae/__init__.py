@@ -1,0 +1,1 @@
+"""The notes of one recording with the sound of another."""

@@ -1,0 +1,334 @@
+"""Play the notes of one recording by the instrument of another.
+
+Trained without labels on triplets (`vctool.data.triplets`): the content is another instrument's
+rendering of the target's notes, the style another stretch by the target's instrument. That content
+and target differ in all but their notes is what makes the content hold nothing else; trained on
+reconstruction alone, such systems copy their input. The content is a structured code (`structured`)
+or vectors of a book (`vector`), and sound is made of magnitudes (`synthesis`).
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vctool.data.feature_set import FeatureSet
+from vctool.data.triplets import TripletBatch, TripletClips
+from vctool.errors import DataError
+from vctool.features import framing
+from vctool.features.base import Features
+from vctool.features.mel import mel_filterbank
+from vctool.models import base
+from vctool.models.base import Condition, Context, Reference, Terms
+from vctool.models.timbre_vqvae import vector
+from vctool.models.timbre_vqvae.settings import TimbreVqvaeConfig, TimbreVqvaeOptions
+from vctool.models.timbre_vqvae.spectra import FLOOR, Spectra, to_wave
+from vctool.models.timbre_vqvae.structured import Structured
+from vctool.models.timbre_vqvae.style import Instrument
+from vctool.models.timbre_vqvae.synthesis import synthesise
+
+logger = logging.getLogger(__name__)
+LONGEST_SECONDS = 30.0
+"""Most of a reference that is heard [s]."""
+LEAST_SECONDS = 0.3
+"""Shortest reference [s]."""
+LEAST_TONALITY = 0.9
+"""A reference has a pitch where harmonics stand out this far in half of what sounds [bel]."""
+SOUNDING = 0.1
+"""Frames with this share of the power around them sound."""
+
+
+class Heard(NamedTuple):
+    """Sound as the networks see it."""
+
+    spectrum: Tensor
+    """(B, K, F) complex."""
+    level: Tensor
+    """(B, 1, F) power around every frame."""
+    power: Tensor
+    """(B, K, F) over the level."""
+    logs: Tensor
+    """(B, L, F) by pitch [bel]."""
+    energy: Tensor
+    """(B, 1, F) log10 power of a frame over the level."""
+
+
+class System(base.System):
+    """One network for content, style and decoder; its targets are recordings alone."""
+
+    Config = TimbreVqvaeConfig
+    Options = TimbreVqvaeOptions
+    task = "timbre"
+    takes_reference = True
+    only_references = True
+    config: TimbreVqvaeConfig
+    bands: Tensor
+
+    def __init__(self, config: TimbreVqvaeConfig, context: Context) -> None:
+        super().__init__(config, context)
+        self.spectra = Spectra(context.features)
+        self.network: Structured | vector.VectorNetwork
+        if config.content == "structured":
+            self.network = Structured(
+                context.features,
+                self.spectra,
+                config.channels,
+                config.style,
+                config.levels,
+                config.measured,
+            )
+        else:
+            self.network = vector.VectorNetwork(
+                self.spectra.bins, config.width, config.codes, config.codebook
+            )
+        filters = mel_filterbank(context.features.model_copy(update={"n_mels": config.bands}))
+        weights = filters / filters.sum(dim=1, keepdim=True).clamp(min=1e-9)
+        self.register_buffer("bands", weights, persistent=False)
+
+    @classmethod
+    def reads(cls, config: TimbreVqvaeConfig) -> tuple[str, ...]:
+        """Sound, of which the networks make spectra themselves."""
+        return ("wave",)
+
+    @classmethod
+    def writes(cls, config: TimbreVqvaeConfig) -> tuple[str, ...]:
+        """Sound, since its phases are the source's where it has any."""
+        return ("wave",)
+
+    @classmethod
+    def dataset(
+        cls,
+        config: TimbreVqvaeConfig,
+        context: Context,
+        sets: Mapping[str, FeatureSet],
+        batch_size: int,
+        seed: int,
+    ) -> TripletClips:
+        """Draw triplets of sound from the renderings of a corpus.
+
+        Raises:
+            ConfigError: the corpus is divided into roles.
+        """
+
+        def wave(utterances: FeatureSet, name: str) -> np.ndarray:
+            return utterances.load(name, "wave")
+
+        utterances = next(iter(sets.values()))
+        return TripletClips(
+            utterances,
+            *(wave, wave, wave),
+            frames=config.clip_frames,
+            batch_size=batch_size,
+            seed=seed,
+            rendering=config.rendering,
+            setup_clips=batch_size,
+        )
+
+    def groups(self) -> dict[str, Iterable[nn.Parameter]]:
+        """All parameters are one group."""
+        return {"model": list(self.network.parameters())}
+
+    def setup(self, batch: TripletBatch) -> None:
+        """Begin a book at what is coded of a batch."""
+        if isinstance(self.network, vector.VectorNetwork):
+            with torch.no_grad():
+                heard = self._heard(to_wave(batch.content))
+                self.network.book.begin(self.network.encoder(self._scaled(heard)))
+
+    def objectives(self, batch: TripletBatch, step: int) -> Iterator[tuple[str, Terms]]:
+        """Decode the content by the style, and compare with the target."""
+        if isinstance(self.network, vector.VectorNetwork):
+            yield from self._vector_objectives(self.network, batch)
+        else:
+            yield "model", self._structured_terms(self.network, batch)
+
+    def _structured_terms(self, network: Structured, batch: TripletBatch) -> Terms:
+        """Compare in dB, by bin and by band; the same notes are to have the same code."""
+        heard = [self._heard(to_wave(part)) for part in batch[:3]]
+        found = [network.finder(one.logs, one.energy) for one in heard]
+        (content, _, target), levels = found, self.config.levels
+        style = found[1].rounded(levels)
+        instrument = network.listen(heard[1].logs, heard[1].energy, style)
+        made, real = network.decoder(content.rounded(levels), instrument), heard[2].power
+        bins = (torch.log10(made + FLOOR) - torch.log10(real + FLOOR)).abs().mean()
+        return {
+            "bins": bins,
+            "bands": self._band_distance(made, real),
+            "agreement": (content.active - target.active).abs().mean()
+            + (content.onset - target.onset).abs().mean(),
+            "sparsity": content.active.mean() + content.onset.mean(),
+        }
+
+    def _band_distance(self, made: Tensor, real: Tensor) -> Tensor:
+        """Return the log-spectral distance of powers (B, K, F) in mel bands [bel]."""
+        one, other = (torch.log10(self.bands @ power + FLOOR) for power in (made, real))
+        return ((one - other).square().mean(dim=2) + 1e-4).sqrt().mean()
+
+    def _vector_objectives(
+        self, network: vector.VectorNetwork, batch: TripletBatch
+    ) -> Iterator[tuple[str, Terms]]:
+        content, style, target = (self._scaled(self._heard(to_wave(part))) for part in batch[:3])
+        coded = network.encode(content)
+        made = network.decode(coded.passed, network.listen(style), target.shape[2])
+        terms = {
+            "spectrum": (made - target).square().mean(),
+            "commitment": (coded.vectors - coded.nearest.detach()).square().mean(),
+        }
+        if self.config.codebook == "plain":
+            terms["codebook"] = (coded.nearest - coded.vectors.detach()).square().mean()
+        yield "model", terms
+        if self.config.codebook == "ema" and self.training:
+            network.book.follow(coded, batch.key)
+        if not self.training:
+            self._tell_usage(coded.rows)
+
+    def _tell_usage(self, index: Tensor) -> None:
+        """Log how a held-out batch uses the book, which may collapse unseen otherwise."""
+        found = vector.usage(index, self.config.codes)
+        most = min(self.config.codes, index.numel())
+        told = "codebook: %d of %d codes in %d frames, perplexity %.0f"
+        values = found.used, found.codes, index.numel(), found.perplexity
+        if found.used < 0.1 * most:
+            logger.warning(told + ": less than a tenth of what there could be", *values)
+        else:
+            logger.info(told, *values)
+
+    def reference(self, recordings: Iterable[Features]) -> Reference:
+        """Describe the instrument of some recordings, up to their most active 30 s.
+
+        Returns:
+            Of structured content `style` (S,), `profile` (COMPONENTS, PITCHES, HARMONICS) and
+            `pitches` (PITCHES,), how much of each pitch sounds [s]; else `style` (W,).
+
+        Raises:
+            DataError: less than 0.3 s, or nothing in it has a pitch.
+        """
+        rate, hop = self.context.features.rate, self.context.features.hop_length
+        most = round(LONGEST_SECONDS * rate / hop)
+        kept, frames = np.zeros((0, hop), np.float32), 0
+        for one in recordings:
+            frames += len(one["wave"])
+            kept = most_active(np.concatenate([kept, one["wave"]]), most)
+        if frames - 1 < np.ceil(LEAST_SECONDS * rate / hop) - 1:
+            seconds = (frames - 1) * hop / rate
+            raise DataError(
+                f"lasts {seconds:.2g} s; a target of at least {LEAST_SECONDS:g} s is needed"
+            )
+        if frames > most:
+            logger.info(
+                "of the target's %.0f s the most active %.0f are heard",
+                *(frames * hop / rate, LONGEST_SECONDS),
+            )
+        with torch.inference_mode(), evaluating(self.network):
+            heard = self._heard(self._wave(kept))
+            network = self.network
+            if isinstance(network, vector.VectorNetwork):
+                return {"style": _array(network.listen(self._scaled(heard))[0])}
+            content = network.find(heard.logs, heard.energy)
+            sounding = heard.power[0].sum(dim=0) > SOUNDING
+            if network.finder.tonality(heard.logs)[0, sounding].median() < LEAST_TONALITY:
+                raise DataError("no pitch in it; give a recording of an instrument that has one")
+            instrument = network.listen(heard.logs, heard.energy, content)
+            return {
+                "style": _array(instrument.style[0]),
+                "profile": _array(instrument.profile[0]),
+                "pitches": _array(content.active[0].square().sum(dim=1) * hop / rate),
+            }
+
+    def convert(self, source: Features, condition: Condition, to: str | None) -> Features:
+        """Play the notes of a recording by the reference's instrument."""
+        known, amount = condition.reference, condition.options.amount
+        assert known is not None, "a conversion needs a reference"
+        frames = source["wave"]
+        if not amount:
+            return {"wave": frames.astype(np.float32, copy=True)}
+        with torch.inference_mode(), evaluating(self.network):
+            wave = self._wave(frames)
+            heard = self._heard(self.spectra.padded(wave))
+            made = self._power(heard, known) * heard.level
+            own = heard.power * heard.level
+            magnitude = torch.sqrt(made**amount * (own + 1e-20) ** (1 - amount))
+            result = synthesise(magnitude, heard.spectrum, self.spectra, self.config.iterations)
+        return {"wave": self._frames(_array(result[0, : wave.shape[1]]), len(frames))}
+
+    def _power(self, heard: Heard, known: Reference) -> Tensor:
+        """Return the power (B, K, F) of a conversion, over the level around."""
+        style = self._tensor(known["style"])[None]
+        if isinstance(self.network, vector.VectorNetwork):
+            coded = self.network.encode(self._scaled(heard))
+            made = self.network.decode(coded.nearest, style, heard.power.shape[2])
+            return self._unscaled(made, heard)
+        content = self.network.find(heard.logs, heard.energy)
+        instrument = Instrument(style, self._tensor(known["profile"])[None])
+        power: Tensor = self.network.decoder(content, instrument)
+        return power
+
+    def _heard(self, wave: Tensor) -> Heard:
+        """Analyse waves (B, T)."""
+        spectrum = self.spectra.stft(wave)
+        power = spectrum.real.square() + spectrum.imag.square()
+        level = self.spectra.level(power)
+        power = power / level
+        energy = torch.log10(power.sum(dim=1, keepdim=True) + 1e-6)
+        return Heard(spectrum, level, power, self.spectra.logs(power), energy)
+
+    def _scaled(self, heard: Heard) -> Tensor:
+        """Return what a network of vectors sees and makes, none below 0.
+
+        As published, log(1 + |STFT|), unnormalised; else bel above `FLOOR`, as the former is
+        linear in nearly all bins, and so hides the upper partials.
+        """
+        if self.config.scale == "log1p":
+            magnitude = (heard.power * heard.level).clamp(min=1e-20).sqrt()
+            return torch.log1p(magnitude / self.spectra.scale)
+        return torch.log10(heard.power + FLOOR) - np.log10(FLOOR)
+
+    def _unscaled(self, made: Tensor, heard: Heard) -> Tensor:
+        """Undo `_scaled`: powers over the level around."""
+        if self.config.scale == "log1p":
+            magnitude = torch.expm1(made.clamp(min=0.0)) * self.spectra.scale
+            return magnitude.square() / heard.level
+        return torch.pow(10.0, made.clamp(max=9.0)) * FLOOR
+
+    def _tensor(self, values: np.ndarray) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=self.device)
+
+    def _wave(self, frames: np.ndarray) -> Tensor:
+        """Join frames (F, hop) to a wave (1, T)."""
+        hop = frames.shape[1]
+        samples = len(frames) * hop - hop // 2
+        return self._tensor(framing.unframe(frames, samples))[None]
+
+    def _frames(self, wave: np.ndarray, count: int) -> np.ndarray:
+        """Cut a wave into frames (count, hop)."""
+        return framing.frame(wave, self.context.features)[:count]
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Use a network's running statistics; its modes are restored after."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def most_active(frames: np.ndarray, most: int) -> np.ndarray:
+    """Return the `most` frames on end of (F, hop) that have the most energy, or all."""
+    if len(frames) <= most:
+        return frames
+    total = np.concatenate([[0.0], np.cumsum(np.square(frames, dtype=np.float64).sum(axis=1))])
+    start = int(np.argmax(total[most:] - total[:-most]))
+    return frames[start : start + most]
+
+
+def _array(values: Tensor) -> np.ndarray:
+    made: np.ndarray = values.float().cpu().numpy()
+    return np.array(made, np.float32)
