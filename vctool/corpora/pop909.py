@@ -38,7 +38,8 @@ INFO = CorpusInfo(
 FOLDERS = ("POP909", ".")
 """Where the songs may lie, of which the first that has any is taken."""
 
-_SONGS = "[0-9][0-9][0-9]/[0-9][0-9][0-9].mid"
+SONGS = "[0-9][0-9][0-9]/[0-9][0-9][0-9].mid"
+"""The songs in it."""
 
 
 def find(downloads: Path) -> Path:
@@ -47,7 +48,7 @@ def find(downloads: Path) -> Path:
     Raises:
         DataError: there is none.
     """
-    return locate(downloads, INFO, (f"{folder}/{_SONGS}" for folder in FOLDERS))
+    return locate(downloads, INFO, (f"{folder}/{SONGS}" for folder in FOLDERS))
 
 
 def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
@@ -56,7 +57,7 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
     Raises:
         DataError: there are no songs, or FluidSynth or its sound font is not installed.
     """
-    files = first_found(source, FOLDERS, _SONGS)
+    files = first_found(source, FOLDERS, SONGS)
     if not files:
         absent(source, INFO)
     named = {file.stem: file for file in files}

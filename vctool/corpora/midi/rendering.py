@@ -95,34 +95,64 @@ def render(job: Rendering) -> np.ndarray:
     with tempfile.TemporaryDirectory(prefix="vctool-midi-") as temporary:
         midi, wav = Path(temporary) / "score.mid", Path(temporary) / "score.wav"
         score.write(midi, job.tracks)
-        options = [
-            *("-n", "-i", "-q", "-f", "/dev/null"),
-            *("-R", "no", "-C", "no", "-g", str(GAIN)),
-            *("-o", "synth.default-soundfont=", "-o", "synth.dynamic-sample-loading=1"),
-            *("-r", str(job.rate), "-O", "float"),
-            *("-T", "wav", "-F", str(wav)),
-        ]
-        child = subprocess.run(
-            [program(), *options, str(job.font), str(midi)],
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-        lines = child.stderr.splitlines()
-        said = [line for line in lines if "error:" in line or line.startswith("Failed")]
-        reason = said[-1] if said else "no message"
-        if any(line.startswith("Failed to load the SoundFont") for line in lines):
-            raise DataError(f"{job.font}: cannot be used by {PROGRAM}; install it again")
-        if child.returncode != 0 or not wav.is_file():
-            raise DataError(f"{PROGRAM} (exit {child.returncode}): {reason}")
+        reason = play(midi, wav, job.font, job.rate)
         wave, _ = audio.read(wav)
     samples = round(job.seconds * job.rate)
     wave = np.pad(wave[:samples], (0, max(0, samples - len(wave))))
+    return checked(wave, job, reason)
+
+
+def checked(wave: np.ndarray, job: Rendering, reason: str) -> np.ndarray:
+    """Scale a recording down to a peak of 1 where it is above.
+
+    Raises:
+        NoSound: it is silent.
+    """
     peak = float(np.abs(wave).max(initial=0.0))
     if peak < SILENT:
         raise NoSound(f"{job.font.name}: {PROGRAM} made no sound of the notes with it; {reason}")
     return wave / max(1.0, peak)
+
+
+def play(midi: Path, wav: Path, font: Path, rate: int, period: int | None = None) -> str:
+    """Run FluidSynth once.
+
+    Args:
+        midi: what it plays.
+        wav: what it writes, stereo.
+        font: the sound font.
+        rate: sampling rate [Hz].
+        period: samples that it writes at once; its own 64 where None.
+
+    Returns:
+        The last thing that it complained of.
+
+    Raises:
+        DataError: it is not installed or fails, or the font is damaged.
+    """
+    options = [
+        *("-n", "-i", "-q", "-f", "/dev/null"),
+        *("-R", "no", "-C", "no", "-g", str(GAIN)),
+        *("-o", "synth.default-soundfont=", "-o", "synth.dynamic-sample-loading=1"),
+        *("-r", str(rate), "-O", "float"),
+        *(() if period is None else ("-z", str(period))),
+        *("-T", "wav", "-F", str(wav)),
+    ]
+    child = subprocess.run(
+        [program(), *options, str(font), str(midi)],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    lines = child.stderr.splitlines()
+    said = [line for line in lines if "error:" in line or line.startswith("Failed")]
+    reason = said[-1] if said else "no message"
+    if any(line.startswith("Failed to load the SoundFont") for line in lines):
+        raise DataError(f"{font}: cannot be used by {PROGRAM}; install it again")
+    if child.returncode != 0 or not wav.is_file():
+        raise DataError(f"{PROGRAM} (exit {child.returncode}): {reason}")
+    return reason
 
 
 def render_to(job: Rendering, folder: Path, name: str) -> Path:
