@@ -26,7 +26,7 @@ from vctool.models.vae_gan import networks1d, networks2d, streams, windows
 from vctool.models.vae_gan.discriminators import PatchDiscriminator
 from vctool.models.vae_gan.posterior import Posterior
 from vctool.models.vae_gan.settings import VaeGanConfig
-from vctool.models.vae_gan.warping import FrequencyWarp
+from vctool.features.warping import FrequencyWarp
 
 SETUP_CLIPS = 64
 """Clips per voice that its range is measured on."""

@@ -6,7 +6,7 @@ import torch
 
 from vctool.features.mel import mel_frequencies
 from vctool.features.settings import FeatureConfig
-from vctool.models.vae_gan.warping import FrequencyWarp
+from vctool.features.warping import FrequencyWarp
 
 FEATURES = FeatureConfig(rate=16000, n_fft=1024, hop_length=200, n_mels=128)
 

@@ -1,0 +1,244 @@
+"""Convert to any voice in real time, of one clip of it: an autoencoder of spectral envelopes.
+
+The system of MLPluginTemplate (C. P. Ooi, 2023) in intent: an encoder, a speaker embedding, and a
+decoder with style-adaptive layer normalisation (Min et al., "Meta-StyleSpeech", 2021). What is
+encoded is the mel-cepstra of a perturbed clip, and what is decoded filters the source's own sound
+(`voice`). Under the clip's own voice the output is compared with the recording, to the sample; under
+another's it is never compared with any waveform, but heard by the network that embeds speakers.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vctool.data import vocoder_clips
+from vctool.data.batches import Clips, UnpairedClips
+from vctool.data.feature_set import FeatureSet
+from vctool.data.sampling import keyed_normal
+from vctool.errors import ConfigError, DataError
+from vctool.features.base import Features
+from vctool.models import base
+from vctool.models.base import Condition, Context, Reference, Terms
+from vctool.models.speaker_autoencoder import clips
+from vctool.models.speaker_autoencoder.embedder import DIM, Embedder
+from vctool.models.speaker_autoencoder.envelope import banded
+from vctool.models.speaker_autoencoder.networks import SpeakerClassifier
+from vctool.models.speaker_autoencoder.perturbation import NEPERS, Perturbation
+from vctool.models.speaker_autoencoder.settings import SpeakerAutoencoderConfig
+from vctool.models.speaker_autoencoder.voice import Live, Target, Voice
+from vctool.nn.stft_loss import MultiResolutionStft
+from vctool.nn.streaming import whole
+
+GATE = 40.0 * NEPERS
+"""Frames whose bands are on average this far below the loudest frame's say nothing of a voice."""
+LEAST_STD = 0.05
+"""Least deviation of a coefficient [nepers]."""
+
+
+class System(base.System):
+    """The voice path, its opponent, and the network that hears who is speaking."""
+
+    Config = SpeakerAutoencoderConfig
+    discriminator_groups = ("discriminator",)
+    takes_reference = True
+    config: SpeakerAutoencoderConfig
+    embeddings: Tensor
+    timbres: Tensor
+
+    def __init__(self, config: SpeakerAutoencoderConfig, context: Context) -> None:
+        super().__init__(config, context)
+        features = context.features
+        vocoder_clips.require_long(config.clip_frames, features, config.stft_sizes)
+        self.names = clips.voice_names(context.roles, config.speeds)
+        if len(self.names) < 2:
+            raise ConfigError(
+                f"speaker_autoencoder: learns from differences between voices, and there is one, "
+                f"'{self.names[0]}'; name two or more in corpus.speakers, or set model.speeds"
+            )
+        self.voice = Voice(config, features)
+        self.classifier = SpeakerClassifier(config.code, config.width, len(self.names))
+        self.embedder = Embedder(features.rate)
+        self.perturbation = Perturbation(banded(features), config.warp, config.equaliser_db)
+        self.stft = MultiResolutionStft(config.stft_sizes)
+        self.register_buffer("embeddings", torch.zeros(len(context.roles), DIM))
+        self.register_buffer("timbres", torch.zeros(len(context.roles), config.cepstra))
+
+    @classmethod
+    def reads(cls, config: SpeakerAutoencoderConfig) -> tuple[str, ...]:
+        """Return the feature kind that conversion and training read: sound."""
+        return ("wave",)
+
+    @classmethod
+    def writes(cls, config: SpeakerAutoencoderConfig) -> tuple[str, ...]:
+        """Return the feature kind that conversion writes: sound."""
+        return ("wave",)
+
+    @classmethod
+    def dataset(
+        cls,
+        config: SpeakerAutoencoderConfig,
+        context: Context,
+        sets: Mapping[str, FeatureSet],
+        batch_size: int,
+        seed: int,
+    ) -> UnpairedClips:
+        """Draw clips of some voices, and of each other sound of the same voice."""
+        return clips.draw(
+            sets,
+            context.features,
+            config.clip_frames,
+            batch_size,
+            seed,
+            config.speeds,
+            config.voices_per_batch,
+        )
+
+    def groups(self) -> dict[str, Iterable[nn.Parameter]]:
+        """Encoder, style and decoder are one group, and the opponent is the other."""
+        return {
+            "generator": list(self.voice.parameters()),
+            "discriminator": list(self.classifier.parameters()),
+        }
+
+    @torch.no_grad()
+    def setup(self, batch: Mapping[str, Clips]) -> None:
+        """Take the embedder's weights, and measure the voices and the range of the cepstra."""
+        self.embedder.load()
+        told, sounding = {}, []
+        for name, one in batch.items():
+            wave = vocoder_clips.to_wave(one.voice)
+            told[name] = self.embedder(wave)
+            cepstra, loud = self._measured(wave)
+            sounding.append(cepstra[loud])
+        joined = torch.cat(sounding)
+        self.voice.mean.copy_(joined.mean(dim=0))
+        self.voice.std.copy_(joined.std(dim=0).clamp_min(LEAST_STD))
+        means = torch.stack([one.mean(dim=0) for one in told.values()])
+        self.voice.embedding_mean.copy_(nn.functional.normalize(means, dim=1).mean(dim=0))
+        whose = list(batch)
+        for index, role in enumerate(self.context.roles):
+            # a role's voice is that of its recordings as they are, or else of the first speed
+            speed = 1.0 if 1.0 in self.config.speeds else self.config.speeds[0]
+            place = whose.index(clips.voice_names((role,), (speed,))[0])
+            self.embeddings[index] = nn.functional.normalize(means[place], dim=0)
+            self.timbres[index] = sounding[place].mean(dim=0)
+
+    def objectives(self, batch: Mapping[str, Clips], step: int) -> Iterator[tuple[str, Terms]]:
+        """Train the opponent on codes, then the autoencoder."""
+        names, size = list(batch), len(next(iter(batch.values())).key)
+        key = torch.cat([one.key for one in batch.values()])
+        gain = torch.exp(NEPERS * self.config.gain_db * keyed_normal(key, (1,), 0))
+        wave = gain * vocoder_clips.to_wave(torch.cat([one.voice for one in batch.values()]))
+        others = vocoder_clips.to_wave(torch.cat([one.condition for one in batch.values()]))
+        own = self._target(others)
+        turn = 1 + step % (len(names) - 1)
+        other = Target(*(part.roll(-turn * size, dims=0) for part in own))
+        labels = torch.tensor([self.names.index(name) for name in names], device=wave.device)
+        labels = labels.repeat_interleave(size)
+
+        voice, start = self.voice, torch.zeros(1, dtype=torch.int64, device=wave.device)
+        empty = voice.memory(len(wave))
+        with torch.no_grad():
+            frames, _ = voice.analyse(wave, empty)
+            bands = self.perturbation(frames.bands[:, voice.ahead :], key)
+        code, _ = voice.encode(voice.envelope.cepstra(bands), empty)
+        judged = self.classifier(code.detach())
+        yield "discriminator", {"speaker": -_at(judged, labels).mean()}
+
+        same, _ = voice.render(frames, code, own, empty, start)
+        changed, _ = voice.render(frames, code, other, empty, start)
+        # the output is late by the latency: what is compared is aligned to the sample
+        true = wave[:, : wave.shape[1] - voice.latency]
+        same, changed = same[:, voice.latency :], changed[:, voice.latency :]
+        heard = self.voice.bands(changed)
+        again, _ = voice.encode(voice.envelope.cepstra(heard), empty)
+        apart = (again - code[..., : again.shape[-1]]).square().mean(dim=(1, 2))
+        alike = (self.embedder(changed) * other.embedding).sum(dim=1)
+        yield (
+            "generator",
+            {
+                "stft": self.stft(same, true),
+                "mel": (self.voice.bands(same) - self.voice.bands(true)).abs().mean(),
+                "embedding": (1.0 - alike).mean(),
+                "content": (apart / code.detach().square().mean(dim=(1, 2))).mean(),
+                "confusion": -self.classifier(code).mean() - float(np.log(len(self.names))),
+            },
+        )
+
+    @torch.no_grad()
+    def reference(self, recordings: Iterable[Features]) -> Reference:
+        """Embed a voice and measure its timbre.
+
+        Returns:
+            `embedding` (DIM,) of length 1 and `timbre` (C,), both float32.
+
+        Raises:
+            DataError: no frame sounds.
+        """
+        embeddings, timbres, counts = [], [], []
+        for one in recordings:
+            wave = torch.from_numpy(np.array(one["wave"], np.float32)).flatten().to(self.device)
+            if not bool(wave.any()):
+                continue
+            embeddings.append(self.embedder.voice(wave))
+            cepstra, loud = self._measured(wave[None])
+            timbres.append(cepstra[loud].mean(dim=0))
+            counts.append(float(loud.sum()))
+        if not counts:
+            raise DataError("no frame of the target sounds; give recordings of a voice")
+        weights = torch.tensor(counts, device=self.device)[:, None] / sum(counts)
+        embedding = nn.functional.normalize((weights * torch.stack(embeddings)).sum(dim=0), dim=0)
+        timbre = (weights * torch.stack(timbres)).sum(dim=0)
+        return {"embedding": embedding.cpu().numpy(), "timbre": timbre.cpu().numpy()}
+
+    def convert(self, source: Features, condition: Condition, to: str | None) -> Features:
+        """Convert one utterance: the stream over all of it; see `base.System.convert`."""
+        frames = source["wave"]
+        wave = torch.from_numpy(np.array(frames, np.float32)).flatten().to(self.device)
+        live = self.live().to(self.device)
+        made = whole(live, wave, self.controls(to, condition.reference))
+        return {"wave": made.cpu().numpy().reshape(frames.shape)}
+
+    def controls(self, to: str | None, reference: Reference | None = None) -> dict[str, Tensor]:
+        """Return the control inputs of a target, each (1, D): a role, or a reference."""
+        if to is None:
+            assert reference is not None, "a conversion to no role needs a reference"
+            return {
+                name: torch.tensor(values, dtype=torch.float32, device=self.device)[None]
+                for name, values in reference.items()
+            }
+        place = self.context.roles.index(to)
+        return {
+            "embedding": self.embeddings[place : place + 1],
+            "timbre": self.timbres[place : place + 1],
+        }
+
+    def live(self) -> Live:
+        """Return the voice path as a stream, to the last role unless told otherwise."""
+        voice = Voice(self.config, self.context.features, by_matrix=True).to(self.device)
+        voice.load_state_dict(self.voice.state_dict())
+        voice.requires_grad_(False)
+        return Live(voice.eval(), self.controls(self.context.roles[-1]))
+
+    @torch.no_grad()
+    def _target(self, wave: Tensor) -> Target:
+        """Return what is known of the voices of clips (B, T)."""
+        cepstra, loud = self._measured(wave)
+        weights = loud.float() / loud.sum(dim=1, keepdim=True)
+        return Target(self.embedder(wave), (weights[..., None] * cepstra).sum(dim=1))
+
+    def _measured(self, wave: Tensor) -> tuple[Tensor, Tensor]:
+        """Return cepstra (B, F, C) of waves, and which frames (B, F) sound."""
+        hop = self.context.features.hop_length
+        bands = self.voice.bands(wave[:, : wave.shape[1] // hop * hop])
+        level = bands.mean(dim=-1)
+        loud = level >= level.amax(dim=1, keepdim=True) - GATE
+        return self.voice.envelope.cepstra(bands), loud
+
+
+def _at(log_probability: Tensor, labels: Tensor) -> Tensor:
+    """Return the log probabilities (B, F) of labels (B,) in (B, voices, F)."""
+    index = labels[:, None, None].expand(-1, 1, log_probability.shape[-1])
+    return log_probability.gather(1, index)[:, 0]
