@@ -90,9 +90,7 @@ class Stack(nn.Module):
         super().__init__()
         self.name = name
         self.embed = Causal(inputs, width)
-        self.blocks = nn.ModuleList(
-            Block(width, style, 1.0 / blocks, 2**n) for n in range(blocks)
-        )
+        self.blocks = nn.ModuleList(Block(width, style, 1.0 / blocks, 2**n) for n in range(blocks))
         self.last = nn.LayerNorm(width)
         self.project = nn.Linear(width, outputs)
         nn.init.zeros_(self.project.weight)

@@ -58,9 +58,9 @@ class Pitch(nn.Module):
         time = torch.arange(count, dtype=torch.float64) * every / rate
         angle = 2 * math.pi * time[:, None] * hz
         project = torch.cat([angle.cos(), angle.sin()], dim=1) * window[:, None]
-        own = torch.nn.functional.conv1d(
-            window[None, None], window[None, None], padding=count - 1
-        )[0, 0, count - 1 :]
+        own = torch.nn.functional.conv1d(window[None, None], window[None, None], padding=count - 1)[
+            0, 0, count - 1 :
+        ]
         at = (rate / every) / f0s
         low = at.long()
         share = at - low

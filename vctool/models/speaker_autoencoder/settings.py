@@ -11,7 +11,7 @@ class SpeakerAutoencoderConfig(Config):
     """Hyper-parameters of the networks and of their training."""
 
     cepstra: int = Field(24, ge=4, le=64)
-    """Mel-cepstral coefficients of an envelope, c0 left out: few enough to pass between harmonics."""
+    """Mel-cepstra of an envelope, c0 left out: too few to follow single harmonics."""
     code: int = Field(12, ge=1, le=64)
     """Channels of the code, which is all that the decoder hears of what is said."""
     width: int = Field(192, ge=8)
@@ -34,7 +34,9 @@ class SpeakerAutoencoderConfig(Config):
     """Standard deviation of the level of training clips [dB]."""
     clip_frames: int = Field(144, ge=16)
     """Length of a training clip, and of the clip that its voice is taken from [frames]."""
-    speeds: tuple[Annotated[float, Field(ge=0.5, le=2)], ...] = Field((0.85, 1.0, 1.18), min_length=1)
+    speeds: tuple[Annotated[float, Field(ge=0.5, le=2)], ...] = Field(
+        (0.85, 1.0, 1.18), min_length=1
+    )
     """How fast recordings are played in training: each speed makes other voices of them."""
     voices_per_batch: int = Field(6, ge=2)
     """Voices in a batch, speeds counted; each has `train.batch_size` clips in it."""

@@ -3,8 +3,8 @@
 The system of MLPluginTemplate (C. P. Ooi, 2023) in intent: an encoder, a speaker embedding, and a
 decoder with style-adaptive layer normalisation (Min et al., "Meta-StyleSpeech", 2021). What is
 encoded is the mel-cepstra of a perturbed clip, and what is decoded filters the source's own sound
-(`voice`). Under the clip's own voice the output is compared with the recording, to the sample; under
-another's it is never compared with any waveform, but heard by the network that embeds speakers.
+(`voice`). In the clip's own voice the output is compared with the recording, to the sample. In
+another voice it is compared with no waveform, and heard by the network that embeds speakers.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,7 +29,6 @@ from vctool.models.speaker_autoencoder.perturbation import NEPERS, Perturbation
 from vctool.models.speaker_autoencoder.settings import SpeakerAutoencoderConfig
 from vctool.models.speaker_autoencoder.voice import Live, Target, Voice
 from vctool.nn.stft_loss import MultiResolutionStft
-from vctool.nn.streaming import whole
 
 GATE = 40.0 * NEPERS
 """Frames whose bands are on average this far below the loudest frame's say nothing of a voice."""
@@ -194,33 +193,25 @@ class System(base.System):
         return {"embedding": embedding.cpu().numpy(), "timbre": timbre.cpu().numpy()}
 
     def convert(self, source: Features, condition: Condition, to: str | None) -> Features:
-        """Convert one utterance: the stream over all of it; see `base.System.convert`."""
-        frames = source["wave"]
-        wave = torch.from_numpy(np.array(frames, np.float32)).flatten().to(self.device)
-        live = self.live().to(self.device)
-        made = whole(live, wave, self.controls(to, condition.reference))
-        return {"wave": made.cpu().numpy().reshape(frames.shape)}
+        """Convert one utterance as the stream does; see `base.System.convert`."""
+        return base.stream_convert(self, source, condition, to)
 
-    def controls(self, to: str | None, reference: Reference | None = None) -> dict[str, Tensor]:
-        """Return the control inputs of a target, each (1, D): a role, or a reference."""
+    def controls(self, condition: Condition, to: str | None) -> dict[str, np.ndarray]:
+        """Return the target's `embedding` (1, DIM) and `timbre` (1, C)."""
         if to is None:
-            assert reference is not None, "a conversion to no role needs a reference"
-            return {
-                name: torch.tensor(values, dtype=torch.float32, device=self.device)[None]
-                for name, values in reference.items()
-            }
+            assert condition.reference is not None, "a conversion to no role needs a reference"
+            return {name: values[None] for name, values in condition.reference.items()}
         place = self.context.roles.index(to)
-        return {
-            "embedding": self.embeddings[place : place + 1],
-            "timbre": self.timbres[place : place + 1],
-        }
+        known = {"embedding": self.embeddings[place], "timbre": self.timbres[place]}
+        return {name: value[None].cpu().numpy() for name, value in known.items()}
 
-    def live(self) -> Live:
-        """Return the voice path as a stream, to the last role unless told otherwise."""
+    def streamable(self) -> Live:
+        """Return the voice path as a stream; its default target is the last role."""
         voice = Voice(self.config, self.context.features, by_matrix=True).to(self.device)
         voice.load_state_dict(self.voice.state_dict())
         voice.requires_grad_(False)
-        return Live(voice.eval(), self.controls(self.context.roles[-1]))
+        controls = self.controls(Condition(), self.context.roles[-1])
+        return Live(voice.eval(), {name: torch.tensor(one) for name, one in controls.items()})
 
     @torch.no_grad()
     def _target(self, wave: Tensor) -> Target:

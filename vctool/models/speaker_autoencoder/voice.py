@@ -139,9 +139,7 @@ class Voice(nn.Module):
             **self.decoder.memory,
         }
         return {
-            name: self.mean.new_zeros((batch, *shape))
-            for name, shape in shapes.items()
-            if shape[0]
+            name: self.mean.new_zeros((batch, *shape)) for name, shape in shapes.items() if shape[0]
         }
 
     def forward(
@@ -168,9 +166,7 @@ class Voice(nn.Module):
         new = wave.unflatten(-1, (-1, self.hop))
         hops = torch.cat([memory["hops"], new], dim=1)
         count = new.shape[1]
-        spectra = torch.cat(
-            self.spectra.analyse(framed(hops, count, 2, HOPS - 2)), dim=-1
-        )
+        spectra = torch.cat(self.spectra.analyse(framed(hops, count, 2, HOPS - 2)), dim=-1)
         measured = torch.stack(self.pitch(framed(hops, count, HOPS)), dim=-1)
         measured = torch.cat([memory["pitch"], measured], dim=1)
         after = {"hops": hops[:, -(HOPS - 1) :], "pitch": measured[:, -(self.ahead + 1) :]}

@@ -20,13 +20,13 @@ from vctool.data.sampling import keyed_uniform
 from vctool.errors import ConfigError
 from vctool.features.base import Features
 from vctool.features.stats import move_log_f0
+from vctool.features.warping import FrequencyWarp
 from vctool.models import base
 from vctool.models.base import Condition, Context, Terms
 from vctool.models.vae_gan import networks1d, networks2d, streams, windows
 from vctool.models.vae_gan.discriminators import PatchDiscriminator
 from vctool.models.vae_gan.posterior import Posterior
 from vctool.models.vae_gan.settings import VaeGanConfig
-from vctool.features.warping import FrequencyWarp
 
 SETUP_CLIPS = 64
 """Clips per voice that its range is measured on."""

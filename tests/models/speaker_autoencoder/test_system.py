@@ -1,0 +1,198 @@
+"""The family: what it must not repeat of the published system, and what its sound must keep."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from tests.models.conftest import FEATURES, case_of
+from tests.sounds import make_speech, speak
+from vctool.engine import checkpoint
+from vctool.errors import ConfigError
+from vctool.inference.converter import Converter
+from vctool.models.base import Condition
+from vctool.models.speaker_autoencoder import clips, system, voice
+from vctool.models.speaker_autoencoder.embedder import DIM
+from vctool.nn.streaming import whole
+
+CASE = case_of("speaker_autoencoder")
+
+
+def lively(seed: int = 0) -> Any:
+    """A system whose decoder answers to all that it is told, as one that was trained."""
+    made = CASE.system()
+    torch.manual_seed(seed)
+    for layer in (made.voice.encoder.project, made.voice.decoder.project):
+        torch.nn.init.normal_(layer.weight, std=0.5)
+    for block in made.voice.decoder.blocks:
+        torch.nn.init.normal_(block.affine.weight, std=0.5)
+    made.voice.std.fill_(0.5)  # of a voice; the clips of the contract are noise
+    return made.eval()
+
+
+def terms(made: Any, step: int = 0) -> dict[str, torch.Tensor]:
+    found = dict(made.objectives(CASE.data.batch(step), step))
+    return found["generator"]
+
+
+def speech(seconds: float = 1.0) -> torch.Tensor:
+    return torch.from_numpy(make_speech(seconds).astype(np.float32))
+
+
+@pytest.fixture
+def flat(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A system that changes no envelope and adds nothing."""
+    made = CASE.system()
+    monkeypatch.setattr(made.voice.envelope, "curve", lambda c: 0 * c @ made.voice.envelope.curves)
+    monkeypatch.setattr(voice, "_level", lambda raw: 0 * raw)
+    return made
+
+
+def test_target_and_output_are_aligned_to_the_sample(flat: Any) -> None:
+    """Two crops of one clip were drawn apart, so that no loss could train (published bug E10)."""
+    with torch.no_grad():
+        found = terms(flat)
+    assert float(found["stft"]) < 2e-3 and float(found["mel"]) < 2e-3
+
+
+def test_what_is_not_changed_is_the_recording(flat: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Phase is right from the first step on."""
+    wave = speech()
+    frames = wave[: len(wave) // 192 * 192][None]
+    told = voice.Target(torch.zeros(1, DIM), torch.zeros(1, CASE.config.cepstra))
+    start = torch.zeros(1, dtype=torch.int64)
+    with torch.no_grad():
+        made, _ = flat.voice(frames, told, flat.voice.memory(), start)
+    late = flat.voice.latency
+    torch.testing.assert_close(made[:, late:], frames[:, :-late], rtol=0, atol=1e-5)
+
+
+def test_another_voice_is_compared_with_no_waveform(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The source was the target under another's embedding too (published bug E2)."""
+    made = CASE.system()
+    calls: list[voice.Target] = []
+
+    def render(frames: Any, code: Any, target: Any, memory: Any, start: Any) -> Any:
+        calls.append(target)
+        hop, count = made.voice.hop, code.shape[-1]
+        if len(calls) == 1:  # own voice: the recording, late
+            real, imaginary = frames.real[:, :count], frames.imaginary[:, :count]
+            windows = made.voice.spectra.synthesise(real, imaginary)
+            wave, _ = voice.overlapped(windows, memory["tail"])
+            return wave, {}
+        return torch.randn(len(code), count * hop, requires_grad=True), {}
+
+    monkeypatch.setattr(made.voice, "render", render)
+    with torch.no_grad():
+        found = terms(made)
+    own, other = calls
+    assert not torch.equal(own.embedding, other.embedding)
+    assert float(found["stft"]) < 2e-3 and float(found["mel"]) < 2e-3
+    assert float(found["embedding"]) > 0.01
+
+
+def test_the_embedding_alone_changes_the_sound() -> None:
+    made, wave = lively(), speech(0.5)
+    stream = made.streamable()
+    given = made.controls(Condition(options=CASE.cls.Options()), "speech")
+    told = {name: torch.tensor(one) for name, one in given.items()}
+    plain = whole(stream, wave, told)
+    shuffled = told["embedding"][:, torch.randperm(DIM)]
+    for change in ({"embedding": shuffled}, {"timbre": told["timbre"].flip(1)}):
+        moved = whole(stream, wave, {**told, **change})
+        assert float((moved - plain).abs().max()) > 0.01 * float(plain.abs().max())
+
+
+def test_the_embedding_term_reaches_encoder_style_and_decoder() -> None:
+    """The published encoder ran without gradients, whatever its flag said (bug E8)."""
+    made = lively().train()
+    for name in ("embedding", "stft"):
+        term = terms(made)[name]
+        for part in (made.voice.encoder, made.voice.style, made.voice.decoder):
+            grads = torch.autograd.grad(
+                term, list(part.parameters()), retain_graph=True, allow_unused=True
+            )
+            assert sum(float(g.abs().sum()) for g in grads if g is not None) > 0, name
+
+
+def test_every_frame_keeps_its_power_and_silence_stays_silent() -> None:
+    made, wave = lively(), speech(1.0)
+    wave[6000:10000] = 0
+    heard = whole(made.streamable(), wave)
+    inner = slice(6000 + 3 * 192, 10000 - 3 * 192)
+    assert float(heard[inner].abs().max()) < 1e-4
+    power = [
+        one[: len(one) // 800 * 800].view(-1, 800).square().mean(dim=1) for one in (wave, heard)
+    ]
+    loud = power[0] > 1e-2 * power[0].max()
+    change = 10 * torch.log10(power[1][loud] / power[0][loud])
+    assert float(change.abs().median()) < 1.5 and abs(float(change.mean())) < 1.5
+    assert float((heard - wave).abs().max()) > 0.1 * float(wave.abs().max())
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    checkpoint.save(tmp_path / "exp" / "checkpoints", lively(), family=CASE.name, step=1)
+    return tmp_path / "exp"
+
+
+def test_channels_are_averaged_and_the_level_is_kept(saved: Path) -> None:
+    """The published system summed what it had made of two channels: 6 dB (bug E7)."""
+    converter = Converter(saved, "cpu")
+    wave = make_speech(1.0).astype(np.float32)
+    mono, rate = converter.convert(wave, FEATURES.rate, to="speech")
+    stereo, _ = converter.convert(np.stack([wave, wave], axis=1), rate, to="speech")
+    np.testing.assert_array_equal(mono, stereo)
+    half, _ = converter.convert(np.stack([1.5 * wave, 0.5 * wave], axis=1), rate, to="speech")
+    np.testing.assert_allclose(half, mono, atol=1e-4)
+    levels = [20 * np.log10(np.sqrt(np.mean(np.square(one)))) for one in (wave, mono)]
+    assert levels[1] == pytest.approx(levels[0], abs=1.0)
+
+
+def test_a_file_is_a_target(saved: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "anna.wav", make_speech(2.0, seed=3), FEATURES.rate)
+    converter = Converter(saved, "cpu")
+    anna = converter.reference(tmp_path / "anna.wav")
+    assert np.linalg.norm(anna["embedding"]) == pytest.approx(1, abs=1e-5)
+    wave = make_speech(1.0).astype(np.float32)
+    one, _ = converter.convert(wave, FEATURES.rate, to=anna)
+    other, _ = converter.convert(wave, FEATURES.rate, to="speech")
+    assert len(one) == len(wave) and float(np.abs(one - other).max()) > 1e-3
+
+
+def test_a_voice_that_is_heard_again_embeds_near_itself() -> None:
+    made = lively()
+    voices = {seed: speak(seed, hz, 2.4) for seed, hz in ((0, 110.0), (1, 220.0))}
+    found = {
+        (seed, half): made.reference(
+            [{"wave": part[: len(part) // 192 * 192].reshape(-1, 192).astype(np.float32)}]
+        )["embedding"]
+        for seed, wave in voices.items()
+        for half, part in enumerate(np.split(wave, 2))
+    }
+    assert found[0, 0] @ found[0, 1] > found[0, 0] @ found[1, 0] + 0.02
+
+
+def test_clips_lose_the_silence_at_their_ends_and_no_more() -> None:
+    frames = np.zeros((60, 8), np.float32)
+    frames[20:40] = 0.1
+    frames[30] = 0  # a pause within
+    assert len(clips.trimmed(frames)) == 20 + 2 * clips.MARGIN
+    assert len(clips.trimmed(frames[:10])) == 10
+
+
+def test_one_voice_at_one_speed_is_refused() -> None:
+    alone = CASE.context.model_copy(update={"roles": ("speech",)})
+    with pytest.raises(ConfigError, match="there is one, 'speech x1'"):
+        system.System(CASE.config, alone)
+
+
+def test_without_resemblyzer_training_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vctool.models.speaker_autoencoder import embedder
+
+    monkeypatch.setattr(embedder, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"Resemblyzer.*setup.sh --eval"):
+        embedder.Embedder(16000).load()
