@@ -25,6 +25,7 @@ from vctool.commands import (
     recipes,
     scores,
     stages,
+    stream,
     vocoders,
 )
 from vctool.commands.options import RECORDINGS
@@ -43,7 +44,18 @@ app = typer.Typer(
     # --stop_stage and --stop-stage are the same option, as Kaldi's users expect.
     context_settings={"token_normalize_func": lambda token: token.replace("_", "-")},
 )
-for group in (stages, evaluate, export, recipes, corpora, convert, models, vocoders, scores):
+for group in (
+    stages,
+    evaluate,
+    export,
+    recipes,
+    corpora,
+    convert,
+    stream,
+    models,
+    vocoders,
+    scores,
+):
     app.add_typer(group.app)
 app.add_typer(prepare.app, name="prepare", rich_help_panel=RECORDINGS)
 app.add_typer(data.app, name="data", rich_help_panel=RECORDINGS)
@@ -53,9 +65,9 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPER
 
 def main() -> None:
     """Run the command line and turn errors into one line and an exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # names of files may hold any bytes
-            stream.reconfigure(errors="backslashreplace")
+    for text in (sys.stdout, sys.stderr):
+        if isinstance(text, io.TextIOWrapper):  # names of files may hold any bytes
+            text.reconfigure(errors="backslashreplace")
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("vctool").setLevel(logging.DEBUG)
     logging.getLogger().handlers[0].setLevel(logging.INFO)
