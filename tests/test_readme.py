@@ -160,12 +160,33 @@ def run_sh(project: Any, words: list[str]) -> None:
         assert not any("after stage 0" in line for line in lines)
 
 
+def page(words: list[str]) -> None:
+    """`vctool app OPTIONS`: serves until it is stopped; `tests/app` starts it."""
+    from typer.main import get_command
+
+    from vctool.cli import app
+
+    command = get_command(app).commands[words[1]]  # type: ignore[attr-defined]
+    command.make_context(words[1], words[2:])
+
+
+def ssh(project: Any, words: list[str]) -> None:
+    """`ssh -L PORT:127.0.0.1:PORT HOST vctool app --port PORT`: one port all along."""
+    assert words[1] == "-L" and words[4:6] == ["vctool", "app"]
+    port = words[words.index("--port") + 1]
+    assert words[2] == f"{port}:127.0.0.1:{port}"
+    page(words[4:])
+
+
 def vctool(project: Any, words: list[str]) -> None:
+    if words[1] == "app":
+        return page(words)
     more = ["--dry-run"] if words[1] in STAGES and len(words) > 2 and "-" in words[2] else []
     if words[1] in ("evaluate", "copy-synthesis"):
         more += ["--nj", "1"]  # further processes would import torch
     said = project.vctool(*words[1:], *more)
     assert said.returncode == 0, said.stderr
+    return None
 
 
 def torchrun(project: Any, words: list[str]) -> None:
@@ -227,6 +248,7 @@ RUNNERS: dict[str, Callable[[Any, list[str]], None]] = {
     ".": activate,
     "./run.sh": run_sh,
     "vctool": vctool,
+    "ssh": ssh,
     "torchrun": torchrun,
     "tensorboard": tensorboard,
     "pip": pip,

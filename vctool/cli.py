@@ -21,6 +21,7 @@ from vctool.commands import (
     evaluate,
     export,
     models,
+    page,
     prepare,
     recipes,
     scores,
@@ -53,6 +54,7 @@ for group in (
     convert,
     stream,
     models,
+    page,
     vocoders,
     scores,
 ):

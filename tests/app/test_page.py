@@ -1,0 +1,341 @@
+"""The page in a real browser: from a recording to a file, by mouse and by keyboard."""
+
+import base64
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.app.conftest import RATE, Files, Served
+from tests.browser import Browser, until
+from tests.conftest import Needs
+from vctool.inference.files import convert_files
+
+TAB, ENTER, SPACE = "\ue004", "\ue007", " "
+
+
+def add(page: Browser, kind: str, *files: Path) -> None:
+    """Choose files as a user does, and wait until they are looked at."""
+    have = page.js(f"return document.querySelectorAll('#{kind}-items li').length")
+    page.type(f"#{kind}-file", "\n".join(map(str, files)))
+    page.wait(f"document.querySelectorAll('#{kind}-items li').length >= {have + len(files)}")
+
+
+def ready(page: Browser) -> None:
+    page.wait("document.getElementById('convert').getAttribute('aria-disabled') === 'false'")
+
+
+def pick(page: Browser, model: str) -> None:
+    """Choose a model by a word of its card."""
+    page.js(
+        "[...document.querySelectorAll('.model')].find((one) => one.textContent.includes("
+        "arguments[0])).querySelector('input').click()",
+        model,
+    )
+
+
+def convert(page: Browser) -> None:
+    """Press the button, and wait for the player."""
+    ready(page)
+    page.click("#convert")
+    page.wait("document.querySelector('.jobs .shown[data-state=done]')", patience=90)
+    page.wait("Boolean(document.getElementById('player').player)")
+
+
+def fetched(page: Browser, link: str) -> bytes:
+    """Return what a link gives."""
+    text = page.js(
+        "const got = await fetch(document.getElementById(arguments[0]).href);"
+        "const bytes = new Uint8Array(await got.arrayBuffer());"
+        "let text = ''; for (const one of bytes) text += String.fromCharCode(one);"
+        "return btoa(text)",
+        link,
+    )
+    return base64.b64decode(text)
+
+
+def violations(page: Browser, axe: str) -> list[str]:
+    """Return what axe-core finds."""
+    page.js(f"if (!window.axe) {{ {axe} }}")
+    found: list[dict[str, Any]] = page.js("return (await axe.run()).violations")
+    return [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found]
+
+
+def test_a_recording_becomes_another_voice(
+    page: Browser, place: Files, served: Served, axe: str, tmp_path: Path
+) -> None:
+    page.requested()
+    pick(page, "Any voice")
+    add(page, "voice", place.voice)
+    takes = sorted(place.other.iterdir())
+    add(page, "target", *takes)
+    add(page, "backing", place.backing)
+    convert(page)
+    # To the byte what the command makes.
+    convert_files([str(place.voice)], to=place.other, out=tmp_path / "out.wav")
+    assert fetched(page, "voice-wav") == (tmp_path / "out.wav").read_bytes()
+    assert len(fetched(page, "mix-flac")) > 1000
+    page.click("#play")
+    page.wait("document.getElementById('clock').textContent > '0:00.3'")
+    page.click("#play")
+    page.wait("document.getElementById('play').getAttribute('aria-label') === 'Play'")
+    assert violations(page, axe) == []
+    # Nothing is asked of any other host.
+    asked = [url for url in page.requested() if not url.startswith(("blob:", "data:", "chrome"))]
+    assert len(asked) > 5 and all(
+        url.startswith(f"http://127.0.0.1:{served.port}/") for url in asked
+    )
+    assert [one["message"] for one in page.log("browser") if one["level"] == "SEVERE"] == []
+
+
+def test_the_page_is_small_and_at_rest(page: Browser, served: Served, axe: str) -> None:
+    page.open("about:blank")
+    page.requested()
+    page.open(served.address)
+    page.wait("document.querySelector('#vocoder option')")
+    asked = [url for url in page.requested() if url.startswith(f"http://127.0.0.1:{served.port}")]
+    assert len(asked) <= 10, asked
+    sizes = page.js(
+        "return performance.getEntriesByType('resource').concat(performance.getEntriesByType("
+        "'navigation')).map((one) => one.transferSize)"
+    )
+    assert 10_000 < sum(sizes) < 100_000
+    moved = page.js(
+        "return new Promise((done) => { let sum = 0; new PerformanceObserver((list) => {"
+        "for (const one of list.getEntries()) sum += one.value; done(sum); }).observe("
+        "{type: 'layout-shift', buffered: true}); setTimeout(() => done(sum), 300); })"
+    )
+    assert moved < 0.1  # what is called good (CLS)
+    assert violations(page, axe) == []
+    page.size(390, 844)
+    assert page.js("return document.documentElement.scrollWidth") == 390
+    page.devtools("Emulation.setEmulatedMedia", features=[
+        {"name": "prefers-color-scheme", "value": "dark"}])  # fmt: skip
+    try:
+        assert violations(page, axe) == []
+    finally:
+        page.devtools("Emulation.setEmulatedMedia", features=[])
+
+
+def test_it_works_by_keyboard(page: Browser, place: Files) -> None:
+    pick(page, "Any voice")
+    add(page, "voice", place.voice)
+    add(page, "target", *sorted(place.other.iterdir())[:1])
+    ready(page)
+    page.js("document.body.tabIndex = -1; document.body.focus()")
+    seen: list[str] = []
+    for _ in range(40):
+        page.keys(TAB)
+        name, outlined = page.js(
+            "const one = document.activeElement, around = [one, one.closest('.button'),"
+            "one.closest('.model')].filter(Boolean);"
+            "return [one.id || one.name || one.className || one.tagName,"
+            "around.some((it) => getComputedStyle(it).outlineStyle !== 'none')]"
+        )
+        assert outlined, f"no focus to be seen on {name}"
+        seen.append(name)
+        if name == "convert":
+            break
+    assert {"voice-file", "record", "model", "target-file", "backing-file", "transpose",
+            "convert"} <= set(seen)  # fmt: skip
+    page.keys(ENTER)
+    page.wait("Boolean(document.getElementById('player').player)", patience=60)
+    page.js("document.getElementById('play').focus()")
+    page.keys(SPACE)
+    page.wait("document.getElementById('player').player.playing")
+    page.js("document.querySelector('[name=listen]:checked').focus()")
+    page.keys("\ue012")  # to the left: the recording
+    assert page.js("return document.getElementById('player').player.which") == "source"
+
+
+SLOPE, LOWEST = 450.0, 200.0
+"""A tone whose frequency tells the time: 200 Hz, and 450 more with every second."""
+
+HEARD = """
+const { player } = document.getElementById('player'), { context } = player;
+if (!window.tap) {
+  window.tap = context.createAnalyser();
+  tap.fftSize = 2048;
+  for (const one of Object.values(player.gains)) one.connect(tap);
+}
+await new Promise((done) => setTimeout(done, arguments[0]));
+const wave = new Float32Array(tap.fftSize);
+tap.getFloatTimeDomainData(wave);
+const told = player.sourcePosition - tap.fftSize / 2 / context.sampleRate;
+const crossings = [];
+for (let k = 1; k < wave.length; k++) if (wave[k - 1] < 0 && wave[k] >= 0) {
+  crossings.push(k - 1 + wave[k - 1] / (wave[k - 1] - wave[k]));
+}
+const cycles = crossings.length - 1;
+const hertz = cycles * context.sampleRate / (crossings.at(-1) - crossings[0]);
+const middle = (crossings[0] + crossings.at(-1)) / 2 - tap.fftSize / 2;
+return [told + middle / context.sampleRate, hertz, player.position];
+"""
+
+
+@pytest.mark.parametrize("stretch", [1, 1.5])
+def test_positions_are_those_that_are_heard(
+    page: Browser, place: Files, tmp_path: Path, served: Served, stretch: float
+) -> None:
+    time_ = np.arange(4 * RATE) / RATE
+    tone = 0.3 * np.sin(2 * np.pi * (LOWEST * time_ + SLOPE / 2 * time_**2))
+    soundfile.write(tmp_path / "tone.wav", tone, RATE)
+    pick(page, "Any voice")
+    add(page, "voice", tmp_path / "tone.wav")
+    add(page, "target", *sorted(place.other.iterdir())[:1])
+    page.js("document.getElementById('stretch').value = arguments[0]", stretch)
+    convert(page)
+    length = page.js("return document.getElementById('player').player.length")
+    assert length == pytest.approx(4 * stretch, abs=0.01)
+    page.js("document.getElementById('player').player.seek(0.4)")
+    page.click("#play")
+    for which in ("source", "voice", "source"):
+        before, since = page.js(
+            "const { player } = document.getElementById('player');"
+            "await new Promise((done) => setTimeout(done, 120));"
+            "const now = player.position; player.choose(arguments[0]);"
+            "return [now, player.position - now]",
+            which,
+        )
+        assert abs(since) < 0.02  # a switch moves nothing
+        if which == "source":
+            told, hertz, position = page.js(HEARD, 120)
+            heard = (hertz - LOWEST) / SLOPE
+            assert heard == pytest.approx(told, abs=0.02)
+            assert position > before
+    page.js("document.getElementById('player').player.pause()")
+    look = served.ask(
+        "GET", f"/api/jobs/{served.ask('GET', '/api/state').json['jobs'][0]['id']}/look"
+    )
+    pairs = np.array(look.json["map"]).reshape(-1, 2)
+    assert (len(pairs) > 100) == (stretch != 1)
+    at, source = page.js(
+        "const { player } = document.getElementById('player'); player.seek(2);"
+        "return [player.position, player.sourcePosition]"
+    )
+    wanted = np.interp(at, pairs[:, 1], pairs[:, 0]) if len(pairs) else at
+    assert source == pytest.approx(wanted, abs=0.02)
+
+
+def test_a_recording_is_made_here(page: Browser, served: Served) -> None:
+    page.click("#record")
+    page.wait("document.getElementById('record-time').textContent >= '0:01'")
+    page.click("#record")
+    page.wait("document.querySelectorAll('#voice-items li').length === 1")
+    (made,) = served.ask("GET", "/api/state").json["recordings"]
+    # The fake microphone beeps once a second; floats, as the microphone gave them.
+    assert made["format"] == "FLOAT" and made["seconds"] > 0.9 and made["level"] > -60
+
+
+def test_a_microphone_that_is_denied_is_said(served: Served, needs: Needs, tmp_path: Path) -> None:
+    with Browser(needs("chromedriver"), tmp_path, microphone="deny") as other:
+        other.open(served.address)
+        other.wait("document.querySelectorAll('.model input').length > 2")
+        other.click("#record")
+        other.wait("document.getElementById('voice-said').textContent.includes('denied')")
+        assert other.js("return document.getElementById('recording').hidden")
+
+
+def test_what_the_browser_decodes_is_taken(
+    page: Browser, place: Files, tmp_path: Path, needs: Needs, served: Served
+) -> None:
+    made = tmp_path / "phone.webm"
+    command = [needs("ffmpeg"), "-loglevel", "error", "-i", str(place.voice), str(made)]
+    subprocess.run(command, check=True)
+    add(page, "voice", made)
+    (one,) = served.ask("GET", "/api/state").json["recordings"]
+    assert one["name"] == "phone.webm" and one["format"] == "PCM_16"
+    assert one["seconds"] == pytest.approx(2.0, abs=0.05)
+
+
+def test_bad_files_are_said_and_names_are_no_markup(
+    page: Browser, place: Files, tmp_path: Path
+) -> None:
+    text = tmp_path / "notes.wav"
+    text.write_text("these are my notes, and no recording")
+    page.type("#voice-file", str(text))
+    page.wait("document.getElementById('voice-said').classList.contains('bad')")
+    assert "notes.wav" in page.text("#voice-said")
+    large = tmp_path / "large.wav"
+    large.write_bytes(b"x" * (4 * 2**20 + 1))
+    page.type("#voice-file", str(large))
+    page.wait("document.getElementById('voice-said').textContent.includes('at most')")
+    odd = tmp_path / "<img src=x onerror='window.hacked=1'>.wav"
+    odd.write_bytes(place.voice.read_bytes())
+    add(page, "voice", odd)
+    assert page.js("return [document.querySelectorAll('main img').length, window.hacked]") == [
+        0,
+        None,
+    ]
+    assert "<img" in page.text("#voice-items .name")
+    page.js("document.getElementById('transpose').value = 99")
+    pick(page, "Any voice")
+    add(page, "target", *sorted(place.other.iterdir())[:1])
+    page.wait("document.querySelector('#vocoder option')")
+    page.click("#convert")
+    assert "Transpose must lie between" in page.text("#convert-said")
+
+
+def test_a_conversion_outlives_a_reload_and_ends_when_cancelled(
+    page: Browser, place: Files, served: Served
+) -> None:
+    pick(page, "Any voice")
+    add(page, "voice", place.long)
+    add(page, "target", *sorted(place.other.iterdir())[:1])
+    ready(page)
+    page.click("#convert")
+    page.wait("document.querySelector('.jobs [data-state=running]')")
+    page.open(f"http://127.0.0.1:{served.port}/")
+    page.wait("document.querySelector('.jobs [data-state=running]')")
+    assert page.js("return window.stay === undefined")
+    page.click("[data-state=running] .buttons button")
+    began = time.monotonic()
+    page.wait("document.querySelector('.jobs [data-state=cancelled]')", patience=20)
+    assert time.monotonic() - began < 20 and not list(served.own_folder.glob("outputs/*"))
+    # The queue goes on.
+    add(page, "voice", place.voice)
+    ready(page)
+    page.click("#convert")
+    page.wait("document.querySelector('.jobs .shown[data-state=done]')", patience=90)
+
+
+def test_two_tabs_show_the_same(page: Browser, place: Files, served: Served) -> None:
+    first = page.windows()[0]
+    second = page.new_tab()
+    try:
+        page.open(f"http://127.0.0.1:{served.port}/")
+        page.wait("document.querySelectorAll('.model input').length > 2")
+        page.go_to(first)
+        add(page, "voice", place.voice)
+        page.go_to(second)
+        page.wait("document.querySelectorAll('#voice-items li').length === 1")
+        pick(page, "pair (cyclegan_vc)")
+        ready(page)
+        page.click("#convert")
+        page.go_to(first)
+        page.wait("document.querySelector('.jobs [data-state=done]')", patience=90)
+        assert page.text(".jobs .name") == "talk.wav to ben"
+    finally:
+        page.go_to(second)
+        page("DELETE", "/window")
+        page.go_to(first)
+
+
+def test_a_name_that_was_rebound_gets_nothing(page: Browser, served: Served) -> None:
+    page.open(f"http://rebound.test:{served.port}/?token={served.token}")
+    assert "names of this machine alone" in page.js("return document.body.textContent")
+    page.open(f"http://127.0.0.1:{served.port}/")
+
+
+def test_a_server_that_ended_is_said(start: Any, shared_browser: Browser) -> None:
+    other = start()
+    shared_browser.open(other.address)
+    shared_browser.wait("document.querySelectorAll('.model input').length > 2")
+    other.stop()
+    shared_browser.wait("document.getElementById('banner').textContent.includes('does not answer')")
+    shared_browser.open("about:blank")
+    until(lambda: other.process.poll() is not None, "it is over")
