@@ -44,7 +44,7 @@ def test_four_files_say_the_same(model: Path) -> None:
     content = (folder / "model.onnx").read_bytes()
     card = json.loads((folder / "model.json").read_text())
     assert card["sha256"] == hashlib.sha256(content).hexdigest() and card["bytes"] == len(content)
-    facts = Exported(folder).facts
+    facts = Exported.read(folder).facts
     for field in ("rate", "granule", "latency", "state"):
         assert card[field] == getattr(facts, field)
     graph = onnx.load_from_string(content).graph
@@ -64,7 +64,7 @@ def test_four_files_say_the_same(model: Path) -> None:
 
 def test_every_voice_sounds_as_vctool_convert_has_it(model: Path) -> None:
     stage.export(model, seconds=SECONDS)
-    exported, converter = Exported(model / "export"), Converter(model)
+    exported, converter = Exported.read(model / "export"), Converter(model)
     wave = parity.sounds(converter.rate, 1.0)["voice"]
     heard = {}
     for voice, controls in exported.facts.voices.items():
@@ -97,6 +97,7 @@ def test_a_wrong_latency_is_refused(model: Path, monkeypatch: pytest.MonkeyPatch
     told = f"an impulse is {right.latency} samples late, and the network declares"
     with pytest.raises(ExportError, match=told):
         stage.export(model, seconds=SECONDS)
+    assert not (model / "export").exists(), "what is refused is not written"
 
 
 def test_a_network_that_depends_on_how_it_is_cut_is_refused() -> None:
@@ -150,7 +151,7 @@ def test_a_damaged_or_foreign_model_is_one_line(model: Path, tmp_path: Path) -> 
         (tmp_path / "none.onnx", "No such file"),
     ]:
         with pytest.raises(ExportError, match=text) as told:
-            Exported(path)
+            Exported.read(path)
         assert "\n" not in str(told.value) and str(path) in str(told.value)
 
 
@@ -194,8 +195,8 @@ def test_what_it_costs_is_measured(model: Path) -> None:
     stage.export(model, seconds=SECONDS)
     found = benchmark.measure(
         Converter(model).stream,
-        model / "export",
-        Exported(model / "export").facts.voices["ann"],
+        (model / "export" / "model.onnx").read_bytes(),
+        Exported.read(model / "export").facts.voices["ann"],
         0.1,
     )
     assert [one.block for one in found.costs] == [512, 1024]

@@ -43,7 +43,7 @@ def test_the_host_is_short() -> None:
 def test_every_block_size_gives_what_the_model_gives(
     host: Path, exported: Path, voice: str
 ) -> None:
-    model = Exported(exported)
+    model = Exported.read(exported)
     known = model.facts
     wave = sounds(known.rate, 0.7)["voice"]
     run_alone = model.run(known.voices[voice])

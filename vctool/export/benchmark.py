@@ -62,19 +62,19 @@ class Figures(NamedTuple):
 
 
 def measure(
-    stream: Stream, model: Path, controls: Mapping[str, np.ndarray], seconds: float = SECONDS
+    stream: Stream, content: bytes, controls: Mapping[str, np.ndarray], seconds: float = SECONDS
 ) -> Figures:
     """Measure a model.
 
     Args:
         stream: the network.
-        model: its export.
+        content: of its export.
         controls: values of the control inputs, each (1, C).
         seconds: length of the sound [s].
     """
     wave = sounds(stream.rate, seconds)["voice"]
     before = _resident()
-    exported = Exported(model)
+    exported = Exported(content, "the export")
     runs = [exported.run(controls)]
     _cost(runs[0], wave[: stream.rate // 2], stream.granule)
     one = _resident()

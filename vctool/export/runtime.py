@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -128,42 +128,57 @@ class OnnxRun:
 
 
 class Exported:
-    """An export on disk.
+    """An exported model.
 
     Args:
-        path: its folder, or the `model.onnx` in it.
+        content: of its file.
+        name: of its file, for messages.
         threads: that one call may use.
 
     Raises:
-        ExportError: there is none, or it is damaged, changed, or not vctool's.
+        ExportError: it is damaged, or not vctool's.
         DataError: onnxruntime is not installed.
     """
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
-        self.path = path / MODEL if path.is_dir() else path
-        name = str(self.path)
-        try:
-            content = self.path.read_bytes()
-        except OSError as error:
-            raise ExportError(f"{name}: {error.strerror}; vctool export EXP makes one") from None
-        self._require_unchanged(content)
+    def __init__(self, content: bytes, name: str, threads: int = 1) -> None:
         self._session = session(content, name, threads)
         self.facts = facts(self._session, name)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read one from disk.
+
+        Args:
+            path: the folder of an export, or the `model.onnx` in it.
+
+        Raises:
+            ExportError: there is none, or it is damaged, changed, or not vctool's.
+            DataError: onnxruntime is not installed.
+        """
+        file = path / MODEL if path.is_dir() else path
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise ExportError(f"{file}: {error.strerror}; vctool export EXP makes one") from None
+        _require_unchanged(file, content)
+        return cls(content, str(file))
 
     def run(self, controls: Mapping[str, np.ndarray]) -> OnnxRun:
         """Begin a stream; any number of them share the model."""
         return OnnxRun(self._session, self.facts, controls)
 
-    def _require_unchanged(self, content: bytes) -> None:
-        card = self.path.with_name(CARD)
-        if not card.is_file():
-            return
-        try:
-            wanted = json.loads(card.read_text("utf-8"))["sha256"]
-        except (ValueError, KeyError, TypeError):
-            raise ExportError(f"{card}: damaged; export the model again") from None
-        if hashlib.sha256(content).hexdigest() != wanted:
-            raise ExportError(
-                f"{self.path}: not the file that {card} describes (its sha256 differs); export the "
-                "model again"
-            )
+
+def _require_unchanged(file: Path, content: bytes) -> None:
+    """Compare a model with the card beside it, if there is one."""
+    card = file.with_name(CARD)
+    if not card.is_file():
+        return
+    try:
+        wanted = json.loads(card.read_text("utf-8"))["sha256"]
+    except (ValueError, KeyError, TypeError):
+        raise ExportError(f"{card}: damaged; export the model again") from None
+    if hashlib.sha256(content).hexdigest() != wanted:
+        raise ExportError(
+            f"{file}: not the file that {card} describes (its sha256 differs); export the model "
+            "again"
+        )

@@ -97,7 +97,7 @@ def model(path: Path, to: str | None, backend: Backend | None) -> Chosen:
 
 
 def _exported(path: Path, to: str | None) -> Chosen:
-    found = Exported(path)
+    found = Exported.read(path)
     voices = found.facts.voices
     name = to if to is not None else next(reversed(voices), "")
     if name not in voices:
