@@ -19,7 +19,7 @@ BANDS = 48
 DILATIONS = (1, 2, 4, 8)
 MOST_BEL = 1.5
 """The correction is at most this [bel]."""
-LEAST_SERIES = 1e-9
+LEAST_SERIES = 1e-10
 """Power of the decoder where nothing sounds."""
 
 
