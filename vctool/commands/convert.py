@@ -72,13 +72,14 @@ def convert(
         typer.Option("--stretch", help="Output length over input length; else the recipe's."),
     ] = None,
     transpose: Annotated[
-        float,
+        str,
         typer.Option(
             "--transpose",
+            metavar="SEMITONES|auto",
             help="Semitones to shift the voice by, and not the accompaniment: 12 and -12 stay in "
-            "its key.",
+            "its key; auto: whole octaves into the target's range, with models that find notes.",
         ),
-    ] = 0.0,
+    ] = "0",
     rate: Annotated[str, typer.Option("--rate", help="model, input, or a rate in Hz.")] = "model",
     accomp_offset: Annotated[
         float, typer.Option("--accomp-offset", help="Second of the accompaniment to begin at.")

@@ -30,15 +30,12 @@ STANDS_OUT_DB = 6.0
 """How much further than in the input the loudest sound may lie above the output's level [dB]."""
 
 
-def tell_choices(
-    requests: list[Request], stretch: float | None, transpose: float, accompanied: bool
-) -> None:
+def tell_choices(requests: list[Request], stretch: float | None, accompanied: bool) -> None:
     """Log what the recipe decides for the user, and what an option does not do.
 
     Args:
         requests: the conversions that will be made.
         stretch: as the user gave it; None where the recipe decides.
-        transpose: as the user gave it [semitones].
         accompanied: whether there is an accompaniment.
     """
     for request in requests:
@@ -48,6 +45,7 @@ def tell_choices(
                 "recipe); --stretch 1 keeps the length",
                 *(request.name, request.stretch),
             )
+    transpose = requests[0].transpose if requests else 0.0
     if accompanied and transpose % 12:
         logger.info(
             "--transpose %g: moves the voice alone, out of the key of the accompaniment; 12 and "

@@ -17,28 +17,29 @@ from vctool import audio, vocoders
 from vctool.audio.tracks import ArrayTrack, Looped, Track
 from vctool.config import build
 from vctool.engine import checkpoint
-from vctool.errors import AudioError, CheckpointError, ConfigError
+from vctool.errors import AudioError, ConfigError
 from vctool.experiment.places import locate
 from vctool.experiment.recipe import ConvertConfig
 from vctool.export.stream import Streamed, TorchRun
-from vctool.features import base, world
+from vctool.features import base
 from vctool.features.analysis import Scan, scan, voice_features, voicing
 from vctool.features.base import Features, accompaniment_kinds, voice_kinds
 from vctool.features.stats import SpeakerStats
+from vctool.inference import made as made_of
+from vctool.inference import notes, reference, target, untrained
 from vctool.inference import options as own_options
-from vctool.inference import reference, target, untrained
 from vctool.inference.blocks import FADE_SECONDS, Block, Joiner, plan
 from vctool.inference.loudness import level_gain
 from vctool.inference.outputs import recordings
 from vctool.inference.request import (
     STRETCH_RANGE,
-    TRANSPOSE_RANGE,
     Request,
     require_offset,
     require_range,
     require_rate,
     resolve_device,
     to_mono,
+    transposition,
 )
 from vctool.inference.stretch import stretched
 from vctool.inference.watch import UNWATCHED, Progress, Watch
@@ -102,7 +103,7 @@ class Converter:
         self,
         to: "str | Path | target.Target | Reference | None" = None,
         stretch: float | None = None,
-        transpose: float = 0.0,
+        transpose: float | str = 0.0,
         options: Mapping[str, Any] | None = None,
         watch: Watch = UNWATCHED,
     ) -> Request:
@@ -114,7 +115,7 @@ class Converter:
                 `reference` returned for them.
             stretch: length of the output over that of the input; where None, the recipe's for its
                 target and 1 for any other role.
-            transpose: shift of the output's pitch [semitones].
+            transpose: shift of the output's pitch [semitones]; `auto`: by `System.octaves`.
             options: the family's own options by name; its defaults where not given.
             watch: asks whether it is wanted while recordings of the target are analysed.
 
@@ -132,9 +133,23 @@ class Converter:
         if stretch is None:  # the recipe's is that of its target: singing is slower than speech
             stretch = self.settings.stretch if to.role in self.roles[-1:] else 1.0
         require_range("stretch", stretch, STRETCH_RANGE)
-        require_range("transpose", transpose, TRANSPOSE_RANGE)
+        semitones, into_range = transposition(transpose)
         checked = own_options.checked(options, self.system.Options, self.path)
-        return Request(to.name, to.role, float(stretch), float(transpose), known, checked)
+        notes.require(self.system, checked, into_range, self.path)
+        return Request(to.name, to.role, float(stretch), semitones, known, checked, into_range)
+
+    def settled(
+        self, request: Request, voice: Track, known: Scan, where: str = "the input"
+    ) -> Request:
+        """Choose the octaves that are still to be chosen (`notes.settled`)."""
+        blocks = self.blocks(voice, known) if request.into_range and not known.silent else None
+        return notes.settled(self.system, request, blocks, where)
+
+    def blocks(self, voice: Track, known: Scan) -> Iterator[tuple[Block, Features]]:
+        """Analyse a voice block by block."""
+        for block in plan(voice, self._block, self.features.hop_length, self.rate):
+            wave = voice.read(block.outer_start, block.outer_stop)
+            yield block, self._source(wave, block, known)
 
     def reference(self, *names: Path | str, watch: Watch = UNWATCHED) -> Reference:
         """Compute the reference of a target that the model was not trained on.
@@ -164,7 +179,7 @@ class Converter:
         accomp_rate: int | None = None,
         to: str | Path | Reference | None = None,
         stretch: float | None = None,
-        transpose: float = 0.0,
+        transpose: float | str = 0.0,
         accomp_offset: float = 0.0,
         options: Mapping[str, Any] | None = None,
         progress: Progress | None = None,
@@ -179,7 +194,7 @@ class Converter:
             accomp_rate: its sampling rate [Hz]; `rate` where None.
             to: role to convert to, or recordings of the target; see `request`.
             stretch: length of the output over that of the input; see `request`.
-            transpose: shift of the output's pitch [semitones].
+            transpose: shift of the output's pitch [semitones], or `auto`; see `request`.
             accomp_offset: time in the accompaniment at which the voice enters [s]; negative where
                 the voice enters before it.
             options: the family's own options by name, such as `{"amount": 0.6}`.
@@ -207,6 +222,7 @@ class Converter:
             background = Looped(heard, request.samples(voice.samples), offset)
         watch.begin(len(wave) / rate)
         known = self.scan(watch.track(voice), request)
+        request = self.settled(request, voice, known)
         if known.silent:
             logger.warning("the input is silent, and so is the output")
         made: list[np.ndarray] = []
@@ -324,13 +340,11 @@ class Converter:
             assert accomp_known is not None
             condition = self.condition(accomp.read(start, stop), accomp_known)
         made = self.infer(source, condition, request, known.voice)
-        return self.synthesise(made, stop - start, request.transpose)
+        after = 0.0 if self.system.transposes else request.transpose
+        return self.synthesise(made, stop - start, after)
 
     def _source(self, wave: np.ndarray, block: Block, known: Scan) -> Features:
-        """Analyse a block of a voice, or return the cached features if it was the last one.
-
-        Converting a recording to several roles needs the features of each block several times.
-        """
+        """Analyse a block of a voice, if it is not the last one, as it is for several roles."""
         last = self._analysed
         if last is None or last[0] is not known or last[1] != block:
             found = voice_features(wave, self._kinds, self.features, known)
@@ -357,7 +371,7 @@ class Converter:
             source: features of the voice: its kinds in `reads`, and those in `borrowed`.
             condition: features of the accompaniment, or None.
             request: the conversion.
-            voice: F0 statistics of the whole source, where the features are a block of it.
+            voice: F0 statistics of the whole source, of which the features are a block.
 
         Returns:
             The vocoder's input: features of the kinds in `gives`.
@@ -366,35 +380,21 @@ class Converter:
             CheckpointError: the model gave NaN or infinity.
         """
         with torch.no_grad():
-            told = Condition(condition, request.reference, request.options, voice)
+            moved = request.transpose if self.system.transposes else 0.0
+            told = Condition(condition, request.reference, request.options, voice, moved)
             own = {kind: source[kind] for kind in voice_kinds(self.reads)}
             made = self.system.convert(own, told, request.to)
-        assert set(made) == set(self.writes), (sorted(made), self.writes)
-        frames = {kind: len(values) for kind, values in {**source, **made}.items()}
-        assert len(set(frames.values())) == 1, f"conversion changed the length: {frames}"
-        for kind, values in made.items():
-            if not np.isfinite(values).all():
-                raise CheckpointError(
-                    f"{self.path}: gives NaN or infinity in {kind}; train on, or use an earlier "
-                    "checkpoint with --model"
-                )
-        kind, column = self._f0
-        if request.transpose and column is not None:
-            shifted = made[kind].copy()
-            shifted[:, column] *= 2 ** (request.transpose / 12)
-            made = {**made, kind: shifted}
+        made_of.require(made, source, self.writes, self.path)
+        kind, f0 = self._f0
+        if request.transpose and f0 is not None:
+            made = {**made, kind: made_of.shifted(made[kind], f0, request.transpose)}
         return vocoders.given(self.vocoder, made, source)
 
     def synthesise(self, features: Features, samples: int, transpose: float = 0.0) -> np.ndarray:
         """Turn converted features into (samples,) float32.
 
-        Features that hold F0 were already transposed by `infer`. Otherwise the wave is
-        analysed and resynthesised by WORLD, which shifts pitch and keeps formants.
+        Those that hold F0 are transposed by `infer`; otherwise the wave is, by WORLD.
         """
         wave = self.vocoder.synthesise(features, self.features, samples)
         assert wave.shape == (samples,), (wave.shape, samples)
-        if transpose and self._f0[1] is None:
-            coded = world.analyse(wave, self.features)
-            coded[:, 0] *= 2 ** (transpose / 12)
-            wave = world.synthesise(coded, self.features, samples)
-        return wave
+        return made_of.transposed(wave, 0 if self._f0[1] is not None else transpose, self.features)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from vctool import audio, vocoders
 from vctool.audio.tracks import CHUNK_SECONDS, Looped, SpoolTrack, Track
 from vctool.errors import AudioError, Cancelled, ConfigError, VctoolError
-from vctool.inference import account, discover, mixing, untrained
+from vctool.inference import account, discover, mixing, notes, untrained
 from vctool.inference.converter import Converter
 from vctool.inference.job import Existing, Job, settle
 from vctool.inference.outputs import Output
@@ -70,7 +70,7 @@ def convert_files(
     force: bool = False,
     skip_existing: bool = False,
     stretch: float | None = None,
-    transpose: float = 0.0,
+    transpose: float | str = 0.0,
     rate: str = "model",
     accomp_offset: float = 0.0,
     device: str = "auto",
@@ -101,7 +101,8 @@ def convert_files(
         skip_existing: leave outputs that exist, and convert the others.
         stretch: length of the output over that of the input; where None, the recipe's for its
             target and 1 for any other role.
-        transpose: shift of the output's pitch [semitones].
+        transpose: shift of the output's pitch [semitones]; `auto` for whole octaves into the range
+            of the target, with models that find notes.
         rate: sampling rate of the outputs: `model`, `input`, or a number [Hz].
         accomp_offset: time in the accompaniment at which the voice enters [s]; may be negative.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -142,7 +143,7 @@ def convert_files(
     _tell(converter, job, accomp, mix)
     chosen = {**(options or {}), **job.options}
     requests = [converter.request(one, stretch, transpose, chosen, watch) for one in job.targets]
-    account.tell_choices(requests, stretch, transpose, accomp is not None)
+    account.tell_choices(requests, stretch, accomp is not None)
     gains = mixing.gains(converter.settings, vocal_gain, accomp_gain) if mix else None
     with ExitStack() as stack:
         background = mixed = None
@@ -300,6 +301,7 @@ def _convert(
             logger.info("%s: silent, and so is its output", source)
         elif converter.searches_f0:
             account.tell_range(source, voice, converter.features)
+        requests = [converter.settled(one, voice, known, str(source)) for one in requests]
         takes = []
         for request, output in zip(requests, made, strict=True):
             samples = request.samples(voice.samples)
@@ -323,6 +325,11 @@ def _convert(
             samples = take.request.samples(voice.samples)
             assert take.voice.samples == samples, (take.voice.samples, samples)
             finish(converter, take, known, form, heard, watch)
+            if notes.wanted(take.request.options):
+                blocks = converter.blocks(voice, known) if not known.silent else ()
+                found = notes.of_blocks(converter.system, blocks, take.request, converter.rate)
+                notes.write(take.output.midi, found)
+                logger.info("%s: %d notes", take.output.midi, len(found))
 
 
 def _tell_fit(left: int, samples: int, rate: int, source: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from vctool.errors import AudioError, ConfigError
+from vctool.inference import notes, target
 from vctool.inference import options as own_options
-from vctool.inference import target
 from vctool.inference.discover import Candidate
 from vctool.inference.outputs import Output, outputs
 
@@ -46,6 +46,8 @@ class Job:
     """Device and inode of every file that is read, which identify it under any name."""
     mix: bool
     existing: Existing
+    midi: bool = False
+    """Whether notes are written beside the outputs."""
 
     def check(self, output: Output, more: int = 0) -> None:
         """Refuse to overwrite an input or, without `force`, an existing file.
@@ -57,7 +59,7 @@ class Job:
         Raises:
             AudioError: the output exists, or is one of the inputs.
         """
-        for path in _files(output, self.mix):
+        for path in _files(output, self.mix, self.midi):
             if identities([path]) & self.taken:
                 raise AudioError(f"{path}: is an input; pass --out with another name")
             if path.exists() and not self.existing.force:
@@ -101,14 +103,15 @@ def settle(
     made = outputs(inputs, out, [one.name for one in targets])
     read = [*(several[0].source for several in made), *([accomp] if accomp is not None else [])]
     taken = identities([*read, *(path for one in targets for path in one.recordings)])
+    midi = notes.wanted(own_options.checked(typed, model.system.Options, model.path))
     skipped: list[Output] = []
     if existing.skip:
-        skipped = [one for several in made for one in several if _complete(one, mix)]
-        left = ([one for one in several if not _complete(one, mix)] for several in made)
+        skipped = [one for several in made for one in several if _complete(one, mix, midi)]
+        left = ([one for one in several if not _complete(one, mix, midi)] for several in made)
         made = [several for several in left if several]
-    job = Job(targets, typed, made, skipped, taken, mix, existing)
+    job = Job(targets, typed, made, skipped, taken, mix, existing, midi)
     wanted_files = [one for several in made for one in several]
-    if made and all(any(map(Path.exists, _files(one, mix))) for one in wanted_files):
+    if made and all(any(map(Path.exists, _files(one, mix, midi))) for one in wanted_files):
         job.check(wanted_files[0], len(wanted_files) - 1)  # before a model is loaded
     return job
 
@@ -119,9 +122,10 @@ def identities(paths: Iterable[Path]) -> set[tuple[int, int]]:
     return {(status.st_dev, status.st_ino) for status in found}
 
 
-def _files(output: Output, mix: bool) -> tuple[Path, ...]:
-    return (output.path, output.mix) if mix else (output.path,)
+def _files(output: Output, mix: bool, midi: bool) -> tuple[Path, ...]:
+    more = [output.mix] * mix + [output.midi] * midi
+    return (output.path, *more)
 
 
-def _complete(output: Output, mix: bool) -> bool:
-    return all(path.exists() for path in _files(output, mix))
+def _complete(output: Output, mix: bool, midi: bool) -> bool:
+    return all(path.exists() for path in _files(output, mix, midi))

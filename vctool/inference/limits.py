@@ -8,6 +8,8 @@ LEAST_SECONDS = 0.1
 MOST_OFFSET = 86400.0
 """Largest `--accomp-offset` [s]."""
 
+AUTO = "auto"
+"""Value of `--transpose` that means whole octaves into the target's range."""
 STRETCH_RANGE = (0.25, 4.0)
 TRANSPOSE_RANGE = (-36.0, 36.0)
 """Allowed range of `--stretch`, and of `--transpose` [semitones]."""
@@ -38,3 +40,20 @@ def require_offset(seconds: float) -> float:
             f"--accomp-offset {seconds:g}: must lie between -{MOST_OFFSET:g} and {MOST_OFFSET:g}"
         )
     return seconds
+
+
+def transposition(wanted: float | str) -> tuple[float, bool]:
+    """Read `--transpose`: semitones, and whether it is `auto`.
+
+    Raises:
+        ConfigError: it is neither a number in range nor `auto`.
+    """
+    if wanted == AUTO:
+        return 0.0, True
+    try:
+        semitones = float(wanted)
+    except ValueError:
+        told = f"expected semitones, such as 12 or -5, or {AUTO}"
+        raise ConfigError(f"--transpose {wanted}: {told}") from None
+    require_range("transpose", semitones, TRANSPOSE_RANGE)
+    return semitones, False

@@ -26,6 +26,11 @@ class Output(NamedTuple):
         """Where the mix with the accompaniment goes."""
         return self.path.with_suffix(".mix.wav")
 
+    @property
+    def midi(self) -> Path:
+        """Where the notes go."""
+        return self.path.with_suffix(".mid")
+
 
 def outputs(inputs: Sequence[str], out: Path | None, names: Sequence[str]) -> list[list[Output]]:
     """Find the recordings and name their outputs.

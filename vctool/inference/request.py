@@ -12,16 +12,19 @@ from vctool import audio
 from vctool.audio.downmix import downmix_of, told
 from vctool.errors import AudioError, ConfigError
 from vctool.inference.limits import (
+    AUTO,
     LEAST_SECONDS,
     MOST_OFFSET,
     STRETCH_RANGE,
     TRANSPOSE_RANGE,
     require_offset,
     require_range,
+    transposition,
 )
 from vctool.models.base import Reference
 
 __all__ = [
+    "AUTO",
     "LEAST_SECONDS",
     "MOST_OFFSET",
     "STRETCH_RANGE",
@@ -33,6 +36,7 @@ __all__ = [
     "require_rate",
     "resolve_device",
     "to_mono",
+    "transposition",
 ]
 
 logger = logging.getLogger(__name__)
@@ -54,6 +58,9 @@ class Request:
     """The model's reference of the target's recordings; None where the target is a role."""
     options: BaseModel
     """The family's own options."""
+    into_range: bool = False
+    """Whether whole octaves are still to be added to `transpose` that bring the recording into the
+    range of the target (`--transpose auto`)."""
 
     def samples(self, samples: int) -> int:
         """Return the output's length for an input of `samples` samples, rounded half up."""

@@ -69,6 +69,22 @@ class Condition(NamedTuple):
     voice: SpeakerStats | None = None
     """F0 statistics of the whole source, of which the features are a block; None where they are all
     of it. A block's own would move the pitch of every block by another interval."""
+    transpose: float = 0.0
+    """Shift of the pitch of what is played [semitones], where the system does that itself
+    (`System.transposes`); else 0."""
+
+
+class Note(NamedTuple):
+    """A note that was found."""
+
+    start: float
+    """[s]."""
+    end: float
+    """[s], beyond `start`."""
+    pitch: int
+    """MIDI number, 0 to 127; 69 is A4."""
+    velocity: int
+    """1 to 127."""
 
 
 class Dataset(Protocol):
@@ -111,6 +127,9 @@ class System(nn.Module):
     that `context.roles` is empty and `--to` names no role. Training batches are drawn from
     `sets[role]` of the recipe's roles; stage 4 converts the triplets of the split that is scored
     (`data.triplet_table`), each content to its style."""
+    transposes: ClassVar[bool] = False
+    """Whether `convert` moves the pitch itself, by `condition.transpose`. Otherwise F0 is moved
+    where the system writes it, or the sound after it was synthesised."""
     takes_more_roles: ClassVar[bool] = False
     """Whether roles can be added once it is trained. Every tensor of the smaller system is then in
     the larger one under the same name, and is kept: frozen where it is a parameter, and not touched
@@ -179,6 +198,35 @@ class System(nn.Module):
         Args:
             recordings: features of the target, by the kinds of a voice in `reads`; a long
                 recording comes in several pieces. Silent ones are left out. Never empty.
+        """
+        raise NotImplementedError
+
+    @property
+    def finds_notes(self) -> bool:
+        """Whether `notes` and `octaves` can be asked."""
+        return False
+
+    def notes(self, source: Features) -> list[Note]:
+        """Find the notes that are played in (a block of) a recording, by their onset.
+
+        Only systems with `finds_notes` do.
+
+        Args:
+            source: features by kind, as for `convert`.
+        """
+        raise NotImplementedError
+
+    def octaves(self, sources: Iterable[Features], reference: Reference) -> int:
+        """Return how many octaves bring recordings into the range of a reference.
+
+        Only systems with `finds_notes` know.
+
+        Args:
+            sources: features of the recordings, or of their blocks.
+            reference: of the target.
+
+        Raises:
+            DataError: nothing in the recordings has a pitch.
         """
         raise NotImplementedError
 

@@ -9,7 +9,7 @@ from vctool.config import PROJECT_ROOT, build, read_yaml
 from vctool.features.settings import FeatureConfig
 from vctool.models.timbre_vqvae import decoder as decoders
 from vctool.models.timbre_vqvae import vector
-from vctool.models.timbre_vqvae.content import Content, Finder, rounded
+from vctool.models.timbre_vqvae.content import Content, Series, rounded
 from vctool.models.timbre_vqvae.settings import TimbreVqvaeConfig
 from vctool.models.timbre_vqvae.spectra import PITCHES, Spectra, frequencies
 from vctool.models.timbre_vqvae.style import HARMONICS, Instrument, Profiler
@@ -95,10 +95,10 @@ def test_harmonics_are_measured_where_they_are(hz: float) -> None:
 
 
 def test_harmonics_stand_out_of_what_has_a_pitch_and_not_of_noise() -> None:
-    made, finder = spectra(), Finder(spectra().log_bins, 2)
+    made, series = spectra(), Series(spectra().log_bins)
     noise = 0.1 * np.random.default_rng(0).standard_normal(16000)
     power = made.power(waves(buzz(1.0, 311, 12), noise))
-    tone, hiss = finder.tonality(made.logs(power / made.level(power))).median(dim=1).values
+    tone, hiss = series.tonality(made.logs(power / made.level(power))).median(dim=1).values
     assert float(tone) > 2 and float(hiss) < 0.6
 
 

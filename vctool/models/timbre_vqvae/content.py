@@ -30,6 +30,18 @@ class Content(NamedTuple):
             return self
         return Content(*(rounded(values, levels) for values in self))
 
+    def moved(self, bins: int) -> "Content":
+        """Move all pitches up; what leaves the range is left out."""
+        if not bins:
+            return self
+        most = min(abs(bins), PITCHES)
+        ends = (0, 0, most, 0) if bins > 0 else (0, 0, 0, most)
+        kept = slice(0, PITCHES) if bins > 0 else slice(most, None)
+        active, onset = (
+            functional.pad(values, ends)[:, kept] for values in (self.active, self.onset)
+        )
+        return Content(active, onset, self.energy)
+
 
 def rounded(values: Tensor, levels: int) -> Tensor:
     """Round values from 0 to 1 to a number of levels; gradients pass straight through."""
@@ -43,6 +55,45 @@ def bias(layer: nn.Module) -> Tensor:
     return layer.bias
 
 
+class Series(nn.Module):
+    """How far spectra stand out at the multiples of every pitch; it has no weights.
+
+    Args:
+        log_bins: bins by pitch.
+    """
+
+    smooth: Tensor
+
+    def __init__(self, log_bins: int) -> None:
+        super().__init__()
+        place = np.arange(log_bins)
+        near = (np.abs(place - place[:, None]) <= PER_OCTAVE).astype(np.float32)
+        near /= near.sum(axis=1, keepdims=True)
+        self.register_buffer("smooth", torch.from_numpy(near), persistent=False)
+        self.offsets = [round(PER_OCTAVE * math.log2(one)) for one in SERIES]
+
+    def forward(self, logs: Tensor) -> Tensor:
+        """Look at spectra by pitch (B, L, F).
+
+        Returns:
+            (B, len(SERIES), PITCHES, F) [bel] above the mean of two octaves, none below 0.
+        """
+        white = (logs - self.smooth @ logs).clamp(min=0.0)
+        low, high = -min(self.offsets), max(self.offsets) + PITCHES - logs.shape[1]
+        ladder = functional.pad(white, (0, 0, low, max(0, high)))
+        places = (slice(low + one, low + one + PITCHES) for one in self.offsets)
+        return torch.stack([ladder[:, place] for place in places], dim=1)
+
+    def tonality(self, logs: Tensor) -> Tensor:
+        """Return how far harmonics stand out of a spectrum by pitch (B, L, F): (B, F) [bel].
+
+        The mean over five harmonics of the pitch that has most: about 0.4 of noise, 0.6 of drums,
+        and 1.4 to 4 of instruments with a pitch.
+        """
+        first = SERIES.index(1.0)
+        return self(logs)[:, first : first + 5].mean(dim=1).amax(dim=1)
+
+
 class Finder(nn.Module):
     """Finds how active every pitch is.
 
@@ -51,15 +102,9 @@ class Finder(nn.Module):
         channels: of its layers.
     """
 
-    smooth: Tensor
-
     def __init__(self, log_bins: int, channels: int) -> None:
         super().__init__()
-        place = np.arange(log_bins)
-        near = (np.abs(place - place[:, None]) <= PER_OCTAVE).astype(np.float32)
-        near /= near.sum(axis=1, keepdims=True)
-        self.register_buffer("smooth", torch.from_numpy(near), persistent=False)
-        self.offsets = [round(PER_OCTAVE * math.log2(one)) for one in SERIES]
+        self.series = Series(log_bins)
         self.layers = nn.Sequential(
             nn.Conv2d(len(SERIES) + 1, channels, (5, 3), padding=(2, 1)),
             nn.LeakyReLU(0.1),
@@ -82,24 +127,3 @@ class Finder(nn.Module):
         found = torch.sigmoid(self.layers(stack.contiguous(memory_format=torch.channels_last)))
         loud = ((energy + 4.5) / 5.0).clamp(0.0, 1.0)
         return Content(found[:, 0], found[:, 1], loud)
-
-    def series(self, logs: Tensor) -> Tensor:
-        """Return how far spectra by pitch (B, L, F) stand out at the multiples of every pitch.
-
-        Returns:
-            (B, len(SERIES), PITCHES, F) [bel] above the mean of two octaves, none below 0.
-        """
-        white = (logs - self.smooth @ logs).clamp(min=0.0)
-        low, high = -min(self.offsets), max(self.offsets) + PITCHES - logs.shape[1]
-        ladder = functional.pad(white, (0, 0, low, max(0, high)))
-        places = (slice(low + one, low + one + PITCHES) for one in self.offsets)
-        return torch.stack([ladder[:, place] for place in places], dim=1)
-
-    def tonality(self, logs: Tensor) -> Tensor:
-        """Return how far harmonics stand out of a spectrum by pitch (B, L, F): (B, F) [bel].
-
-        The mean over five harmonics of the pitch that has most: about 0.4 of noise, 0.6 of drums,
-        and 1.4 to 4 of instruments with a pitch.
-        """
-        first = SERIES.index(1.0)
-        return self.series(logs)[:, first : first + 5].mean(dim=1).amax(dim=1)

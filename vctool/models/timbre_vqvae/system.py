@@ -23,10 +23,18 @@ from vctool.features import framing
 from vctool.features.base import Features
 from vctool.features.mel import mel_filterbank
 from vctool.models import base
-from vctool.models.base import Condition, Context, Reference, Terms
-from vctool.models.timbre_vqvae import vector
+from vctool.models.base import Condition, Context, Note, Reference, Terms
+from vctool.models.timbre_vqvae import notes, vector
+from vctool.models.timbre_vqvae.content import Content, Series
 from vctool.models.timbre_vqvae.settings import TimbreVqvaeConfig, TimbreVqvaeOptions
-from vctool.models.timbre_vqvae.spectra import FLOOR, Spectra, to_wave
+from vctool.models.timbre_vqvae.spectra import (
+    FLOOR,
+    PER_OCTAVE,
+    PER_SEMITONE,
+    PITCHES,
+    Spectra,
+    to_wave,
+)
 from vctool.models.timbre_vqvae.structured import Structured
 from vctool.models.timbre_vqvae.style import Instrument
 from vctool.models.timbre_vqvae.synthesis import synthesise
@@ -67,12 +75,14 @@ class System(base.System):
     task = "timbre"
     takes_reference = True
     only_references = True
+    transposes = True
     config: TimbreVqvaeConfig
     bands: Tensor
 
     def __init__(self, config: TimbreVqvaeConfig, context: Context) -> None:
         super().__init__(config, context)
         self.spectra = Spectra(context.features)
+        self.series = Series(self.spectra.log_bins)
         self.network: Structured | vector.VectorNetwork
         if config.content == "structured":
             self.network = Structured(
@@ -205,7 +215,7 @@ class System(base.System):
 
         Returns:
             Of structured content `style` (S,), `profile` (COMPONENTS, PITCHES, HARMONICS) and
-            `pitches` (PITCHES,), how much of each pitch sounds [s]; else `style` (W,).
+            `pitches` (PITCHES,), how much of each pitch sounds [frames]; else `style` (W,).
 
         Raises:
             DataError: less than 0.3 s, or nothing in it has a pitch.
@@ -228,37 +238,71 @@ class System(base.System):
             )
         with torch.inference_mode(), evaluating(self.network):
             heard = self._heard(self._wave(kept))
-            network = self.network
-            if isinstance(network, vector.VectorNetwork):
-                return {"style": _array(network.listen(self._scaled(heard))[0])}
-            content = network.find(heard.logs, heard.energy)
             sounding = heard.power[0].sum(dim=0) > SOUNDING
-            if network.finder.tonality(heard.logs)[0, sounding].median() < LEAST_TONALITY:
+            tonality = self._tonality(heard)[sounding]
+            if not len(tonality) or tonality.median() < LEAST_TONALITY:
                 raise DataError("no pitch in it; give a recording of an instrument that has one")
-            instrument = network.listen(heard.logs, heard.energy, content)
-            return {
-                "style": _array(instrument.style[0]),
-                "profile": _array(instrument.profile[0]),
-                "pitches": _array(content.active[0].square().sum(dim=1) * hop / rate),
-            }
+            return self._described(heard)
+
+    def _described(self, heard: Heard) -> Reference:
+        """Describe what plays; see `reference`."""
+        network = self.network
+        if isinstance(network, vector.VectorNetwork):
+            return {"style": _array(network.listen(self._scaled(heard))[0])}
+        content = network.find(heard.logs, heard.energy)
+        instrument = network.listen(heard.logs, heard.energy, content)
+        return {
+            "style": _array(instrument.style[0]),
+            "profile": _array(instrument.profile[0]),
+            "pitches": _array(content.active[0].square().sum(dim=1)),
+        }
 
     def convert(self, source: Features, condition: Condition, to: str | None) -> Features:
         """Play the notes of a recording by the reference's instrument."""
         known, amount = condition.reference, condition.options.amount
         assert known is not None, "a conversion needs a reference"
         frames = source["wave"]
-        if not amount:
+        if not amount and not condition.transpose:
             return {"wave": frames.astype(np.float32, copy=True)}
         with torch.inference_mode(), evaluating(self.network):
             wave = self._wave(frames)
             heard = self._heard(self.spectra.padded(wave))
-            made = self._power(heard, known) * heard.level
+            made = self._power(heard, known, condition.transpose) * heard.level
             own = heard.power * heard.level
+            if condition.transpose and amount < 1:  # the source itself is at another pitch
+                own = self._power(heard, self._described(heard), condition.transpose)
+                own = own * heard.level
             magnitude = torch.sqrt(made**amount * (own + 1e-20) ** (1 - amount))
             result = synthesise(magnitude, heard.spectrum, self.spectra, self.config.iterations)
         return {"wave": self._frames(_array(result[0, : wave.shape[1]]), len(frames))}
 
-    def _power(self, heard: Heard, known: Reference) -> Tensor:
+    @property
+    def finds_notes(self) -> bool:
+        """Whether the content is made of pitches."""
+        return isinstance(self.network, Structured)
+
+    def notes(self, source: Features) -> list[Note]:
+        """Read the notes off the activity of pitches; see `base.System.notes`."""
+        features = self.context.features
+        return notes.find(self._content(source), features.hop_length / features.rate)
+
+    def octaves(self, sources: Iterable[Features], reference: Reference) -> int:
+        """Compare the middles of what is played; see `base.System.octaves`."""
+        heard = np.zeros(PITCHES)
+        for source in sources:
+            heard += self._content(source).active[0].square().sum(dim=1).cpu().numpy()
+        if heard.max() < 1.0:
+            raise DataError("no pitch in it; give the semitones as a number")
+        return round((notes.middle(reference["pitches"]) - notes.middle(heard)) / PER_OCTAVE)
+
+    def _content(self, source: Features) -> Content:
+        network = self.network
+        assert isinstance(network, Structured), "only structured content has pitches"
+        with torch.inference_mode(), evaluating(network):
+            heard = self._heard(self._wave(source["wave"]))
+            return network.find(heard.logs, heard.energy)
+
+    def _power(self, heard: Heard, known: Reference, transpose: float) -> Tensor:
         """Return the power (B, K, F) of a conversion, over the level around."""
         style = self._tensor(known["style"])[None]
         if isinstance(self.network, vector.VectorNetwork):
@@ -266,9 +310,14 @@ class System(base.System):
             made = self.network.decode(coded.nearest, style, heard.power.shape[2])
             return self._unscaled(made, heard)
         content = self.network.find(heard.logs, heard.energy)
+        content = content.moved(round(transpose * PER_SEMITONE))
         instrument = Instrument(style, self._tensor(known["profile"])[None])
         power: Tensor = self.network.decoder(content, instrument)
         return power
+
+    def _tonality(self, heard: Heard) -> Tensor:
+        """Return how far harmonics stand out of every frame of one recording: (F,) [bel]."""
+        return self.series.tonality(heard.logs)[0]
 
     def _heard(self, wave: Tensor) -> Heard:
         """Analyse waves (B, T)."""
