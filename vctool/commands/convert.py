@@ -80,6 +80,13 @@ def convert(
             "its key; auto: whole octaves into the target's range, with models that find notes.",
         ),
     ] = "0",
+    dry: Annotated[
+        float, typer.Option("--dry", help="Share of the recording in the output, 0 to 1.")
+    ] = 0.0,
+    stereo: Annotated[
+        bool,
+        typer.Option("--stereo", help="Restore left and right of stereo recordings, per band."),
+    ] = False,
     rate: Annotated[str, typer.Option("--rate", help="model, input, or a rate in Hz.")] = "model",
     accomp_offset: Annotated[
         float, typer.Option("--accomp-offset", help="Second of the accompaniment to begin at.")
@@ -104,6 +111,8 @@ def convert(
         skip_existing=skip_existing,
         stretch=stretch,
         transpose=transpose,
+        dry=dry,
+        stereo=stereo,
         rate=rate,
         accomp_offset=accomp_offset,
         device=device,

@@ -21,6 +21,7 @@ from vctool.inference.converter import Converter
 from vctool.inference.job import Existing, Job, settle
 from vctool.inference.outputs import Output
 from vctool.inference.request import Request, require_length, require_offset
+from vctool.inference.sides import Sides
 from vctool.inference.takes import Format, Take, finish
 from vctool.inference.watch import Moved, Progress, Watch
 from vctool.progress import progress as shown
@@ -71,6 +72,8 @@ def convert_files(
     skip_existing: bool = False,
     stretch: float | None = None,
     transpose: float | str = 0.0,
+    dry: float = 0.0,
+    stereo: bool = False,
     rate: str = "model",
     accomp_offset: float = 0.0,
     device: str = "auto",
@@ -85,33 +88,29 @@ def convert_files(
     """Convert recordings.
 
     Args:
-        inputs: files, folders and globs, and options of the model's family as on a command line
-            (`--amount`, `0.6`).
+        inputs: files, folders, globs, and options of the family as typed (`--amount`, `0.6`).
         model: an experiment or a checkpoint; where None, the newest that accepts the inputs.
         accomp: the accompaniment, looped or cut to each output.
-        to: role or recordings to convert to (`inference.target`), or several of these; where
-            None, the model's target.
+        to: role or recordings (`inference.target`), or several; the model's target where None.
         out: a file for one recording, or a folder; beside the recordings where None.
         mix: write the mix with the accompaniment too, as `*.mix.wav` (`inference.mixing`).
-        vocal_gain: level of the voice in the mix over the accompaniment's own [dB]; the recipe's
-            where None.
-        accomp_gain: gain of the accompaniment in the mix over its own level [dB]; the recipe's
-            where None.
+        vocal_gain: level of the voice in the mix over the accompaniment's own [dB].
+        accomp_gain: gain of the accompaniment in the mix [dB]; both the recipe's where None.
         force: replace outputs that exist.
         skip_existing: leave outputs that exist, and convert the others.
-        stretch: length of the output over that of the input; where None, the recipe's for its
-            target and 1 for any other role.
-        transpose: shift of the output's pitch [semitones]; `auto` for whole octaves into the range
-            of the target, with models that find notes.
+        stretch: length of the output over the input's; where None, the recipe's, or 1.
+        transpose: shift of the pitch [semitones]; `auto`: octaves into the target's range.
+        dry: share of the recording in the output, from 0 to 1.
+        stereo: restore left and right of a stereo recording (`inference.stereo`).
         rate: sampling rate of the outputs: `model`, `input`, or a number [Hz].
         accomp_offset: time in the accompaniment at which the voice enters [s]; may be negative.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        vocoder: a name or a path instead of the vocoder of the model's recipe.
+        device: as for `Converter`.
+        vocoder: as for `Converter`.
         options: options of the model's family, by name.
         experiments: folder in which trained models are searched.
         progress: is told how far it is (`watch.Progress`), in place of a bar over several.
         cancelled: is asked, again and again, whether the conversion is no longer wanted.
-        moved: is told where moments of a stretched recording went (`watch.Moved`).
+        moved: is told where moments of a stretched recording went.
         load: loads the model; a caller that converts again may keep what it loaded.
 
     Returns:
@@ -123,8 +122,7 @@ def convert_files(
     """
     existing = Existing(force, skip_existing)
     wanted_rate = _rate(rate)
-    _require(accomp, mix, vocoder, accomp_offset)
-    mixing.require_gains(vocal_gain, accomp_gain)
+    _require(accomp, mix, vocoder, accomp_offset, (vocal_gain, accomp_gain))
     wanted = [to] if to is None or isinstance(to, str | Path) else list(to)
     asked = discover.Asked(wanted, accomp is not None, inputs)
     found = discover.named(model) if model is not None else discover.fitting(experiments, asked)
@@ -143,6 +141,7 @@ def convert_files(
     _tell(converter, job, accomp, mix)
     chosen = {**(options or {}), **job.options}
     requests = [converter.request(one, stretch, transpose, chosen, watch) for one in job.targets]
+    sides = Sides(dry, stereo, requests)
     account.tell_choices(requests, stretch, accomp is not None)
     gains = mixing.gains(converter.settings, vocal_gain, accomp_gain) if mix else None
     with ExitStack() as stack:
@@ -154,13 +153,19 @@ def convert_files(
             if gains is not None:
                 backing = mixing.open_backing(accomp, converter.rate, folder, stack)
                 mixed = mixing.Mix(backing, accomp_offset, gains)
-        form = Format(converter.rate if wanted_rate == "model" else wanted_rate, mixed)
+        form = Format(converter.rate if wanted_rate == "model" else wanted_rate, mixed, sides)
         offset = round(accomp_offset * converter.rate)
         _convert_all(converter, requests, job, background, offset, form, summary, watch)
     return summary
 
 
-def _require(accomp: Path | None, mix: bool, vocoder: str | None, offset: float) -> None:
+def _require(
+    accomp: Path | None,
+    mix: bool,
+    vocoder: str | None,
+    offset: float,
+    gains: tuple[float | None, float | None],
+) -> None:
     """Refuse what cannot be used, before a model is loaded, which may take a while."""
     if mix and accomp is None:
         raise ConfigError("--mix: there is nothing to mix with; pass --accomp FILE")
@@ -169,6 +174,7 @@ def _require(accomp: Path | None, mix: bool, vocoder: str | None, offset: float)
     if vocoder is not None:
         vocoders.require(vocoder)
     require_offset(offset)
+    mixing.require_gains(*gains)
 
 
 def _tell(converter: Converter, job: Job, accomp: Path | None, mix: bool) -> None:
@@ -301,6 +307,7 @@ def _convert(
             logger.info("%s: silent, and so is its output", source)
         elif converter.searches_f0:
             account.tell_range(source, voice, converter.features)
+        own = form.sides.open(source, spooled, converter.rate, folder, stack)
         requests = [converter.settled(one, voice, known, str(source)) for one in requests]
         takes = []
         for request, output in zip(requests, made, strict=True):
@@ -311,7 +318,7 @@ def _convert(
                 _tell_fit(background.samples - offset, samples, converter.rate, source)
             spool = stack.enter_context(SpoolTrack(folder))
             meter = audio.LevelMeter(converter.rate)
-            takes.append(Take(request, output, accomp, spool, meter))
+            takes.append(Take(request, output, accomp, spool, meter, own))
         streams = [
             converter.pieces(voice, take.accomp, take.request, known, watch) for take in takes
         ]

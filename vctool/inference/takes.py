@@ -4,14 +4,16 @@ An output's level is known only at its end, so it is kept in a temporary file un
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import tee
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from vctool import audio
+from vctool.audio.loudness import PEAK
 from vctool.audio.resampling import resample_stream
 from vctool.audio.tracks import CHUNK_SECONDS, SpoolTrack, Track, pieces
 from vctool.features.analysis import Scan
@@ -21,6 +23,8 @@ from vctool.inference.loudness import level_gain
 from vctool.inference.mixing import Mix, write_mix
 from vctool.inference.outputs import Output
 from vctool.inference.request import Request
+from vctool.inference.sides import Blend, Own, Sides, measured
+from vctool.inference.stereo import restored
 from vctool.inference.watch import Watch
 
 
@@ -32,6 +36,8 @@ class Format:
     """Sampling rate [Hz], or the input's."""
     mix: Mix | None
     """How the mix is made; None where none is wanted."""
+    sides: Sides
+    """What of the recordings outputs keep."""
 
 
 @dataclass
@@ -43,6 +49,8 @@ class Take:
     accomp: Track | None
     voice: SpoolTrack
     meter: audio.LevelMeter
+    own: Own
+    """What of the recording is kept."""
     peak: float = 0.0
 
     def add(self, wave: np.ndarray) -> None:
@@ -82,7 +90,18 @@ def finish(
         rate = form.rate
         length = audio.resampled_length(samples, converter.rate, rate)
     chunk = round(CHUNK_SECONDS * converter.rate)
-    _write(output.path, _scaled(voice, chunk, gain), converter.rate, rate, length)
+    sounding: Track = voice
+    if take.own.dry:
+        sounding = Blend(voice, gain, watch.track(take.own.voice), take.own.dry)
+        level, peak = measured(pieces(sounding, chunk), converter.rate)
+        gain = level_gain(known, level, peak)
+    channels = [_scaled(sounding, chunk, gain)]
+    if (sides := take.own.stereo) is not None:
+        _, peak = measured(restored(sounding, sides, converter.rate, chunk), converter.rate)
+        gain = min(gain, PEAK / max(peak, PEAK))
+        laid = tee(restored(sounding, sides, converter.rate, chunk))
+        channels = [_side(waves, side, gain) for side, waves in enumerate(laid)]
+    _write(output.path, channels, converter.rate, rate, length)
     key = ""
     if take.accomp is not None:
         key = account.in_key(voice, take.accomp, converter.features, chunk)
@@ -91,7 +110,7 @@ def finish(
     account.tell_output(output.path, take.request, seconds, rate, made, key)
     account.tell_loudest(output.path, take.meter, source)
     if form.mix is not None:
-        write_mix(output.mix, voice, converter.rate, level, gain, form.mix)
+        write_mix(output.mix, sounding, converter.rate, level, gain, form.mix)
 
 
 def _scaled(track: Track, chunk: int, gain: float) -> Iterator[np.ndarray]:
@@ -99,15 +118,27 @@ def _scaled(track: Track, chunk: int, gain: float) -> Iterator[np.ndarray]:
         yield wave * np.float32(gain)
 
 
+def _side(waves: Iterable[np.ndarray], side: int, gain: float) -> Iterator[np.ndarray]:
+    for wave in waves:
+        yield wave[:, side] * np.float32(gain)
+
+
 def _write(
-    path: Path, waves: Iterable[np.ndarray], rate_in: int, rate_out: int, samples: int
+    path: Path,
+    channels: Sequence[Iterable[np.ndarray]],
+    rate_in: int,
+    rate_out: int,
+    samples: int,
 ) -> None:
-    """Write pieces at `rate_in` as `samples` samples at `rate_out`.
+    """Write one channel or two, in pieces at `rate_in`, as `samples` samples at `rate_out`.
 
     A resampler's output may be a sample too long or too short; it is cut or padded with zeros.
     """
-    with audio.AudioWriter(path, rate_out, durable=True) as file:
-        for wave in resample_stream(waves, rate_in, rate_out):
+    resampled = [resample_stream(waves, rate_in, rate_out) for waves in channels]
+    with audio.AudioWriter(path, rate_out, len(channels), durable=True) as file:
+        for parts in zip(*resampled, strict=True):
+            wave = parts[0] if len(parts) == 1 else np.stack(parts, axis=1)
             file.write(np.clip(wave[: samples - file.samples], -1.0, 1.0))
         if file.samples < samples:
-            file.write(np.zeros(samples - file.samples, np.float32))
+            rest = samples - file.samples
+            file.write(np.zeros(rest if len(channels) == 1 else (rest, 2), np.float32))

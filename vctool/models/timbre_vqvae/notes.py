@@ -11,6 +11,10 @@ BEGINS, ENDS = 0.5, 0.3
 """A note begins where its pitch is this active, and ends where it is less than that."""
 LEAST_SECONDS = 0.06
 """Shortest note [s]."""
+BELOW = (12, 19, 24, 28)
+"""A pitch is likely a harmonic of those that lie these many semitones below it."""
+SHARE = 0.8
+"""It counts if its activity is at least this share of theirs; chosen on held-out tunes."""
 AGAIN = 0.5
 """A pitch that sounds already begins again where its onset rises above this."""
 
@@ -28,8 +32,11 @@ def find(content: Content, frame: float) -> list[Note]:
     active, onset = (
         by_semitone(values[0].cpu().numpy()) for values in (content.active, content.onset)
     )
-    # a note also makes its neighbours a little active
-    active = np.where(active >= maximum_filter1d(active, 3, axis=0), active, 0.0)
+    # a note also makes its neighbours a little active, and its harmonics
+    needed = maximum_filter1d(active, 3, axis=0)
+    for step in BELOW:
+        needed[step:] = np.maximum(needed[step:], SHARE * active[:-step])
+    active = np.where(active >= needed, active, 0.0)
     found: list[Note] = []
     for row in np.flatnonzero(active.max(axis=1) >= BEGINS):
         found += _of_pitch(active[row], onset[row], LOWEST + int(row), frame)

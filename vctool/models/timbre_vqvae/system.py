@@ -171,8 +171,7 @@ class System(base.System):
         return {
             "bins": bins,
             "bands": self._band_distance(made, real),
-            "agreement": (content.active - target.active).abs().mean()
-            + (content.onset - target.onset).abs().mean(),
+            "agreement": (content.active - target.active).abs().mean(),
             "sparsity": content.active.mean(),
         }
 
