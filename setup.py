@@ -9,7 +9,12 @@ setup(
     packages=[*find_packages(include=["vctool*"]), "vctool.recipes", "vctool.conf"],
     package_dir={"vctool.recipes": "recipes", "vctool.conf": "conf"},
     package_data={
-        "vctool": ["vocoders/weights/*", "export/host.c", "app/static/*"],
+        "vctool": [
+            "vocoders/weights/*",
+            "metrics/weights/*",
+            "export/host.c",
+            "app/static/*",
+        ],
         "vctool.recipes": ["*.yaml"],
         "vctool.conf": ["**/*.yaml"],
     },

@@ -36,6 +36,8 @@ README = ROOT / "README.md"
 
 SECONDS = 1.5
 """Length of the recordings that commands are given: judges take their time for each second."""
+SCORED = ("source", "target", "converted", "out", "content", "style")
+"""Folders of `vctool evaluate`, all with recordings of the same names."""
 
 STAGES = ("download", "features", "train", "infer", "synthesize", "evaluate", "export")
 
@@ -75,7 +77,7 @@ def project(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     for index, wav in enumerate(spoken):
         examples[f"recordings/{('anna', 'ben')[index % 2]}/{index}.wav"] = wav
     for index, wav in enumerate(spoken[:2]):
-        examples |= {f"{name}/{index}.wav": wav for name in ("source", "target", "converted")}
+        examples |= {f"{name}/{index}.wav": wav for name in SCORED}
     for name, wav in examples.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         wave, rate = soundfile.read(wav)

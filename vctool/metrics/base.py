@@ -167,6 +167,11 @@ class Row(Generic[A]):
     targets: Group[A] | None = None
     """(N) what the outputs should be: the target's recordings of the same sentences, or the very
     recordings that a vocoder was given the features of."""
+    styles: Group[A] | None = None
+    """(N) recordings whose sound every output was to have."""
+    notes: Sequence[np.ndarray] | None = None
+    """(N) each (K, 3), the notes that every output is to have: onset [s], offset [s] and pitch
+    (MIDI number)."""
     recordings: Group[A] | None = None
     """Held-out recordings of the target, of any sentences."""
     reference: Group[A] | None = None
