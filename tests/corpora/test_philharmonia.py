@@ -47,9 +47,17 @@ def test_pitches_are_held_out_for_all_instruments_alike(tmp_path: Path) -> None:
             for speaker in found.speakers
         ]
         assert shared[0] == shared[1] != set()
+    assert not data["train"].triplets
+    for split in ("dev", "test"):
+        found = data[split]
+        kinds = {(found[one.content].speaker, found[one.target].speaker) for one in found.triplets}
+        if len({one.stretch for one in found}) > 1:  # a style is another note
+            assert kinds == {("flute", "double_bass"), ("double_bass", "flute")}
+        assert all((one.group, one.voices) == ("seen", "mono") for one in found.triplets)
     everything = {one.id: one for found in data.values() for one in found}
     assert everything["flute-C4_025_forte_fluttertonguing"].sentence is None
-    assert everything["double_bass-As3_15_mezzo_piano_arco_normal"].sentence == "As3_15_mezzo_piano"
+    note = everything["double_bass-As3_15_mezzo_piano_arco_normal"]
+    assert note.sentence == note.stretch == "As3_15_mezzo_piano"
 
 
 def test_the_real_notes_sound_at_the_pitch_that_they_are_named_after(
@@ -59,6 +67,7 @@ def test_the_real_notes_sound_at_the_pitch_that_they_are_named_after(
     data = read(tmp_path / "out")
     assert sum(len(found) for found in data.values()) + len(report.rejected) == 240
     assert data["train"].speakers == ("cello", "flute", "saxophone", "trombone")
+    assert len(data["test"].triplets) >= 8 and not data["train"].triplets
     keys = {name: key for key, name in enumerate("C Cs D Ds E F Fs G Gs A As B".split())}
     found = 0
     for one in (one for one in data["train"] if one.speaker == "flute"):
