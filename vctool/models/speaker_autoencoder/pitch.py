@@ -46,7 +46,6 @@ class Pitch(nn.Module):
         every = max(int(rate / LOWEST_RATE), 1)
         while length % every:
             every -= 1
-        self.every = every
         count = length // every
         seconds = count * every / rate
         floor = max(floor, 2.0 / seconds)  # two periods of the lowest fit
@@ -58,6 +57,7 @@ class Pitch(nn.Module):
         time = torch.arange(count, dtype=torch.float64) * every / rate
         angle = 2 * math.pi * time[:, None] * hz
         project = torch.cat([angle.cos(), angle.sin()], dim=1) * window[:, None]
+        project = project.repeat_interleave(every, dim=0) / every  # averages first
         own = torch.nn.functional.conv1d(window[None, None], window[None, None], padding=count - 1)[
             0, 0, count - 1 :
         ]
@@ -75,13 +75,12 @@ class Pitch(nn.Module):
     @torch.no_grad()
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Return F0 [Hz], never 0, and voicing from 0 to 1, each (...) of frames (..., 4 * hop)."""
-        low = frames.unflatten(-1, (-1, self.every)).mean(dim=-1)
-        real, imaginary = (low @ self.project).chunk(2, dim=-1)
+        real, imaginary = (frames @ self.project).chunk(2, dim=-1)
         power = real.square() + imaginary.square()
         total = power.sum(dim=-1, keepdim=True)
         alike = (power / (total + 1e-7)) @ self.to_lags
         judged = alike - self.cost
-        best = judged.argmax(dim=-1, keepdim=True).clamp(1, len(self.f0s) - 2)
+        best = judged.argmax(dim=-1, keepdim=True).clamp(1, self.f0s.shape[0] - 2)
         left, middle, right = (judged.gather(-1, best + step) for step in (-1, 0, 1))
         bend = (left - 2 * middle + right).clamp(max=-1e-6)
         move = (0.5 * (left - right) / bend).clamp(-0.5, 0.5)

@@ -55,19 +55,20 @@ class Spectra(nn.Module):
         return torch.fft.irfft(torch.complex(real, imaginary), 2 * self.hop) * self.window
 
 
-def framed(hops: Tensor, frames: int, length: int, first: int = 0) -> Tensor:
-    """Join neighbouring hops to overlapping frames.
+def framed(hops: Tensor, length: int, first: int = 0) -> Tensor:
+    """Join neighbouring hops to overlapping frames, up to the last hop.
 
     Args:
         hops: (B, H, hop).
-        frames: number of frames.
         length: hops in a frame.
         first: the first hop of the first frame.
 
     Returns:
-        (B, frames, length * hop).
+        (B, H - first - length + 1, length * hop).
     """
-    return torch.cat([hops[:, first + n : first + n + frames] for n in range(length)], dim=-1)
+    # ends count from the last hop: a tracer must not take a number of hops for a constant
+    ends = [n - length + 1 or None for n in range(length)]
+    return torch.cat([hops[:, first + n : end] for n, end in enumerate(ends)], dim=-1)
 
 
 def overlapped(frames: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:

@@ -127,6 +127,11 @@ class Voice(nn.Module):
         """Samples by which the output is behind the input."""
         return (1 + self.ahead) * self.hop
 
+    @property
+    def _newest(self) -> int | None:
+        """End of a slice of frames that leaves out those that are only looked at."""
+        return -self.ahead or None
+
     def memory(self, batch: int = 1) -> dict[str, Tensor]:
         """Return what is remembered before the first chunk."""
         shapes = {
@@ -163,11 +168,10 @@ class Voice(nn.Module):
 
     def analyse(self, wave: Tensor, memory: Memory) -> tuple[Frames, dict[str, Tensor]]:
         """Return the frames of a chunk (B, F * hop), and what to remember of it."""
-        new = wave.unflatten(-1, (-1, self.hop))
+        new = wave.reshape(len(wave), -1, self.hop)
         hops = torch.cat([memory["hops"], new], dim=1)
-        count = new.shape[1]
-        spectra = torch.cat(self.spectra.analyse(framed(hops, count, 2, HOPS - 2)), dim=-1)
-        measured = torch.stack(self.pitch(framed(hops, count, HOPS)), dim=-1)
+        spectra = torch.cat(self.spectra.analyse(framed(hops, 2, HOPS - 2)), dim=-1)
+        measured = torch.stack(self.pitch(framed(hops, HOPS)), dim=-1)
         measured = torch.cat([memory["pitch"], measured], dim=1)
         after = {"hops": hops[:, -(HOPS - 1) :], "pitch": measured[:, -(self.ahead + 1) :]}
         if self.ahead:
@@ -178,15 +182,14 @@ class Voice(nn.Module):
         f0, voicing = measured.unbind(dim=-1)
         train = None
         if self.config.pulses:
-            train, kept = self._pulses(f0[:, : count + 1], memory)
+            train, kept = self._pulses(f0[:, : self._newest], memory)
             after |= kept
         return Frames(real, imaginary, bands, f0, voicing, train), after
 
     def bands(self, wave: Tensor) -> Tensor:
         """Return the log amplitudes (B, F, n_mels) of waves (B, F * hop), from silence on."""
         hops = nn.functional.pad(wave, (self.hop, 0)).unflatten(-1, (-1, self.hop))
-        frames = framed(hops, hops.shape[1] - 1, 2)
-        return self.envelope.bands(*self.spectra.analyse(frames))
+        return self.envelope.bands(*self.spectra.analyse(framed(hops, 2)))
 
     def cepstra(self, frames: Frames) -> Tensor:
         """Return c1... of frames: (B, F + look_ahead, C)."""
@@ -213,11 +216,11 @@ class Voice(nn.Module):
         Returns:
             (B, F * hop), `latency` behind the input, and what to remember.
         """
-        count, late = code.shape[-1], slice(0, code.shape[-1])
+        late, ahead = slice(None, self._newest), self.ahead
         level = frames.bands.mean(dim=-1)
-        f0, voicing = frames.f0[:, -count:], frames.voicing[:, -count:]
+        f0, voicing = frames.f0[:, ahead + 1 :], frames.voicing[:, ahead + 1 :]
         told = torch.stack(
-            [level[:, -count:] / 3, voicing * torch.log2(f0 / MIDDLE_HZ), voicing], dim=1
+            [level[:, ahead:] / 3, voicing * torch.log2(f0 / MIDDLE_HZ), voicing], dim=1
         )
         known = torch.cat(
             [
@@ -237,11 +240,11 @@ class Voice(nn.Module):
         before = _power(real, imaginary)
         shape = (wanted + level[:, late, None]).exp()
         shares = _level(raw[..., order:]).unflatten(-1, (2, SHARES)) @ self.spread
-        noise = self._noise(start // self.hop, count)
+        noise = self._noise(start // self.hop, real.shape[1])
         rough = shape * shares[..., 0, :]
         real, imaginary = real * gain + rough * noise[0], imaginary * gain + rough * noise[1]
         if frames.pulses is not None:
-            voiced = shape * shares[..., 1, :] * frames.voicing[:, 1 : 1 + count, None]
+            voiced = shape * shares[..., 1, :] * frames.voicing[:, 1 : self._newest, None]
             real = real + voiced * frames.pulses[0]
             imaginary = imaginary + voiced * frames.pulses[1]
         held = ((before + EMPTY) / (_power(real, imaginary) + EMPTY)).sqrt()
@@ -280,11 +283,11 @@ class Voice(nn.Module):
             below = torch.sin(math.pi * turns)
             near = below.abs() < 1e-5
             above = torch.sin((2 * count + 1) * math.pi * turns)
-            kernel = above / torch.where(near, torch.ones_like(below), 2 * below) - 0.5
+            kernel = above / torch.where(near, 1.0, 2 * below) - 0.5
             unit = torch.where(near, count, kernel) * torch.sqrt(4.0 * hz / rate)
             last = begun[:, -1:] + ends[:, -1:]
             hops = torch.cat([memory["pulses"][:, None], unit], dim=1)
-            spectra = self.spectra.analyse(framed(hops, unit.shape[1], 2))
+            spectra = self.spectra.analyse(framed(hops, 2))
             scale = 1 / math.sqrt(self.hop)
             kept = {"turns": last - last.floor(), "pulses": unit[:, -1]}
             return (spectra[0] * scale, spectra[1] * scale), kept
