@@ -44,10 +44,9 @@ def speech(seconds: float = 1.0) -> torch.Tensor:
 
 @pytest.fixture
 def flat(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A system that changes no envelope and adds nothing."""
+    """A system that changes no envelope."""
     made = CASE.system()
     monkeypatch.setattr(made.voice.envelope, "curve", lambda c: 0 * c @ made.voice.envelope.curves)
-    monkeypatch.setattr(voice, "_level", lambda raw: 0 * raw)
     return made
 
 
@@ -63,9 +62,8 @@ def test_what_is_not_changed_is_the_recording(flat: Any, monkeypatch: pytest.Mon
     wave = speech()
     frames = wave[: len(wave) // 192 * 192][None]
     told = voice.Target(torch.zeros(1, DIM), torch.zeros(1, CASE.config.cepstra))
-    start = torch.zeros(1, dtype=torch.int64)
     with torch.no_grad():
-        made, _ = flat.voice(frames, told, flat.voice.memory(), start)
+        made, _ = flat.voice(frames, told, flat.voice.memory())
     late = flat.voice.latency
     torch.testing.assert_close(made[:, late:], frames[:, :-late], rtol=0, atol=1e-5)
 
@@ -75,7 +73,7 @@ def test_another_voice_is_compared_with_no_waveform(monkeypatch: pytest.MonkeyPa
     made = CASE.system()
     calls: list[voice.Target] = []
 
-    def render(frames: Any, code: Any, target: Any, memory: Any, start: Any) -> Any:
+    def render(frames: Any, code: Any, target: Any, memory: Any) -> Any:
         calls.append(target)
         hop, count = made.voice.hop, code.shape[-1]
         if len(calls) == 1:  # own voice: the recording, late

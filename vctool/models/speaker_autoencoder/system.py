@@ -137,7 +137,7 @@ class System(base.System):
         labels = torch.tensor([self.names.index(name) for name in names], device=wave.device)
         labels = labels.repeat_interleave(size)
 
-        voice, start = self.voice, torch.zeros(1, dtype=torch.int64, device=wave.device)
+        voice = self.voice
         empty = voice.memory(len(wave))
         with torch.no_grad():
             frames, _ = voice.analyse(wave, empty)
@@ -146,8 +146,8 @@ class System(base.System):
         judged = self.classifier(code.detach())
         yield "discriminator", {"speaker": -_at(judged, labels).mean()}
 
-        same, _ = voice.render(frames, code, own, empty, start)
-        changed, _ = voice.render(frames, code, other, empty, start)
+        same, _ = voice.render(frames, code, own, empty)
+        changed, _ = voice.render(frames, code, other, empty)
         # the output is late by the latency: what is compared is aligned to the sample
         true = wave[:, : wave.shape[1] - voice.latency]
         same, changed = same[:, voice.latency :], changed[:, voice.latency :]
