@@ -168,8 +168,32 @@ def test_what_is_no_target_is_one_line(here: Path, target: str | None, told: str
 def test_a_mistyped_target_is_named_where_there_is_no_model_either(here: Path) -> None:
     with pytest.raises(CheckpointError, match=r"/exp: no trained model and --to ana: no such file"):
         convert_files(["in.wav"], to=["anna", "ana"], device="cpu")
-    with pytest.raises(CheckpointError, match=r"/exp: no trained model; go to"):
+    told = (
+        r"/exp: no trained model, whose voices --to all would be; .* --to anna/ --to ben/, need no"
+    )
+    with pytest.raises(CheckpointError, match=told):
         convert_files(["in.wav"], to="all", device="cpu")
+    with pytest.raises(
+        ConfigError, match=r"--to all: knn_vc has no voices of its own; .* --to anna/"
+    ):
+        convert_files(["in.wav"], model=Path("knn_vc"), to="all", device="cpu")
+
+
+def test_little_of_a_target_is_said_whenever_it_is_used(
+    here: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for out in ("first.wav", "again.wav"):  # computed, then remembered
+        caplog.clear()
+        convert_files(["in.wav"], to="anna/", out=Path(out), device="cpu")
+        assert caplog.text.count("anna/2.wav and 1 more: only 4.0 s") == 1, caplog.text
+
+
+def test_singing_stays_in_its_key(here: Path) -> None:
+    assert invoke("in.wav", "--to", "anna/", "--pitch", "octave").exit_code == 0
+    assert pitch("in.anna.wav") == pytest.approx(2 * SOURCE, rel=0.03)
+    refused = invoke("in.wav", "--to", "anna/", "--pitch", "sung", "--out", "b.wav")
+    assert isinstance(refused.exception, ConfigError)
+    assert "'target', 'octave' or 'keep'" in str(refused.exception)
 
 
 def test_a_long_recording_in_blocks_has_no_seam(here: Path) -> None:

@@ -90,10 +90,12 @@ def fitting(root: Path, asked: Asked) -> Candidates:
         named = [str(one) for one in asked.wanted if one not in (None, EVERYONE)]
         lost = next((one for one in named if not Path(one).exists()), None)
         told = f" and --to {lost}: no such file or folder" if lost is not None else ""
+        if EVERYONE in asked.wanted:
+            told = f", whose voices --to {EVERYONE} would be"
         raise CheckpointError(
             f"{root.absolute()}: no trained model{told}; go to the folder that holds your "
             f"{root.name}/, train one with ./run.sh (minutes), or pass --model; --to and "
-            "recordings of a voice need no training"
+            "recordings of a voice, as in --to anna/ --to ben/, need no training"
         )
     ranked: list[tuple[int, int, Candidate]] = []
     strangers: list[tuple[str, Candidate]] = []

@@ -84,6 +84,8 @@ def of(
 ) -> Reference:
     """Compute a target's reference, or return the one that was kept (`reference_cache`).
 
+    What the model doubts about it is logged either way.
+
     Args:
         system: the model.
         state: of its checkpoint.
@@ -107,7 +109,11 @@ def of(
 
     for file in recordings:
         audio.info(file)  # so that what cannot be read is named
-    return reference_cache.kept(reference_cache.key(recordings, system, state, block), compute)
+    found = reference_cache.kept(reference_cache.key(recordings, system, state, block), compute)
+    if (doubts := system.doubts(found)) is not None:
+        more = f" and {len(recordings) - 1} more" if len(recordings) > 1 else ""
+        logger.warning("%s%s: %s", recordings[0], more, doubts)
+    return found
 
 
 def checked(reference: Reference, model: Path) -> Reference:

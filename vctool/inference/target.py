@@ -92,6 +92,11 @@ def one(
             )
         raise ConfigError(f"--to {text}: {model} has no such role{suggest(text, roles)}")
     if not is_path(wanted) and not Path(text).exists():
+        if text == EVERYONE and not roles:
+            raise ConfigError(
+                f"--to {text}: {model} has no voices of its own; name recordings of each, as in "
+                "--to anna/ --to ben/"
+            )
         role = f", and {model} has no such role{suggest(text, roles)}" if roles else ""
         raise ConfigError(f"--to {text}: no such file or folder{role}")
     return Target(name(text), None, tuple(recordings(text, f"--to {text}")))

@@ -230,6 +230,14 @@ class System(nn.Module):
         """
         raise NotImplementedError
 
+    def doubts(self, reference: Reference) -> str | None:
+        """Say what a user should know of a target's recordings, in one line; default: nothing.
+
+        Args:
+            reference: as `reference` returned it, in this run or an earlier one.
+        """
+        return None
+
     def convert(self, source: Features, condition: Condition, to: str | None) -> Features:
         """Convert the features of one utterance; deterministic, any length, same length out.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import vctool
 from vctool import audio
 from vctool.data.datadir import DataDir, Utterance
 from vctool.data.speaker_table import SpeakerTable, Voice
@@ -17,12 +18,14 @@ from vctool.data.store import StoreWriter
 from vctool.errors import DataError
 from vctool.evaluation.voices import baselines
 from vctool.evaluation.voices.baselines import FEATURES
+from vctool.evaluation.voices.report import of_direction
 from vctool.evaluation.voices.selection import (
     HeldOutVoices,
     load_task,
     select,
     stored_speaker,
 )
+from vctool.evaluation.voices.shared import shared
 from vctool.experiment import directions, recipe
 from vctool.experiment.recipe import Recipe
 from vctool.stages import evaluate
@@ -73,7 +76,7 @@ def chosen(recipe: Recipe) -> HeldOutVoices:
 def test_a_perfect_model_beside_every_baseline(spoken: Recipe) -> None:
     evaluate.run(spoken)
     result = json.loads((spoken.exp / "results.json").read_text())
-    rows = set(baselines.SYSTEMS) | {"model"}
+    rows = set(baselines.SYSTEMS) | {"knn_vc", "model"}
     measures = result["measures"]
     assert set(measures["mcd"]) == rows == set(result["systems"])
     assert measures["mcd"]["model"]["value"] == 0.0 and measures["mcd"]["model"]["gap"] == 1.0
@@ -102,6 +105,34 @@ def test_a_perfect_model_beside_every_baseline(spoken: Recipe) -> None:
     for plot in result["plots"]:
         assert (spoken.exp / plot).stat().st_size > 1000
     assert "data:audio" in (spoken.exp / "report.html").read_text()
+
+
+def test_what_recordings_give_with_nothing_learnt_is_made_of_training_recordings(
+    spoken: Recipe,
+) -> None:
+    held = chosen(spoken)
+    (way,) = directions.of(spoken)
+    with shared(spoken, 1) as common:
+        job = of_direction(spoken, way, held, common)
+        assert job.untrained is not None
+        made = job.untrained()
+        # the same as the family's own model gives, but for the range that F0 is searched in
+        files = [one.wav for one in held.target_training]
+        converter = vctool.load("knn_vc", "cpu")
+        expected, _ = converter.convert(job.task.sources[0], RATE, to=converter.reference(*files))
+        assert len(made) == len(held.sources) and made[0].shape == expected.shape
+        heard = levels(made[0]) - levels(job.task.sources[0])
+        wanted = levels(expected) - levels(job.task.sources[0])
+        assert np.corrcoef(heard, wanted)[0, 1] > 0.9
+        # a family that is this row has no other
+        itself = spoken.model_copy(update={"family": "knn_vc"})
+        assert of_direction(itself, way, held, common).untrained is None
+
+
+def levels(wave: np.ndarray) -> np.ndarray:
+    """The mean spectrum of a wave [dB], in 32 bands."""
+    power = np.abs(np.fft.rfft(wave[: len(wave) // 1024 * 1024].reshape(-1, 1024))) ** 2
+    return np.asarray(10 * np.log10(power.mean(axis=0)[:512].reshape(32, 16).mean(axis=1) + 1e-9))
 
 
 def test_a_baseline_as_a_model_is_the_baseline(spoken: Recipe) -> None:

@@ -139,3 +139,22 @@ def test_nearest_is_the_smallest_distance() -> None:
     bank = torch.randn(40, 3, 5, generator=rng)
     expected = torch.cdist(queries.flatten(1), bank.flatten(1)).argmin(dim=1)
     assert torch.equal(alignment.nearest(queries, bank), expected)
+
+
+def test_frames_that_are_known_to_say_the_same_are_paired_by_that_alone() -> None:
+    """The target's sounds are the source's in another order of channels, turned round."""
+    angle = torch.tensor(2.5)  # too far to find by nearness
+    turn = torch.eye(4)
+    turn[:2, :2] = torch.tensor([[angle.cos(), -angle.sin()], [angle.sin(), angle.cos()]])
+    frames, said = [], []
+    for seed, matrix in ((0, torch.eye(4)), (1, turn)):
+        plain = sounds(seed, 60)
+        found = everything(normalised(torch.einsum("de,nef->ndf", matrix, normalised(plain))))
+        frames.append(found)
+        said.append(normalised(plain)[found.places[:, 0], :, found.places[:, 1]])
+    weight = alignment.fit_pairs(*frames, *said, count=4)
+    held = normalised(sounds(2, 20))
+    wanted = normalised(torch.einsum("de,nef->ndf", turn, held))
+    made = alignment.apply(held, weight)
+    assert (made - wanted).square().mean() < 0.05 * (held - wanted).square().mean()
+    torch.testing.assert_close(made.std(dim=(0, 2)), wanted.std(dim=(0, 2)), rtol=0.1, atol=0.0)

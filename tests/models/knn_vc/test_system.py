@@ -11,14 +11,14 @@ from vctool.features.phones import CEPSTRA, PHONES
 from vctool.features.settings import FeatureConfig
 from vctool.models.base import Condition, Context
 from vctool.models.knn_vc.settings import KnnVcConfig, KnnVcOptions
-from vctool.models.knn_vc.system import System, smoothed
+from vctool.models.knn_vc.system import System
 
 FEATURES = FeatureConfig(rate=16000, hop_length=160, envelope_dim=25, envelope_coding="mcep")
 ENVELOPE, SHAPE = slice(1, 26), slice(2, 26)
 """Columns of the envelope, and of all of it but the level."""
 SAID = 12
 """Phones that the voices say."""
-EXACT = {"detail": 0.0, "strength": 1.0, "smoothing_ms": 0.0, "neighbours": 4}
+EXACT = {"detail": 0.0, "strength": 1.0, "smoothing_ms": 0.0, "neighbours": 4, "variance": 0.0}
 """Settings with which an envelope becomes the mean of the neighbours'."""
 
 
@@ -132,6 +132,35 @@ def test_pitch_gets_the_mean_of_the_target_and_keeps_its_shape() -> None:
     np.testing.assert_allclose(after.std(), before.std(), rtol=0.05)
 
 
+@pytest.mark.parametrize(
+    ("target", "amount", "octaves"),
+    [(210.0, 1.0, 1), (450.0, 1.0, 2), (140.0, 1.0, 0), (60.0, 1.0, -1), (450.0, 0.5, 1)],
+)
+def test_pitch_moves_by_the_octaves_that_bring_it_nearest(
+    target: float, amount: float, octaves: int
+) -> None:
+    source, theirs = said(voice(0), 110.0, order(2)), [said(voice(1), target, order(3))]
+    made = convert(system(), source, theirs, pitch="octave", amount=amount)
+    np.testing.assert_allclose(made[:, 0], source["world"][:, 0] * 2.0**octaves, rtol=1e-6)
+    # the envelope is the one that it has without the option
+    usual = convert(system(), source, theirs, amount=amount)
+    np.testing.assert_array_equal(made[:, ENVELOPE], usual[:, ENVELOPE])
+
+
+def test_pitch_stays_where_it_is_to_be_kept() -> None:
+    source, target = said(voice(0), 110.0, order(2)), [said(voice(1), 210.0, order(3))]
+    made = convert(system(), source, target, pitch="keep")
+    np.testing.assert_array_equal(made[:, 0], source["world"][:, 0])
+    assert np.abs(made[:, ENVELOPE] - source["world"][:, ENVELOPE]).max() > 0.5
+
+
+@pytest.mark.parametrize(("phones", "told"), [(16, "only 4.8 s of sound"), (17, None)])
+def test_little_of_a_target_is_said(phones: int, told: str | None) -> None:
+    model = system()
+    doubts = model.doubts(model.reference([said(voice(1), 210.0, order(3, phones))]))
+    assert doubts is None if told is None else told in str(doubts)
+
+
 def test_a_whispered_target_leaves_the_pitch_and_a_whispered_source_stays_so() -> None:
     source, target = said(voice(0), 110.0, order(2)), said(voice(1), 210.0, order(3))
     whispered = {**target, "world": target["world"].copy()}
@@ -188,11 +217,3 @@ def test_a_role_is_the_same_as_a_reference_of_its_recordings() -> None:
     for role, recording in (("ann", ann), ("ben", ben)):
         by_role = model.convert(source, Condition(options=KnnVcOptions()), role)["world"]
         np.testing.assert_array_equal(by_role, convert(model, source, [recording]))
-
-
-@pytest.mark.parametrize("half_width", [0.0, 0.4, 3.5, 40.0])
-def test_smoothing_keeps_constants_and_the_middle_of_a_step(half_width: float) -> None:
-    np.testing.assert_allclose(smoothed(np.full((20, 2), 3.0), half_width), 3.0)
-    step = smoothed(np.repeat([0.0, 1.0], 50)[:, None], half_width)[:, 0]
-    assert (np.diff(step) >= -1e-12).all()
-    np.testing.assert_allclose(0.5 * (step[49] + step[50]), 0.5, atol=1e-9)

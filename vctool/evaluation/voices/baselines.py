@@ -163,10 +163,10 @@ def take_apart(wave: np.ndarray, rate: int, floor: float, ceil: float) -> np.nda
 def put_together(features: np.ndarray, samples: int, rate: int, level_db: float) -> np.ndarray:
     """Synthesise (F, D): (samples,) float32 at a rate and an active level [dB of full scale]."""
     length = -(-samples * FEATURES.rate // rate)
-    return _finished(world.synthesise(features, FEATURES, length), samples, rate, level_db)
+    return finished(world.synthesise(features, FEATURES, length), samples, rate, level_db)
 
 
-def _finished(wave: np.ndarray, samples: int, rate: int, level_db: float) -> np.ndarray:
+def finished(wave: np.ndarray, samples: int, rate: int, level_db: float) -> np.ndarray:
     """Bring a wave (T,) at the formulas' rate to a rate, a length and an active level."""
     wave = audio.resample(wave, FEATURES.rate, rate)
     wave = np.pad(wave[:samples], (0, max(0, samples - len(wave)))).astype(np.float32)
@@ -209,7 +209,7 @@ def formulas(
     wave, features = item
     level = audio.level_db(wave, rate)
     made = {
-        name: _finished(sound, len(wave), rate, level)
+        name: finished(sound, len(wave), rate, level)
         for name, sound in _on_the_wave(wave, features, formula, rate).items()
     }
     for name in (CODED, FIXED, SMEARED):

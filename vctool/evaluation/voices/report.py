@@ -12,6 +12,7 @@ from vctool.evaluation.outputs import digest, read_outputs
 from vctool.evaluation.page.report import MODEL, Findings, config_hash
 from vctool.evaluation.page.table import COPY, Scores
 from vctool.evaluation.scoring import FEW_RECORDINGS, Outputs, Scoring
+from vctool.evaluation.voices import neighbours
 from vctool.evaluation.voices.baselines import (
     FEATURES,
     GATE_DB,
@@ -26,6 +27,7 @@ from vctool.evaluation.voices.shared import Shared
 from vctool.experiment.directions import Direction
 from vctool.experiment.recipe import Recipe
 from vctool.metrics.base import Each
+from vctool.models.base import family
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,8 @@ class VoiceScoring(Scoring):
     """What the system is, in a few words."""
     baselines: Callable[[], dict[str, list[np.ndarray]]] | None = None
     """Makes their waves; fitted on the task's training recordings where not given."""
+    untrained: Callable[[], list[np.ndarray]] | None = None
+    """Makes the waves of the row `knn_vc`, where it stands in the table."""
     others: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)
     """Waves (N,) of systems that stand in the table besides."""
     told: Mapping[str, str] = field(default_factory=dict)
@@ -58,7 +62,8 @@ class VoiceScoring(Scoring):
     def count(self) -> int:
         """Baselines, other systems and the model."""
         fewer = 1 if self.task.targets is not None else 2
-        return len(SYSTEMS) - fewer + len(self.others) + 1
+        row = self.untrained is not None
+        return len(SYSTEMS) - fewer + row + len(self.others) + 1
 
     def board(self, each: Each) -> VoiceBoard:
         """Open the board, with the target's recordings measured."""
@@ -72,7 +77,8 @@ class VoiceScoring(Scoring):
         else:
             formula = fit(task.source_training, task.target_training, task.rate, each)
             made = build(task.sources, task.targets, task.rate, formula, each)
-        for name, waves in [*made.items(), *self.others.items(), (MODEL, self.outputs)]:
+        nearest = {} if self.untrained is None else {neighbours.FAMILY: self.untrained()}
+        for name, waves in [*(made | nearest).items(), *self.others.items(), (MODEL, self.outputs)]:
             yield Outputs(name, waves)
 
     def remarks(self, board: Board) -> dict[str, str]:
@@ -89,6 +95,8 @@ class VoiceScoring(Scoring):
         """Gather what the report says."""
         task = self.task
         known = SYSTEMS | {MODEL: self.model}
+        if self.untrained is not None:
+            known[neighbours.FAMILY] = neighbours.TOLD
         known |= {name: self.told.get(name, "given by the caller") for name in self.others}
         rows = {name: known[name] for name in board.rows}
         parallel = task.targets is not None
@@ -120,6 +128,7 @@ def of_direction(
     """
     task = load_task(held, recipe.features.rate, common.load)
     names = [one.id for one in held.sources]
+    untrained = family(recipe.family).untrained  # it would stand beside itself
     return VoiceScoring(
         folder=recipe.exp / way.scores,
         name=f"{recipe.name}, {way.title}" if way.name else recipe.name,
@@ -133,6 +142,7 @@ def of_direction(
         resamples=recipe.evaluate.bootstrap,
         cache=Path("dump") / recipe.roles[way.source] / JUDGED,
         baselines=partial(common.baselines, way, held, task),
+        untrained=None if untrained else partial(common.nearest, way, held, task),
         analyse=common.analyse,
     )
 

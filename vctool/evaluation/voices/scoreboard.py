@@ -18,6 +18,7 @@ from vctool.evaluation.outputs import digest, read_outputs
 from vctool.evaluation.page.report import MODEL, config_hash
 from vctool.evaluation.scoring import score
 from vctool.evaluation.voices.baselines import SYSTEMS
+from vctool.evaluation.voices.neighbours import FAMILY
 from vctool.evaluation.voices.report import of_direction
 from vctool.evaluation.voices.selection import select
 from vctool.evaluation.voices.shared import shared
@@ -71,7 +72,7 @@ def run(
             "different names"
         )
     for path in experiments[1:]:
-        if path.name in (*SYSTEMS, MODEL):
+        if path.name in (*SYSTEMS, FAMILY, MODEL):
             raise ConfigError(
                 f"vctool scoreboard: {path} would have the row '{path.name}', which is another's; "
                 "name it first, or rename its folder"

@@ -17,6 +17,7 @@ from vctool.data.datadir import DataDir
 from vctool.data.utterance import Utterance
 from vctool.evaluation.board import JUDGED
 from vctool.evaluation.parallel import workers
+from vctool.evaluation.voices import neighbours
 from vctool.evaluation.voices.baselines import (
     FEATURES,
     Formula,
@@ -32,6 +33,7 @@ from vctool.experiment.recipe import Recipe
 from vctool.features.stats import SpeakerStats
 from vctool.metrics.base import Each
 from vctool.metrics.voice_analysis import VoiceAnalysis, analyse
+from vctool.models.base import Reference
 
 KEPT = 1000
 """Analyses kept in memory; one of three seconds takes a quarter of a megabyte."""
@@ -59,6 +61,7 @@ class Shared:
         self._analyses: OrderedDict[str, VoiceAnalysis] = OrderedDict()
         self._speakers: dict[str, Speaker] = {}
         self._data: dict[Path, DataDir] = {}
+        self._known: dict[str, Reference] = {}
         self._resyntheses = Resyntheses(recipe.features.rate, each)
 
     def read(self, path: Path) -> DataDir:
@@ -98,6 +101,16 @@ class Shared:
         """Make the waves of a direction's baselines; resyntheses are made once for all."""
         formula = self._formula(way, held, task)
         return build(task.sources, task.targets, task.rate, formula, self.each, self._resyntheses)
+
+    def nearest(self, way: Direction, held: HeldOutVoices, task: VoiceTask) -> list[np.ndarray]:
+        """Make the waves of the row `knn_vc`; a target's recordings are analysed once for all."""
+        voices = self._formula(way, held, task)
+        if way.target not in self._known:
+            training = task.target_training
+            found = neighbours.known_of(training, task.rate, voices.target, self.each)
+            self._known[way.target] = found
+        known = self._known[way.target]
+        return neighbours.build_row(task.sources, task.rate, voices.source, known, self.each)
 
     def _formula(self, way: Direction, held: HeldOutVoices, task: VoiceTask) -> Formula:
         """Return the formulas of a direction; either speaker is fitted once for all."""

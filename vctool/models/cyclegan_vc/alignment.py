@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vctool import cache
+from vctool.features import search
 
 VERSION = 1
 """Version of the fit; must change when its results do."""
@@ -29,6 +30,8 @@ TRIAL_FRAMES, TRIAL_ITERATIONS = 2048, 5
 """Rounds for each of the starts that are tried."""
 RIDGE = 0.3
 """Penalty on the map's distance from its start, relative to the mean power of a tap."""
+PAIRED_RIDGE = 0.03
+"""The same where pairs are known, which need less of it."""
 ROWS = 512
 """Frames compared at once: larger tables go back to the system each time, which takes longer than
 filling them."""
@@ -128,6 +131,32 @@ def fit_anew(source: Frames, target: Frames, starts: Tensor) -> Tensor:
     return _refine(source, target, best, ITERATIONS)[0]
 
 
+@torch.no_grad()
+def fit_pairs(source: Frames, target: Frames, here: Tensor, there: Tensor, count: int) -> Tensor:
+    """Fit the filter where it is known which frames say the same.
+
+    Args:
+        source: the frames to convert.
+        target: the frames to resemble.
+        here: (P, W) descriptions of the source's places, which do not depend on the voice.
+        there: (Q, W) of the target's.
+        count: how many of the nearest are averaged.
+
+    Returns:
+        (D, D, TAPS) float32.
+    """
+    seen, wanted = source.at(source.segments), target.at(target.segments)
+    middle = wanted[..., TAPS // 2]
+    hubs = search.nearness(there, here, count), search.nearness(here, there, count)
+    theirs = search.mean_of_nearest(here, there, middle, count, hubs[0])
+    ours = search.mean_of_nearest(there, here, seen.flatten(1), count, hubs[1])
+    ours = ours.view(-1, *seen.shape[1:])
+    x, y = torch.cat([seen, ours]), torch.cat([theirs, middle])
+    weight = identity(x.shape[1]).to(x.device)
+    weight = weight + _ridge(x, y - x[..., TAPS // 2], PAIRED_RIDGE)
+    return weight * _gain(seen, weight)
+
+
 def _refine(source: Frames, target: Frames, start: Tensor, iterations: int) -> tuple[Tensor, float]:
     """Pair and fit in turn; return the filter and the distance left between the speakers."""
     anchor = identity(len(start)).to(start.device)
@@ -141,7 +170,7 @@ def _refine(source: Frames, target: Frames, start: Tensor, iterations: int) -> t
             break
         x = torch.cat([seen, seen[there]])
         y = torch.cat([wanted[here], wanted])[..., TAPS // 2]
-        weight = anchor + _ridge(x, y - x[..., TAPS // 2] @ start.T)
+        weight = anchor + _ridge(x, y - x[..., TAPS // 2] @ start.T, RIDGE)
     apart = (moved - wanted[here]).square().mean() + (wanted - moved[there]).square().mean()
     return weight * _gain(seen, weight), float(apart)
 
@@ -160,9 +189,9 @@ def nearest(queries: Tensor, bank: Tensor) -> Tensor:
     return torch.cat([(power - 2 * part @ bank.T).argmin(dim=1) for part in queries.split(ROWS)])
 
 
-def _ridge(x: Tensor, y: Tensor) -> Tensor:
+def _ridge(x: Tensor, y: Tensor, share: float) -> Tensor:
     """Regress y (P, D) on x (P, D, TAPS): the filter (D, D, TAPS)."""
     flat, wanted = x.flatten(1).double(), y.double()
-    penalty = RIDGE * len(x) * torch.eye(flat.shape[1], dtype=flat.dtype, device=x.device)
+    penalty = share * len(x) * torch.eye(flat.shape[1], dtype=flat.dtype, device=x.device)
     solution = torch.linalg.solve(flat.T @ flat + penalty, flat.T @ wanted)
     return solution.T.reshape(y.shape[1], *x.shape[1:]).float()

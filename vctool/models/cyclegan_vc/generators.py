@@ -25,6 +25,7 @@ class Generator(nn.Module):
         residual: whether the output is added to a linear map of the input, the identity until
             `linear` is set; the last layer then begins at zero.
         masked: whether a mask is a channel of the input.
+        told: channels besides, which are read and not converted.
     """
 
     last: nn.Conv1d | nn.Conv2d
@@ -37,11 +38,13 @@ class Generator(nn.Module):
         blocks: int = 6,
         residual: bool = False,
         masked: bool = False,
+        told: int = 0,
     ) -> None:
         super().__init__()
         self.features = features
         self.residual = residual
         self.masked = masked
+        self.told = told
         self.build(width, blocks)
         if residual:
             self.register_buffer("linear", alignment.identity(features))
@@ -53,16 +56,17 @@ class Generator(nn.Module):
         """Make the layers, `last` among them."""
         raise NotImplementedError
 
-    def body(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def body(self, x: Tensor, mask: Tensor | None, told: Tensor | None) -> Tensor:
         """Convert a length that divides by `DOWN`."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None, told: Tensor | None = None) -> Tensor:
         """Convert segments of any length.
 
         Args:
             x: (B, D, F).
             mask: (B, 1, F), 0 where frames are hidden and 1 elsewhere; all ones where None.
+            told: (B, told, F); None where there are no such channels.
         """
         frames = x.shape[-1]
         if self.masked:
@@ -72,7 +76,8 @@ class Generator(nn.Module):
         if spare:
             x = F.pad(x, (0, spare), mode="replicate")
             mask = F.pad(mask, (0, spare), value=1.0) if mask is not None else None
-        made = self.body(x, mask)
+            told = F.pad(told, (0, spare), mode="replicate") if told is not None else None
+        made = self.body(x, mask, told)
         if self.residual:
             made = made + alignment.apply(x.float(), self.linear)
         return made[..., :frames]
@@ -87,7 +92,7 @@ class Generator1d(Generator):
     def build(self, width: int, blocks: int) -> None:
         """Make the layers."""
         inner = 8 * width
-        self.first = Gated1d(self.features + self.masked, width, 15, norm=False)
+        self.first = Gated1d(self.features + self.masked + self.told, width, 15, norm=False)
         self.down = nn.Sequential(
             Gated1d(width, 2 * width, 5, stride=2), Gated1d(2 * width, inner, 5, stride=2)
         )
@@ -97,9 +102,9 @@ class Generator1d(Generator):
         )
         self.last = nn.Conv1d(2 * width, self.features, 15, padding=7)
 
-    def body(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def body(self, x: Tensor, mask: Tensor | None, told: Tensor | None) -> Tensor:
         """Convert a length that divides by `DOWN`."""
-        x = x if mask is None else torch.cat([x, mask], dim=1)
+        x = torch.cat([one for one in (x, mask, told) if one is not None], dim=1)
         made: Tensor = self.last(self.up(self.blocks(self.down(self.first(x)))))
         return made
 
@@ -130,8 +135,9 @@ class Generator212d(Generator):
         )
         self.last = nn.Conv2d(width, 1, (5, 15), padding=(2, 7))
 
-    def body(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def body(self, x: Tensor, mask: Tensor | None, told: Tensor | None) -> Tensor:
         """Convert a length that divides by `DOWN`."""
+        assert told is None, "two-dimensional layers have no place for other channels"
         x = F.pad(x, (0, 0, 0, DOWN * self.rows - self.features))[:, None]
         if mask is not None:
             x = torch.cat([x, mask[:, None].expand(-1, -1, x.shape[2], -1)], dim=1)

@@ -26,6 +26,19 @@ class CycleGanVcConfig(Config):
     """Residual blocks at a quarter of the frame rate."""
     discriminator_width: int = Field(64, ge=4)
     """Channels after the discriminator's first layer; they double three times."""
+    guide: Literal["cepstra", "phones"] = "cepstra"
+    """How it is found where the two speakers say the same: `cepstra`, by nearness of their
+    normalised features; `phones`, by phone posteriors and cepstra without the voice
+    (`features.search`). With `phones` the generators are told the phones as well, the neighbour
+    loss draws a fake to the mean of those frames that say what its source says, and conversion
+    keeps every frame's power and carries the spread of its output to the speaker's."""
+    nearest: int = Field(16, ge=1)
+    """With `phones`, how many frames are averaged."""
+    strength: float = Field(1.0, ge=0, le=3)
+    """With `phones`, factor on the change of the envelope. A mean of frames is nearer to every
+    voice than any of them, so 1 stops short of the target."""
+    smoothing_ms: float = Field(40.0, ge=0, le=1000)
+    """With `phones`, half width of the Hann window that smooths the change over time [ms]."""
     start: Literal["random", "identity", "alignment"] = "random"
     """Initial mapping of the generator: `random`, as published; `identity`: its output is added to
     its input, so it begins as the mean-variance transform; `alignment`: its output is added to a
@@ -39,7 +52,7 @@ class CycleGanVcConfig(Config):
     """Steps after which the identity loss ends; None keeps it to the end, 0 never uses it."""
     neighbours: int = Field(0, ge=0)
     """Stored frames of each speaker for the nearest-neighbour loss: a fake frame, with its
-    context, is drawn to the nearest stored one; 0 stores none, as published."""
+    context, is drawn to the nearest stored one, or as `guide` says; 0 stores none, as published."""
     mask_frames: int = Field(0, ge=0)
     """Longest stretch of frames that is masked for the generator to fill in (MaskCycleGAN-VC); 0
     masks nothing, and the generator takes no mask."""
@@ -50,4 +63,6 @@ class CycleGanVcConfig(Config):
             raise ValueError(f"segment_frames {self.segment_frames} must be a multiple of 4")
         if self.mask_frames and self.mask_frames >= self.segment_frames:
             raise ValueError(f"mask_frames {self.mask_frames} must be less than segment_frames")
+        if self.guide == "phones" and (self.voice, self.generator) != ("mcep", "1d"):
+            raise ValueError("guide: phones needs voice: mcep and generator: 1d")
         return self

@@ -1,11 +1,14 @@
 """Convert between features on disk and the channels of a generator."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from vctool.features import mcep, stats, world
+from vctool.features import mcep, search, stats, world
+from vctool.features.base import Features
+from vctool.features.phones import PHONES
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
 
@@ -16,6 +19,20 @@ LARGEST_WARP, WARPS = 0.2, 11
 tracts that differ by 20 % in length are at 0.1."""
 ACTIVE_DB = 40.0
 """Frames further than this below the level of their utterance are silence [dB]."""
+TOLD = len(PHONES) + 1
+"""Channels that a generator is told with `guide: phones`."""
+TOLD_GAIN = 2.0
+"""Gain of the posteriors' square roots, which brings their power near that of other channels."""
+
+
+class Searched(NamedTuple):
+    """Weights of a description beside the posteriors; those of knn_vc."""
+
+    cepstra_weight: float = 0.3
+    voicing_weight: float = 2.0
+
+
+SEARCHED = Searched()
 
 
 def spectrum(
@@ -26,6 +43,27 @@ def spectrum(
     Mel-cepstra c_0 .. c_M, or log-mel bands [dB].
     """
     return world.split(features, config)[1] if voice == "mcep" else features
+
+
+def said(features: Features, config: FeatureConfig) -> np.ndarray:
+    """Describe what is said in every frame: (F, search.WIDTH) float32, whatever the voice.
+
+    Frames that `search` leaves out have the description of the one before.
+    """
+    part, every = search.frames(features, config), search.stride(config)
+    norm = search.normalisation([part if part.active.any() else part._replace(active=~part.active)])
+    described = search.described(part, norm, config, *SEARCHED)
+    return np.repeat(described, every, axis=0)[: len(features["world"])]
+
+
+def heard(described: Tensor) -> Tensor:
+    """Take the channels that a generator is told: (B, search.WIDTH, F) to (B, TOLD, F).
+
+    They are the square roots of the phone posteriors of the moment, and whether it is voiced.
+    """
+    now = len(PHONES) * (len(search.AROUND_SECONDS) // 2)
+    roots = described[:, now : now + len(PHONES)] * TOLD_GAIN
+    return torch.cat([roots, described[:, -1:] / SEARCHED.voicing_weight], dim=1)
 
 
 def level(values: np.ndarray, voice: Literal["mcep", "mel"]) -> float:

@@ -15,8 +15,10 @@ from vctool.data.batches import Clips, Role, UnpairedClips
 from vctool.data.feature_set import FeatureSet
 from vctool.data.sampling import keyed_uniform
 from vctool.errors import ConfigError
-from vctool.features import world
+from vctool.features import search, world
 from vctool.features.base import Features
+from vctool.features.envelopes import at_level, smoothed, varied
+from vctool.features.settings import FeatureConfig
 from vctool.models import base
 from vctool.models.base import Condition, Context, Terms
 from vctool.models.cyclegan_vc import alignment, streams
@@ -54,8 +56,13 @@ class System(base.System):
             self.register_buffer(f"{side}_mean", torch.zeros(size, 1))
             self.register_buffer(f"{side}_std", torch.ones(size, 1))
             if config.neighbours:
-                bank = torch.zeros(config.neighbours, size, alignment.TAPS)
+                taps = () if self._told else (alignment.TAPS,)
+                bank = torch.zeros(config.neighbours, size, *taps)
                 self.register_buffer(f"{side}_bank", bank)
+                if self._told:
+                    keys = torch.zeros(config.neighbours, search.WIDTH)
+                    self.register_buffer(f"{side}_keys", keys)
+                    self.register_buffer(f"{side}_nearness", torch.zeros(config.neighbours))
         make = Generator1d if config.generator == "1d" else Generator212d
         self.generators = nn.ModuleDict(
             {  # by the side that they turn into
@@ -65,6 +72,7 @@ class System(base.System):
                     config.residual_blocks,
                     config.start != "random",
                     config.mask_frames > 0,
+                    streams.TOLD if self._told else 0,
                 )
                 for side in (SOURCE, TARGET)
             }
@@ -74,6 +82,12 @@ class System(base.System):
             judges += [f"second_{side}" for side in (SOURCE, TARGET)]
         self.discriminators = nn.ModuleDict({name: self._discriminator(size) for name in judges})
 
+    @property
+    def _told(self) -> bool:
+        """Whether clips describe what is said, in channels after those that are converted."""
+        told: bool = self.config.guide == "phones"
+        return told
+
     def _discriminator(self, size: int) -> nn.Module:
         config = self.config
         if config.discriminator == "patch":
@@ -82,13 +96,14 @@ class System(base.System):
 
     @classmethod
     def reads(cls, config: CycleGanVcConfig) -> tuple[str, ...]:
-        """Return the feature kind that conversion and training read."""
-        return ("world",) if config.voice == "mcep" else ("mel",)
+        """Return the feature kinds that conversion and training read."""
+        own = ("world",) if config.voice == "mcep" else ("mel",)
+        return (*own, "phones", "mfcc") if config.guide == "phones" else own
 
     @classmethod
     def writes(cls, config: CycleGanVcConfig) -> tuple[str, ...]:
         """Return the feature kind that conversion writes."""
-        return cls.reads(config)
+        return cls.reads(config)[:1]
 
     @classmethod
     def dataset(
@@ -100,11 +115,10 @@ class System(base.System):
         seed: int,
     ) -> UnpairedClips:
         """Draw segments of both speakers, each independently of the other."""
-        kind = cls.reads(config)[0]
 
         def voice(utterances: FeatureSet, name: str) -> np.ndarray:
-            values = streams.spectrum(utterances.load(name, kind), config.voice, context.features)
-            return streams.shift_level(values, config.voice, -streams.level(values, config.voice))
+            found = {kind: utterances.load(name, kind) for kind in cls.reads(config)}
+            return _channels(found, config, context.features)[0]
 
         roles = {role: Role(sets[role]) for role in context.roles}
         return UnpairedClips(
@@ -121,9 +135,9 @@ class System(base.System):
     @torch.no_grad()
     def setup(self, batch: Mapping[str, Clips]) -> None:
         """Measure both speakers' mean and deviation where they speak, and align their frames."""
-        frames = {}
+        frames, described = dict[str, alignment.Frames](), dict[str, Tensor]()
         for role, side in self.sides.items():
-            values = batch[role].voice
+            values, said = self._split(batch[role].voice)
             active = streams.active(values, self.config.voice)
             spoken = values.transpose(1, 2)[active]
             mean, std = self._statistics(side)
@@ -131,11 +145,27 @@ class System(base.System):
             std.copy_(spoken.std(dim=0)[:, None].clamp_min(1e-3))
             normal = self._normalise(values, side)
             frames[side] = alignment.choose(normal, active, self.config.aligned_frames)
+            if said is not None:
+                places = frames[side].places
+                described[side] = said[places[:, 0], :, places[:, 1]]
             if self.config.neighbours:
                 bank = frames[side].at(frames[side].segments)
                 drawn = torch.linspace(0, len(bank) - 1, self.config.neighbours).long()
+                if said is not None:
+                    getattr(self, f"{side}_keys").copy_(described[side][drawn])
+                    bank = bank[..., alignment.TAPS // 2]
                 getattr(self, f"{side}_bank").copy_(bank[drawn])
-        if self.config.start == "alignment":
+        if self.config.neighbours and described:
+            for side, other in ((TARGET, SOURCE), (SOURCE, TARGET)):
+                keys, asked = getattr(self, f"{side}_keys"), described[other]
+                near = search.nearness(keys, asked, self.config.nearest)
+                getattr(self, f"{side}_nearness").copy_(near)
+        if self.config.start == "alignment" and described:
+            for side, other in ((TARGET, SOURCE), (SOURCE, TARGET)):
+                pairs = frames[other], frames[side], described[other], described[side]
+                fitted = alignment.fit_pairs(*pairs, self.config.nearest)
+                self._generator(side).linear.copy_(fitted)
+        elif self.config.start == "alignment":
             size = len(self.source_mean)
             warps = torch.from_numpy(streams.warp_matrices(self.config.voice, size))
             for side, other in ((TARGET, SOURCE), (SOURCE, TARGET)):
@@ -148,15 +178,20 @@ class System(base.System):
         """Train the discriminators on real and fake segments, then the generators against them."""
         config = self.config
         clips = {side: batch[role] for role, side in self.sides.items()}
-        real = {side: self._normalise(one.voice, side) for side, one in clips.items()}
+        voices, said = dict[str, Tensor](), dict[str, Tensor | None]()
+        for side, drawn in clips.items():
+            voices[side], said[side] = self._split(drawn.voice)
+        told = {side: None if one is None else streams.heard(one) for side, one in said.items()}
+        real = {side: self._normalise(one, side) for side, one in voices.items()}
         masks = {side: self._mask(one) for side, one in clips.items()}
         with_identity = config.identity_steps is None or step < config.identity_steps
         fake, same, again = {}, {}, {}
         for side, other in ((TARGET, SOURCE), (SOURCE, TARGET)):
             own = real[side] if with_identity else None
-            fake[side], same[side] = self._generate(side, real[other], masks[other], own)
+            both = told[other], told[side]
+            fake[side], same[side] = self._generate(side, real[other], masks[other], own, both)
         for side, other in ((TARGET, SOURCE), (SOURCE, TARGET)):
-            again[other] = self._generator(other)(fake[side])
+            again[other] = self._generator(other)(fake[side], told=told[other])
 
         judged = {f"adversarial_{side}": (side, real[side], fake[side]) for side in fake}
         if config.two_step:
@@ -182,8 +217,12 @@ class System(base.System):
                 terms[f"identity_{side}"] = real[side].new_zeros(())
         if config.neighbours:
             for side, other in ((TARGET, SOURCE), (SOURCE, TARGET)):
-                spoken = streams.active(clips[other].voice, config.voice)
-                terms[f"neighbour_{side}"] = self._to_neighbours(fake[side], spoken, side)
+                spoken = streams.active(voices[other], config.voice)
+                name, meant = f"neighbour_{side}", said[other]
+                if meant is None:
+                    terms[name] = self._to_neighbours(fake[side], spoken, side)
+                else:
+                    terms[name] = self._to_alike(fake[side], spoken, meant, side)
         yield "generator", terms
 
     def convert(self, source: Features, condition: Condition, to: str | None) -> Features:
@@ -194,15 +233,15 @@ class System(base.System):
         raw = source[kind]
         side = self.sides[to]
         origin = SOURCE if side == TARGET else TARGET
-        values = streams.spectrum(raw, config.voice, features)
-        offset = streams.level(values, config.voice)
-        values = streams.shift_level(values, config.voice, -offset)
+        values, offset = _channels(source, config, features)
         # Instance normalisation works best on as many frames as in training.
         short = max(0, config.segment_frames - len(values))
         padded = np.pad(values, ((0, short), (0, 0)), mode="symmetric")
         with torch.inference_mode():
             x = torch.from_numpy(np.ascontiguousarray(padded.T))[None].to(self.device)
-            made = self._generator(side)(self._normalise(x, origin))
+            voice, said = self._split(x)
+            told = None if said is None else streams.heard(said)
+            made = self._generator(side)(self._normalise(voice, origin), told=told)
             mean, std = self._statistics(side)
             made = (made * std + mean)[0].float().cpu().numpy().T
         made = streams.shift_level(made[: len(values)], config.voice, offset)
@@ -210,11 +249,29 @@ class System(base.System):
             return {kind: np.maximum(made, made.max() - np.float32(features.top_db))}
         f0, own, aperiodicity = world.split(raw, features)
         made[:, 0] = own[:, 0]  # the loudness of frames is the sentence's, not the speaker's
+        if self._told:
+            made = self._finished(own, made, std[:, 0].cpu().numpy())
         roles = {side: role for role, side in self.sides.items()}
         moved = streams.move_f0(
             f0, self.context.domains[roles[origin]], self.context.domains[roles[side]]
         )
         return {kind: world.join(moved, made, aperiodicity)}
+
+    def _finished(self, own: np.ndarray, made: np.ndarray, spread: np.ndarray) -> np.ndarray:
+        """Give converted envelopes (F, D) the target's spread (D,) and each frame's own power."""
+        features = self.context.features
+        change = self.config.strength * (made - own)
+        change[:, 0] = 0
+        change = smoothed(change, self.config.smoothing_ms * 1e-3 * features.frame_rate)
+        level = torch.from_numpy(streams.shift_level(own, "mcep", -streams.level(own, "mcep")))
+        active = streams.active(level.T[None], "mcep")[0].numpy()
+        change = change + varied(own + change, active, spread, features.frame_rate)
+        return own + at_level(own, change, features)
+
+    def _split(self, clips: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Separate the channels of a voice (B, C, F) from those that say what is said, if any."""
+        size = len(self.source_mean)
+        return clips[:, :size], clips[:, size:] if self._told else None
 
     # Generators.
 
@@ -231,15 +288,22 @@ class System(base.System):
         return (values - mean) / std
 
     def _generate(
-        self, side: str, other: Tensor, mask: Tensor | None, own: Tensor | None
+        self,
+        side: str,
+        other: Tensor,
+        mask: Tensor | None,
+        own: Tensor | None,
+        told: tuple[Tensor | None, Tensor | None],
     ) -> tuple[Tensor, Tensor | None]:
         """Convert the other side's segments, and for the identity loss this side's, in one pass."""
         generator = self._generator(side)
         if own is None:
-            return generator(other, mask), None
+            return generator(other, mask, told[0]), None
         if mask is not None:  # the identity loss has no masked frames
             mask = torch.cat([mask, torch.ones_like(mask)])
-        fake, same = generator(torch.cat([other, own]), mask).split([len(other), len(own)])
+        said = None if told[0] is None or told[1] is None else torch.cat([told[0], told[1]])
+        made = generator(torch.cat([other, own]), mask, said)
+        fake, same = made.split([len(other), len(own)])
         return fake, same
 
     def _to_neighbours(self, fake: Tensor, spoken: Tensor, side: str) -> Tensor:
@@ -253,6 +317,23 @@ class System(base.System):
             found = bank[alignment.nearest(made, bank)][..., alignment.TAPS // 2]
         distance = (made[..., alignment.TAPS // 2] - found).abs().mean(dim=1)
         return (distance * spoken[grid[:, 0], grid[:, 1]]).mean()
+
+    def _to_alike(self, fake: Tensor, spoken: Tensor, said: Tensor, side: str) -> Tensor:
+        """L1 distance of fakes (B, D, F) to the mean of the frames that say what their sources do.
+
+        Args:
+            fake: normalised.
+            spoken: (B, F) bool: where there is speech.
+            said: (B, search.WIDTH, F), of the sources.
+            side: the speaker whose frames they should be.
+        """
+        every = slice(None, None, alignment.SPACING)
+        queries, made = (x[..., every].float().transpose(1, 2).flatten(0, 1) for x in (said, fake))
+        keys, bank, hubs = (getattr(self, f"{side}_{it}") for it in ("keys", "bank", "nearness"))
+        with torch.no_grad(), torch.autocast(queries.device.type, enabled=False):
+            found = search.mean_of_nearest(queries, keys, bank, self.config.nearest, hubs)
+        distance = (made - found).abs().mean(dim=1)
+        return (distance * spoken[:, every].flatten()).mean()
 
     def _mask(self, clips: Clips) -> Tensor | None:
         """Hide a stretch of up to `mask_frames` frames of each segment: (B, 1, F) of 0 and 1."""
@@ -274,3 +355,19 @@ class System(base.System):
         scores = self.discriminators[judge](torch.cat([real, fake])).float()
         true, false = scores.split([len(real), len(fake)])
         return 0.5 * ((1.0 - true).square().mean() + false.square().mean())
+
+
+def _channels(
+    found: Features, config: CycleGanVcConfig, features: FeatureConfig
+) -> tuple[np.ndarray, float]:
+    """Return the channels of an utterance (F, C) at level 0, and the level they had.
+
+    Those of the voice come first; with `guide: phones`, what is said follows.
+    """
+    kind = System.reads(config)[0]
+    values = streams.spectrum(found[kind], config.voice, features)
+    level = streams.level(values, config.voice)
+    values = streams.shift_level(values, config.voice, -level)
+    if config.guide == "phones":
+        values = np.concatenate([values, streams.said(found, features)], axis=1)
+    return values, level

@@ -1,5 +1,7 @@
 """Hyper-parameters of the family knn_vc, and the options of a conversion."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from vctool.config import Config
@@ -18,6 +20,9 @@ class KnnVcConfig(Config):
     strength: float = Field(1.4, ge=0, le=3)
     """Factor on the change of the envelope. A mean of neighbours is nearer to every voice than the
     target itself, so 1 stops short of it."""
+    variance: float = Field(1.0, ge=0, le=1)
+    """How far the spread of every coefficient is carried to that of the target's frames: a mean of
+    neighbours varies less than what it is a mean of, and is heard as dull."""
     smoothing_ms: float = Field(40.0, ge=0, le=1000)
     """Half width of the Hann window that smooths the change over time [ms]."""
     cepstra_weight: float = Field(0.3, ge=0)
@@ -33,3 +38,7 @@ class KnnVcOptions(Config):
 
     amount: float = Field(1.0, ge=0, le=1.5)
     """How far the voice is moved: 0 leaves it as it is, 1 is the target."""
+    pitch: Literal["target", "octave", "keep"] = "target"
+    """What F0 becomes: that of the target, in its mean and spread; the source's, moved by the whole
+    octaves that bring it nearest to the target, so that singing stays in its key; or the
+    source's."""

@@ -11,17 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
-from scipy.ndimage import convolve1d
 from torch import Tensor, nn
 
 from vctool.data.feature_set import FeatureSet
 from vctool.errors import DataError
-from vctool.features import world
+from vctool.features import search, world
 from vctool.features.base import Features
+from vctool.features.envelopes import at_level, smoothed, varied
 from vctool.features.stats import SpeakerStats
 from vctool.models import base
 from vctool.models.base import Condition, Context, Reference
-from vctool.models.knn_vc import search
 from vctool.models.knn_vc.settings import KnnVcConfig, KnnVcOptions
 
 SPREAD_LIMITS = (0.7, 1.5)
@@ -31,6 +30,9 @@ KNOWN_FRAMES = 300
 LEAST_VOICED = 0.1
 """Share of a target's sounding frames that must be voiced for it to have a pitch: the F0 that is
 found in a whisper is no voice's."""
+
+FEW_SECONDS = 5.0
+"""Less sound of a target than this leaves words unclear [s]; see recipes/README.md."""
 
 PHONE_SECONDS = 0.025
 """Half width of the window that phone posteriors are smoothed by before they explain envelopes."""
@@ -155,21 +157,33 @@ class System(base.System):
             "log_f0": np.array(spread, dtype=np.float32),
         }
 
+    def doubts(self, reference: Reference) -> str | None:
+        """Say where there is too little of a target."""
+        seconds = len(reference["envelopes"]) * self._seconds_per_step
+        if seconds >= FEW_SECONDS:
+            return None
+        return (
+            f"only {seconds:.1f} s of sound, so words become unclear; give at least "
+            f"{FEW_SECONDS:g} s, better a minute"
+        )
+
     def convert(self, source: Features, condition: Condition, to: str | None) -> Features:
         """Move F0 to the target's mean and deviation, and every envelope by the change found."""
         described, envelopes, log_f0 = self._target(condition, to)
-        amount = condition.options.amount
-        f0, envelope, _ = world.split(source["world"], self.context.features)
+        options = condition.options
+        amount = options.amount
+        features = self.context.features
+        f0, envelope, _ = world.split(source["world"], features)
         result = source["world"].astype(np.float32, copy=True)
-        result[:, 0] = self._moved(f0, log_f0, amount, condition.voice)
-        part = search.frames(source, self.context.features)
+        result[:, 0] = self._moved(f0, log_f0, options, condition.voice)
+        part = search.frames(source, features)
         if part.active.any() and amount:
             change = amount * self._change(part, described, envelopes)
-            places = np.arange(len(change)) * search.stride(self.context.features)
+            places = np.arange(len(change)) * search.stride(features)
             moments = np.arange(len(f0))
             every = np.stack([np.interp(moments, places, row) for row in change.T], axis=1)
             columns = slice(1, 1 + envelope.shape[1])
-            result[:, columns] += self._at_level(envelope, every).astype(np.float32)
+            result[:, columns] += at_level(envelope, every, features).astype(np.float32)
         return {"world": result}
 
     @property
@@ -202,25 +216,30 @@ class System(base.System):
         )
 
     def _moved(
-        self, f0: np.ndarray, target: np.ndarray, amount: float, voice: SpeakerStats | None
+        self, f0: np.ndarray, target: np.ndarray, options: KnnVcOptions, voice: SpeakerStats | None
     ) -> np.ndarray:
         """Give F0 (F,) the target's mean and deviation of log-F0; unvoiced frames stay 0.
+
+        Or only its octave, or nothing of it, as the options say.
 
         The source's own are those of `voice`, or of `f0` where there is none.
         """
         voiced = f0 > 0
         moved = f0.astype(np.float32, copy=True)
         mean, std = (float(value) for value in target)
-        if not voiced.any() or std == 0:
+        if not voiced.any() or std == 0 or options.pitch == "keep":
             return moved
         own = np.log(f0[voiced].astype(np.float64))
         count, centre, spread = len(own), own.mean(), own.std()
         if voice is not None:
             count, centre, spread = voice.voiced_frames, voice.log_f0_mean, voice.log_f0_std
+        if options.pitch == "octave":
+            moved[voiced] *= 2.0 ** round(options.amount * (mean - centre) / np.log(2.0))
+            return moved
         trust = count / (count + KNOWN_FRAMES)
         ratio = np.clip(std / max(spread, 1e-3), *SPREAD_LIMITS) ** trust
         wanted = mean + (own - centre) * ratio
-        moved[voiced] = np.exp(own + amount * (wanted - own))
+        moved[voiced] = np.exp(own + options.amount * (wanted - own))
         return moved
 
     def _change(self, part: search.Frames, described: Tensor, envelopes: Tensor) -> np.ndarray:
@@ -237,27 +256,7 @@ class System(base.System):
         less = (1 - config.detail) * own + config.detail * explained
         change = config.strength * (theirs.cpu().numpy() - less)
         change[:, 0] = 0  # levels are not compared
-        return smoothed(change, config.smoothing_ms * 1e-3 / self._seconds_per_step)
-
-    def _at_level(self, own: np.ndarray, change: np.ndarray) -> np.ndarray:
-        """Shift changes (N, D) so that every frame keeps the power of the source's `own` (N, D).
-
-        The mean of the log power, which the first column holds, does not: a sibilant has its power
-        in few bands.
-        """
-        features = self.context.features
-        before, after = (
-            10 * np.log10(world.decode_envelope(values, features).mean(axis=1))
-            for values in (own, own + change)
-        )
-        unit = np.eye(1, own.shape[1])
-        shifted = change.copy()
-        shifted[:, 0] += (before - after) / world.envelope_gain_db(unit, features)[0, 0]
-        return shifted
-
-
-def smoothed(values: np.ndarray, half_width: float) -> np.ndarray:
-    """Smooth (N, D) over time by a Hann window of a half width [frames]; ends are held."""
-    reach = int(half_width)
-    window = 0.5 + 0.5 * np.cos(np.pi * np.arange(-reach, reach + 1) / (half_width + 1e-9))
-    return np.asarray(convolve1d(values, window / window.sum(), axis=0, mode="nearest"))
+        change = smoothed(change, config.smoothing_ms * 1e-3 / self._seconds_per_step)
+        wanted = envelopes.double().std(dim=0, correction=0).cpu().numpy()
+        rate = 1 / self._seconds_per_step
+        return change + config.variance * varied(own + change, part.active, wanted, rate)

@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from vctool.features import world
+from vctool.features import search, world
 from vctool.features.phones import CEPSTRA, PHONES
 from vctool.features.settings import FeatureConfig
-from vctool.models.knn_vc import search
 
 FEATURES = FeatureConfig(rate=16000, hop_length=80, envelope_dim=25, envelope_coding="mcep")
 
@@ -98,3 +97,26 @@ def test_phones_that_are_hardly_heard_are_explained_by_the_mean() -> None:
     # silence does not count
     silent = search.explained(posteriors, envelope, which == 0)
     np.testing.assert_allclose(silent, 0, atol=1e-9)
+
+
+def test_a_hub_is_asked_by_all_until_it_is_corrected_for() -> None:
+    """Two groups of queries, keys at each, and one key in the middle of everything."""
+    random = torch.Generator().manual_seed(0)
+
+    def group(count: int, centre: int, away: float) -> torch.Tensor:
+        made = away * torch.randn(count, 40, generator=random)
+        made[:, centre] += 1.5
+        return made
+
+    queries = torch.cat([group(50, 0, 0.6), group(50, 1, 0.6)])
+    keys = torch.cat([group(30, 0, 0.6), group(30, 1, 0.6), queries.mean(dim=0, keepdim=True)])
+    values = torch.cat([torch.zeros(60, 1), torch.ones(1, 1)])
+
+    def share(nearness: torch.Tensor | None) -> float:
+        return float(search.mean_of_nearest(queries, keys, values, 1, nearness).mean())
+
+    assert share(None) > 0.9
+    found = search.nearness(keys, queries, 4)
+    expected = torch.cdist(keys, queries).sort(dim=1).values[:, :4].mean(dim=1)
+    torch.testing.assert_close(found, expected)
+    assert share(found) < 0.2

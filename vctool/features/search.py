@@ -118,6 +118,7 @@ def mean_of_nearest(
     keys: Tensor,
     values: Tensor,
     count: int,
+    nearness: Tensor | None = None,
 ) -> Tensor:
     """Average the values of the nearest keys of every query: (N, D).
 
@@ -126,13 +127,37 @@ def mean_of_nearest(
         keys: (M, WIDTH), at least one.
         values: (M, D).
         count: how many keys are nearest.
+        nearness: (M,), what `nearness` returned for the keys, which corrects for hubs.
     """
     found = []
     for start in range(0, len(queries), ROWS):
         distance = torch.cdist(queries[start : start + ROWS], keys)
+        if nearness is not None:
+            distance -= nearness
         nearest = distance.topk(min(count, len(keys)), dim=1, largest=False).indices
         found.append(values[nearest].mean(dim=1))
     return torch.cat(found)
+
+
+def nearness(keys: Tensor, queries: Tensor, count: int) -> Tensor:
+    """Return how near every key is to its own nearest queries: (M,), mean distances.
+
+    In many dimensions a few keys, called hubs, are among the nearest of far too many queries.
+    Cross-domain similarity local scaling (Conneau et al., 2018) takes from a distance what both its
+    ends are usually away; the query's own part is the same for all keys.
+
+    Args:
+        keys: (M, WIDTH).
+        queries: (N, WIDTH), of all that will be asked, at least one.
+        count: how many queries are nearest.
+    """
+    count = min(count, len(queries))
+    return torch.cat(
+        [
+            torch.cdist(part, queries).topk(count, dim=1, largest=False).values.mean(dim=1)
+            for part in keys.split(ROWS)
+        ]
+    )
 
 
 def explained(posteriors: np.ndarray, envelope: np.ndarray, active: np.ndarray) -> np.ndarray:
