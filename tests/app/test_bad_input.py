@@ -1,5 +1,6 @@
 """Bad input: one sentence each, and a server that goes on working."""
 
+import io
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from tests.app.conftest import RATE, Files, Served
 from tests.browser import until
@@ -210,10 +212,6 @@ def test_a_taken_port_is_one_line(shared: Served, place: Files) -> None:
 
 
 def test_results_are_there_in_every_form(served: Served, place: Files, wav: Wav) -> None:
-    import io
-
-    import soundfile
-
     voice = served.upload("voice", place.voice.read_bytes(), "tälk.wav").json["id"]
     backing = served.upload("backing", place.backing.read_bytes()).json["id"]
     target = served.upload("target", (place.other / "take 0.wav").read_bytes()).json["id"]

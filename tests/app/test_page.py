@@ -1,6 +1,7 @@
 """The page in a real browser: from a recording to a file, by mouse and by keyboard."""
 
 import base64
+import json
 import subprocess
 import time
 from pathlib import Path
@@ -339,3 +340,101 @@ def test_a_server_that_ended_is_said(start: Any, shared_browser: Browser) -> Non
     shared_browser.wait("document.getElementById('banner').textContent.includes('does not answer')")
     shared_browser.open("about:blank")
     until(lambda: other.process.poll() is not None, "it is over")
+
+
+RAMPED = """
+const { Player, TimeMap } = await import('/static/player.js');
+const rate = 48000, context = new OfflineAudioContext(1, rate, rate);
+const sound = (value) => {
+  const made = context.createBuffer(1, rate, rate);
+  made.getChannelData(0).fill(value);
+  return made;
+};
+const sounds = { voice: sound(0.8), source: sound(0.2), backing: sound(0.1) };
+const mixing = { voice: -20, backing: -14, vocal: 0, accomp: -6, offset: 0 };
+const player = new Player(context, sounds, new TimeMap([]), mixing);
+player.playing = true;
+player.start();
+for (const [at, which] of [[0.25, 'source'], [0.5, 'mix']]) {
+  context.suspend(at).then(() => { player.choose(which); context.resume(); });
+}
+const wave = (await context.startRendering()).getChannelData(0);
+const heard = [0.2, 0.249, 0.2526, 0.256, 0.4, 0.6].map((at) => wave[Math.round(at * rate)]);
+return [player.mixGains, heard,
+  Math.max(...wave.slice(0.1 * rate).map((one, k, all) => (k ? Math.abs(one - all[k - 1]) : 0)))];
+"""
+
+
+def test_sounds_are_switched_by_gain_within_5_ms(page: Browser) -> None:
+    gains, (voice, still, between, source, later, mix), step = page.js(RAMPED)
+    # As the server mixes: the voice 6 dB up to the backing's level, the backing 6 dB down; and the
+    # whole lowered to 0.99, where it would reach 1.65.
+    ratio = 10 ** (6 / 20)
+    whole = 0.8 * ratio + 0.1 / ratio
+    assert gains["voice"] == pytest.approx(ratio * 0.99 / whole, rel=1e-3)
+    assert gains["backing"] == pytest.approx(0.99 / whole / ratio, rel=1e-3)
+    assert (voice, still, source, later) == pytest.approx((0.8, 0.8, 0.2, 0.2), abs=1e-3)
+    assert 0.2 < between < 0.8 and mix == pytest.approx(0.99, abs=2e-3)
+    assert step < 0.99 / (0.004 * 48000)  # no click
+
+
+def test_long_recordings_are_played_by_parts(page: Browser, place: Files, served: Served) -> None:
+    ids = [served.upload("voice", path.read_bytes()).json["id"]
+           for path in (place.long, place.long)]  # fmt: skip
+    page.requested()
+    at, source, warped = page.js(
+        "const { LongPlayer, TimeMap } = await import('/static/player.js');"
+        "const url = (name) => () => `/api/recordings/${name}/sound`;"
+        "const map = new TimeMap([0, 0, 40, 48]);"
+        "const player = new LongPlayer({voice: url(arguments[0]), source: url(arguments[1])},"
+        "map, 48);"
+        "const moved = () => new Promise((done) => player.audio.addEventListener('seeked', done,"
+        "{once: true}));"
+        "player.seek(24); await moved(); const at = player.position;"
+        "const choosing = player.choose('source'); await moved(); await choosing;"
+        "const found = [at, player.audio.currentTime, player.position]; player.close();"
+        "return found",
+        *ids,
+    )
+    assert at == pytest.approx(24, abs=0.05)
+    assert source == pytest.approx(20, abs=0.05) and warped == pytest.approx(24, abs=0.05)
+
+
+def test_experiments_are_shown_with_their_reports(
+    page: Browser, place: Files, served: Served, axe: str
+) -> None:
+    folder = place.folder / "exp" / "pair"
+    row = {"model": {"value": 5.25, "low": 5.0, "high": 5.5}, "copy": {"value": 9.5}}
+    (folder / "wav").mkdir()
+    (folder / "wav" / "hello.wav").write_bytes(place.voice.read_bytes())
+    (folder / "log").mkdir()
+    journal = '{"step": 7, "split": "train", "total/generator": 1.5}\n'
+    (folder / "log" / "metrics.jsonl").write_text(journal)
+    (folder / "results.json").write_text(json.dumps({"measures": {"mcd": row}, "systems": {}}))
+    (folder / "report.html").write_text(
+        "<!doctype html><html lang='en'><title>Report</title><h1>Scores</h1><p id='told'>-</p>"
+        "<script>const say = (it) => parent.postMessage(it, '*');"
+        "fetch('/api/state').then(() => say('read'), () => say('refused'));"
+        "try { document.cookie } catch { say('no cookies') }</script>"
+    )
+    try:
+        page.js("window.heard = []; onmessage = (it) => heard.push([it.data, it.origin])")
+        page.click("#experiments summary")
+        page.wait("document.querySelectorAll('.experiment').length === 1")
+        shown = page.text("#experiment-list")
+        assert "pair" in shown and "5.25 (5 to 5.5)" in shown and "9.5" in shown
+        assert "In training: step 7" in shown
+        assert page.js(
+            "const audio = document.querySelector('.experiment audio'); await new Promise((done) =>"
+            "{ audio.onloadedmetadata = done; audio.preload = 'metadata'; audio.load(); });"
+            "return audio.duration"
+        ) == pytest.approx(2.0, abs=0.01)
+        assert violations(page, axe) == []
+        page.click(".experiment button")
+        page.wait("heard.length >= 2")
+        heard = page.js("return heard")
+        # It runs without an origin: it reads neither the server nor cookies.
+        assert sorted(heard) == [["no cookies", "null"], ["refused", "null"]]
+    finally:
+        (folder / "results.json").unlink()
+        (folder / "log" / "metrics.jsonl").unlink()

@@ -29,8 +29,8 @@ LONGEST = 4 * 3600.0
 DRAWN_SECONDS = 600.0
 """Longest recording whose spectrogram and F0 are drawn, and that is played from memory [s]."""
 
-PEAKS = 1200
-"""Number of columns of a waveform."""
+PEAKS, FEW_PEAKS = 1200, 400
+"""Most columns of a waveform, large and small."""
 
 COLUMNS, BANDS = 900, 96
 """Size of a spectrogram."""
@@ -109,7 +109,7 @@ def measure(path: str, kind: str) -> dict[str, Any]:
         "silent": silent,
         "f0": f0,
         "said": said,
-        "peaks": peaks(file, info.samples),
+        "peaks": [] if kind == "target" else peaks(file, info.samples, FEW_PEAKS),
         "long": info.seconds > DRAWN_SECONDS,
     }
 
@@ -129,10 +129,10 @@ def _require_length(seconds: float, file: Path) -> None:
         raise DataError(f"{file}: lasts more than {LONGEST / 3600:g} hours; cut it into parts")
 
 
-def peaks(file: Path, samples: int) -> list[int]:
+def peaks(file: Path, samples: int, columns: int = PEAKS) -> list[int]:
     """Return lowest and highest sample of each column, by turns, in 1/127 of full scale."""
     rate = audio.info(file).rate
-    wide = max(1, -(-samples // PEAKS))
+    wide = max(1, -(-samples // columns))
     found: list[int] = []
     blocks = max(1, round(CHUNK_SECONDS * rate) // wide) * wide
     for block in audio.read_blocks(file, samples=blocks):
@@ -184,7 +184,7 @@ def spectrogram(file: Path, rate: int, samples: int) -> np.ndarray:
         power = np.abs(np.fft.rfft(frames * window)) ** 2
         total = np.concatenate([np.zeros((len(power), 1)), np.cumsum(power, axis=1)], axis=1)
         rows.append((total[:, high] - total[:, low]) / (high - low))
-    bands = np.concatenate(rows)
+    bands = np.concatenate(rows)[: 1 + samples // hop]
     group = max(1, -(-len(bands) // COLUMNS))
     bands = np.maximum.reduceat(bands, np.arange(0, len(bands), group))
     db = 10 * np.log10(np.maximum(bands * audible, 1e-12))

@@ -82,6 +82,8 @@ async def serve(
     told: Callable[[str], object],
 ) -> None:
     """Serve the page on a socket, with files in a folder; see `run`."""
+    # What workers keep of a target's recordings goes with them, too.
+    os.environ["VCTOOL_CACHE"] = str(folder / "cache")
     looking, converting = Lane("looking", "vctool look"), Lane("converting", "vctool convert")
     looking.start()
     converting.start()

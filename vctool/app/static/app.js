@@ -269,6 +269,7 @@ function option([name, schema]) {
 }
 
 $('look-again').addEventListener('click', lookAgain);
+document.addEventListener('visibilitychange', () => { if (!document.hidden) lookAgain(); });
 $('to').addEventListener('change', render);
 
 // ---- conversion -------------------------------------------------------------------------------
@@ -328,7 +329,7 @@ $('target-clear').addEventListener('click', async () => { for (const one of targ
 function how(job) {
   const share = job.seconds ? Math.floor(100 * job.done / job.seconds) : 0;
   if (job.state === 'waiting') return job.place > 1 ? `waits, ${job.place - 1} before it` : 'waits, next';
-  if (job.state === 'running') return `${share} %, ${job.eta === null ? `${Math.round(job.running)} s so far` : `about ${lasting(job.eta)} to go`}`;
+  if (job.state === 'running') return (job.done ? `${share} %, ` : '') + (job.eta === null ? `${Math.round(job.running)} s so far` : `about ${lasting(job.eta)} to go`);
   if (job.state === 'cancelling') return 'is being cancelled';
   if (job.state === 'cancelled') return 'cancelled';
   if (job.state === 'failed') return job.why;
@@ -353,11 +354,29 @@ function jobItem(job) {
   li.dataset.job = job.id;
   if (!over) {
     const bar = make('progress', { max: job.seconds || 1 });
-    if (job.state === 'running') bar.value = job.done;
+    if (job.done) bar.value = job.done;
     bar.setAttribute('aria-label', `Progress of ${job.name}`);
     li.append(bar);
   }
   return li;
+}
+
+/** Jobs, the newest first; what is the same stays, so that no press of a button is lost. */
+function renderJobs() {
+  const have = new Map([...$('jobs').children].map((li) => [li.dataset.job, li]));
+  const wanted = state.jobs.map((job) => {
+    const sign = [job.state, chosen.shown === job.id, Boolean(job.done)].join(), old = have.get(job.id);
+    if (old?.dataset.sign === sign) {
+      old.querySelector('.how').textContent = how(job);
+      const bar = old.querySelector('progress');
+      if (bar && job.done) bar.value = job.done;
+      return old;
+    }
+    const li = jobItem(job);
+    li.dataset.sign = sign;
+    return li;
+  }).reverse();
+  if (wanted.length !== $('jobs').children.length || wanted.some((li, k) => li !== $('jobs').children[k])) $('jobs').replaceChildren(...wanted);
 }
 
 // ---- the result -------------------------------------------------------------------------------
@@ -553,7 +572,7 @@ function render() {
   $('convert').setAttribute('aria-disabled', missing() ? 'true' : 'false');
   $('no-jobs').hidden = state.jobs.length > 0;
   const focused = document.activeElement?.dataset?.call;
-  $('jobs').replaceChildren(...state.jobs.map(jobItem).reverse());
+  renderJobs();
   if (focused) document.querySelector(`[data-call="${focused}"]`)?.focus();
   const job = state.jobs.find((one) => one.id === chosen.shown) || state.jobs.findLast((one) => one.state === 'done' && !chosen.shown);
   if (job?.state === 'done' && drawnFor !== job.id) { chosen.shown = job.id; $('live').textContent = `${job.name} is done.`; show(job); }

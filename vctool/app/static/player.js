@@ -217,7 +217,7 @@ export function spectrogram(canvas, drawn, bands, [low, high]) {
   const pen = canvas.getContext('2d');
   pen.imageSmoothingEnabled = true;
   pen.drawImage(sheet, 0, 0, canvas.width, canvas.height);
-  pen.strokeStyle = '#ff5fa2'; pen.lineWidth = 4; pen.lineJoin = 'round';
+  pen.strokeStyle = '#ff5fa2'; pen.lineWidth = 5; pen.lineJoin = 'round';
   pen.beginPath();
   let before = 0;
   drawn.f0.forEach((hertz, k) => {
