@@ -67,6 +67,7 @@ def project(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     )
     backings = sorted((made / "accomp").glob("*.wav"))
     examples = {"in.wav": spoken[0], "sung.wav": sung[0], "inst.wav": backings[0]}
+    examples["lead.wav"] = sung[0]
     for index, name in enumerate(("one", "two")):
         examples |= {f"talks/{name}.wav": spoken[index], f"speech/{name}.wav": spoken[index]}
         examples[f"anna/{name}.wav"] = spoken[2 + index]
@@ -74,6 +75,7 @@ def project(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
         examples |= {
             f"{place}/anna/{name}.wav": sung[index] for place in ("recordings", "resynthesised")
         }
+        examples |= {f"{place}/{name}.wav": sung[index] for place in ("leads", "second", "doubles")}
     for index, wav in enumerate(spoken):
         examples[f"recordings/{('anna', 'ben')[index % 2]}/{index}.wav"] = wav
     for index, wav in enumerate(spoken[:2]):
@@ -296,6 +298,12 @@ def test_the_example_of_a_target_in_recordings_runs(
     exec(example('vctool.load("knn_vc")'), names)
     assert len(names["wave"]) == pytest.approx(len(speech) * names["rate"] / speech_rate, abs=1)
     assert np.abs(names["wave"]).max() > 0.01
+
+
+def test_the_example_of_doubling_runs() -> None:
+    names: dict[str, Any] = {"rate": 16000, "block": speak(0, 200.0, 0.5)}
+    exec(example("vctool.inference.Doubler"), names)
+    assert names["late"].shape == (1, 8000) and np.abs(names["late"]).max() > 0.01
 
 
 def test_the_example_of_scoring_runs(

@@ -146,7 +146,7 @@ def test_a_task_is_a_folder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(figures, "SHOWN", 1)
-    assert inputs.names() == ["singing", "timbre", "toys", "vocoders", "voices"]
+    assert inputs.names() == ["doubles", "singing", "timbre", "toys", "vocoders", "voices"]
     app = typer.Typer()
     app.add_typer(command.command())
     app.callback()(lambda: None)  # so that `evaluate` is named, as it is among all commands

@@ -5,6 +5,7 @@ import pytest
 
 from tests.sounds import buzz, make_speech
 from vctool.audio import resample
+from vctool.data.smooth_noise import curve
 from vctool.inference import double, double_motion
 from vctool.inference.double import Doubler, DoubleSettings
 from vctool.inference.double_motion import (
@@ -12,7 +13,6 @@ from vctool.inference.double_motion import (
     LEVEL_KNOT,
     TIME_KNOT,
     Phrases,
-    curve,
     motion,
 )
 from vctool.metrics.pitch import track

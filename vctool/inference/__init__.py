@@ -16,19 +16,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vctool.inference.converter import Converter
+    from vctool.inference.double import Doubler, DoubleSettings
+    from vctool.inference.double_output import double_files
     from vctool.inference.files import Summary, convert_files
     from vctool.inference.request import Request
     from vctool.models.base import Condition, Reference
 
-__all__ = ["Condition", "Converter", "Reference", "Request", "Summary", "convert_files"]
+__all__ = [
+    "Condition",
+    "Converter",
+    "DoubleSettings",
+    "Doubler",
+    "Reference",
+    "Request",
+    "Summary",
+    "convert_files",
+    "double_files",
+]
 
 _HOMES = {
     "Condition": "vctool.models.base",
     "Converter": "vctool.inference.converter",
+    "DoubleSettings": "vctool.inference.double",
+    "Doubler": "vctool.inference.double",
     "Reference": "vctool.models.base",
     "Request": "vctool.inference.request",
     "Summary": "vctool.inference.files",
     "convert_files": "vctool.inference.files",
+    "double_files": "vctool.inference.double_output",
 }
 
 

@@ -18,9 +18,10 @@ import numpy as np
 import torch
 
 from vctool.data.sampling import keyed_uniform
+from vctool.data.smooth_noise import draw
 from vctool.inference import double_motion
 from vctool.inference.double_lead import AFTER, BEFORE, BEHIND, CORE, LONGEST_PERIOD, Grid, Lead
-from vctool.inference.double_motion import DoubleSettings, Motion, draw, motion, salt
+from vctool.inference.double_motion import DoubleSettings, Motion, motion, salt
 
 __all__ = ["PREROLL_SECONDS", "DoubleSettings", "Doubler"]
 

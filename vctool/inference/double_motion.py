@@ -4,28 +4,26 @@ Every curve is smooth noise: standard normal numbers at evenly spaced knots, joi
 B-spline. A knot's number is an integer hash of (seed, take, curve, number of the knot), so any
 moment can be computed alone, and two runs agree to the bit wherever they begin.
 
-    knots    x        x          x       x            one every 0.06 s to 1.1 s
+    knots    x        x          x       x            one every 0.16 s to 1.1 s
     curve    smooth in between, of the wanted spread
 
 What follows the singing is a function of the last `MEMORY_SECONDS` of voicing: phrases begin where
 voice returns after a pause, and there the time is pulled back to that of the lead.
 """
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from pydantic import Field
 
 from vctool.config import Config
-from vctool.data.sampling import keyed_uniform
+from vctool.data.smooth_noise import curve, draw
 
 LARGEST_SHIFT = 0.08
 """Largest distance of the double's time from the lead's, early or late [s]."""
-TIME_KNOT, SLOW_KNOT, FAST_KNOT, LEVEL_KNOT, COLOUR_KNOT = 0.35, 0.45, 0.06, 0.3, 1.1
+TIME_KNOT, SLOW_KNOT, FAST_KNOT, LEVEL_KNOT, COLOUR_KNOT = 0.35, 0.3, 0.16, 0.3, 1.1
 """Steps between the knots of the curves [s]."""
-FAST_SHARE = 0.2
+FAST_SHARE = 0.8
 """Spread of the fast movement of pitch over that of the slow one."""
 TILT_DB, FORMANT_SHARE = 1.0, 0.012
 """Spread of the tilt [dB], and of the formants' frequencies as a share, at a `timbre` of 1."""
@@ -40,12 +38,6 @@ MEMORY_SECONDS = 20.0
 of the past [s]."""
 GLIDE_SECONDS = 0.3
 """Time in which the offset of one phrase turns into that of the next [s]."""
-_SUMMED = 4
-"""Uniform numbers that are summed for a knot: exact in any order, near normal, and bounded."""
-_SPLINE_SPREAD = 0.69
-"""Standard deviation of the spline over that of its knots."""
-_PAGE = 32
-"""Knots that are drawn at once."""
 _STREAMS = 64
 """Curves and takes are told apart by numbers below this."""
 
@@ -61,13 +53,13 @@ class DoubleSettings(Config):
     """Number of doubles, each of its own."""
     tight: float = Field(0.5, ge=0, le=1)
     """How far time is pulled back to the lead's where a phrase begins: 0 not at all, 1 fully."""
-    timing: float = Field(38.0, ge=0, le=80)
-    """Spread (standard deviation) of the shift in time [ms]; it is never above 80."""
-    pitch: float = Field(30.0, ge=0, le=200)
-    """Spread of the slow movement of pitch [cents]; fast and phrasewise ones go with it."""
+    timing: float = Field(50.0, ge=0, le=80)
+    """Spread of the shift in time [ms], before it is limited to 80 and pulled at phrase starts."""
+    pitch: float = Field(36.0, ge=0, le=200)
+    """Spread of the pitch [cents]: slow and fast movement, and an offset of each phrase."""
     timbre: float = Field(1.0, ge=0, le=3)
     """Movement of tilt and formants; 1 is 1 dB and 1.2 % (standard deviations), 0 is none."""
-    level: float = Field(2.2, ge=0, le=12)
+    level: float = Field(2.0, ge=0, le=12)
     """Spread of the level [dB]."""
 
 
@@ -89,47 +81,6 @@ class Motion(NamedTuple):
 def salt(settings: DoubleSettings, take: int, stream: int) -> int:
     """Number the randomness of one curve of one take."""
     return (settings.seed * _STREAMS + take) * _STREAMS + stream
-
-
-def curve(seconds: np.ndarray, knot: float, salt: int, limit: float = np.inf) -> np.ndarray:
-    """Read smooth noise at moments.
-
-    Args:
-        seconds: (F,) rising, any absolute times [s].
-        knot: step between knots [s].
-        salt: which noise.
-        limit: knots are kept within this of 0, and so are all values.
-
-    Returns:
-        (F,) of about unit standard deviation, within 5 of 0.
-    """
-    place = np.floor(seconds / knot)
-    first, last = int(place[0]) - 1, int(place[-1]) + 2
-    pages = range(first // _PAGE, last // _PAGE + 1)
-    knots = np.clip(np.concatenate([_knots(page, salt) for page in pages]), -limit, limit)
-    u = seconds / knot - place
-    at = place.astype(int) - 1 - pages[0] * _PAGE
-    weights = (
-        (1 - u) * (1 - u) * (1 - u) / 6,
-        ((3 * u - 6) * u * u + 4) / 6,
-        (((3 - 3 * u) * u + 3) * u + 1) / 6,
-        u * u * u / 6,
-    )
-    return np.asarray(sum(weight * knots[at + step] for step, weight in enumerate(weights)))
-
-
-@lru_cache(maxsize=4096)
-def _knots(page: int, salt: int) -> np.ndarray:
-    """Draw `_PAGE` knots of a curve: of the standard deviation with which the curve has 1."""
-    keys = torch.arange(page * _PAGE, (page + 1) * _PAGE)
-    uniform = keyed_uniform(keys, (_SUMMED,), salt).double().sum(dim=1).numpy()
-    return np.asarray((uniform - _SUMMED / 2) * np.sqrt(12 / _SUMMED) / _SPLINE_SPREAD)
-
-
-@lru_cache(maxsize=4096)
-def draw(key: int, salt: int) -> float:
-    """Draw a number from 0 to 1 for an integer key."""
-    return float(keyed_uniform(torch.tensor([key]), (1,), salt)[0, 0])
 
 
 class Phrases:
@@ -211,7 +162,9 @@ def motion(
     shift = spread * noise(TIME_KNOT, TIME, LARGEST_SHIFT / spread if spread else np.inf)
     slow, fast = noise(SLOW_KNOT, SLOW), noise(FAST_KNOT, FAST)
     phrase = phrases.offsets(frames, salt(settings, take, PHRASE))
-    of_pitch = slow + PHRASE_SHARE * phrase + FAST_SHARE * fast
+    of_pitch = (slow + PHRASE_SHARE * phrase + FAST_SHARE * fast) / np.sqrt(
+        1 + PHRASE_SHARE**2 + FAST_SHARE**2
+    )
     tilt, formant = noise(COLOUR_KNOT, TILT), noise(COLOUR_KNOT, FORMANT)
     return Motion(
         shift * (1 - settings.tight * phrases.pull(frames)),

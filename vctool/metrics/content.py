@@ -65,6 +65,8 @@ _OF_RECORDING = {
 BOARDS = {
     "singing": Stand(10),
     "voices": Stand(10),
+    # songs repeat their words, so that nothing can be told from which lead is the nearest
+    "doubles": Stand(50, {"phone_distance": MEASURES["phone_distance"]}),
     "vocoders": Stand(
         40,
         {

@@ -57,6 +57,7 @@ BOARDS = {
     ),
     "voices": Stand(75),
     "vocoders": Stand(45),
+    "doubles": Stand(60),
 }
 PACKAGES = ("distillmos",)
 
