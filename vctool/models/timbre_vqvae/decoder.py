@@ -16,6 +16,8 @@ REGISTERS = 4
 """Pitches between which an instrument's harmonic amplitudes are interpolated."""
 BANDS = 48
 """Bands of noise and of the correction."""
+QUIET_BEL = 4.0
+"""How far below one that is fully active a pitch begins that is not at all [bel]."""
 DILATIONS = (1, 2, 4, 8)
 MOST_BEL = 1.5
 """The correction is at most this [bel]."""
@@ -59,7 +61,7 @@ class Shaper(nn.Module):
         x = functional.leaky_relu(self.films[0](self.begin(x), style), 0.1)
         for film, over_time in zip(self.films[1:], self.over_time, strict=True):
             x = x + functional.leaky_relu(film(over_time(x), style), 0.1)
-        bel = self.end(x) + 4.0 * (active[:, None] - 1.0)
+        bel = self.end(x) + QUIET_BEL * (active[:, None] - 1.0)
         return bel.clamp(-8.0, 2.0), x
 
 
