@@ -83,6 +83,12 @@ def test_contents_are_converted_to_their_styles(recipe: Recipe) -> None:
     assert len(heard) == len({one.style for one in drawn}) + len({o.style for o in drawn[:3]})
 
 
+def test_no_f0_is_searched_for_a_family_that_has_no_use_for_it(recipe: Recipe) -> None:
+    dump = recipe.dump("tones", "train", "f0")
+    assert [path.name for path in dump.iterdir()] == ["stats.json"]
+    assert Converter(recipe.exp, "cpu").system.context.domains == {}
+
+
 def test_which_triplets_are_drawn_depends_on_the_seed(recipe: Recipe) -> None:
     held = HeldOut(recipe)
     few = recipe.model_copy(update={"evaluate": EvaluateConfig(max_utterances=4)})

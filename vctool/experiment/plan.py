@@ -167,14 +167,17 @@ def _download_outputs(recipe: Recipe) -> list[Path]:
     ]
 
 
-def asks_for_f0(split: str, kinds: Iterable[str]) -> bool:
+def asks_for_f0(recipe: Recipe, split: str, kinds: Iterable[str]) -> bool:
     """Tell whether stage 2 estimates F0 ranges and statistics of the voices of a split.
 
     Args:
+        recipe: the experiment; a family whose only targets are recordings has no use for the
+            statistics of voices.
         split: the split; training opens the statistics of `train` and `dev`.
         kinds: the kinds that are computed of it.
     """
-    return split in ("train", "dev") or any(map(registry.in_voice_range, kinds))
+    opened = split in ("train", "dev") and not system(recipe).only_references
+    return opened or any(map(registry.in_voice_range, kinds))
 
 
 def stores(recipe: Recipe) -> list[Path]:
@@ -184,7 +187,7 @@ def stores(recipe: Recipe) -> list[Path]:
         recipe.dump(corpus, split, kind)
         for corpus in recipe.corpus.names
         for split, found in wanted.items()
-        for kind in ("f0",) * asks_for_f0(split, found) + found
+        for kind in ("f0",) * asks_for_f0(recipe, split, found) + found
     ]
     return [folder for folder in folders if folder.is_dir()]
 

@@ -90,7 +90,7 @@ def extract(
         data = DataDir.read(recipe.data(corpus, split), check=False)
         lost: dict[str, str] = {}
         stranger, wide = [], {}
-        asked = plan.asks_for_f0(split, kinds)
+        asked = plan.asks_for_f0(recipe, split, kinds)
         if asked:
             stranger = [one for one in data.utterances if _key(one) not in ranges]
             found = voice_reach.voices_beyond(stranger, recipe.features, workers)
@@ -104,6 +104,8 @@ def extract(
         if asked:
             known = _table(stranger, _contours(stores, wide), ranges, known)
             _restricted(known, data).write(recipe.stats(corpus, split))
+        elif split in ("train", "dev") and not recipe.stats(corpus, split).exists():
+            SpeakerTable().write(recipe.stats(corpus, split))  # of no voice; training opens it
 
 
 def _key(utterance: Utterance) -> Key:

@@ -122,7 +122,10 @@ def context(recipe: Recipe, sets: Mapping[str, FeatureSet]) -> Context:
     """
     speakers: dict[str, list[SpeakerStats]] = {}
     domains = {}
+    referred = plan.system(recipe).only_references  # then nobody asked for statistics
     for role, utterances in sets.items():
+        if referred:
+            continue
         if not utterances.speakers:
             raise DataError(
                 f"{utterances.path}: no voiced frame in any utterance of role '{role}'; "
@@ -134,7 +137,7 @@ def context(recipe: Recipe, sets: Mapping[str, FeatureSet]) -> Context:
     return Context(
         features=recipe.features,
         vocoder=recipe.vocoder,
-        roles=() if plan.system(recipe).only_references else tuple(recipe.roles),
+        roles=() if referred else tuple(recipe.roles),
         speakers={name: pool(found) for name, found in sorted(speakers.items())},
         domains=domains,
     )
