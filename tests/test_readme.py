@@ -6,6 +6,7 @@ packages, or serve until it is stopped, is checked by the program whose command 
 """
 
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -214,8 +215,15 @@ def tensorboard(project: Any, words: list[str]) -> None:
 def pip(project: Any, words: list[str]) -> None:
     """`pip install ...`: everything that is asked for is here, in that version."""
     asked = [*words[1:], "--dry-run", "--no-index", "--disable-pip-version-check", "--quiet"]
+    if "." in words:  # vctool itself, which needs nothing to be built but what is here
+        asked += ["--no-build-isolation", "--report", str(project.folder / "pip.json")]
     said = run([sys.executable, "-m", "pip", *asked], cwd=project.folder)
-    assert (said.returncode, said.stdout) == (0, ""), said.stdout + said.stderr
+    assert said.returncode == 0, said.stdout + said.stderr
+    if "." in words:
+        told = json.loads((project.folder / "pip.json").read_text())["install"]
+        assert [one["metadata"]["name"] for one in told] == ["vctool"]
+    else:
+        assert said.stdout == ""
 
 
 def dask(project: Any, words: list[str]) -> None:

@@ -50,6 +50,53 @@ def progress(
         yield item
 
 
+class Meter:
+    """Shows how much of some sound is done: a bar on a terminal, a line a minute elsewhere.
+
+    Called as `meter(done, total)`, both in seconds of sound; nothing is shown of what takes less
+    than `PATIENCE_SECONDS`.
+
+    Args:
+        what: what is being done, in a few words.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._began = self._told = 0.0
+        self._bar: tqdm[Never] | None = None
+
+    def __call__(self, done: float, total: float) -> None:
+        """Show that `done` of `total` seconds are done."""
+        if sys.stderr.isatty():
+            self._show(done, total)
+            return
+        now = time.monotonic()
+        if not self._began:
+            self._began = self._told = now
+        if now - self._told >= PACE_SECONDS and 0 < done < total:
+            self._told = now
+            left = (now - self._began) / done * (total - done)
+            logger.info(
+                "%s: %s of %s, %s to go",
+                *(self._what, duration(done), duration(total), duration(left)),
+            )
+
+    def close(self) -> None:
+        """End the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _show(self, done: float, total: float) -> None:
+        from tqdm import tqdm
+
+        if self._bar is None:
+            form = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
+            self._bar = tqdm(
+                total=total, desc=self._what, bar_format=form, delay=PATIENCE_SECONDS, leave=False
+            )
+        self._bar.update(done - self._bar.n)
+
+
 @contextmanager
 def busy(what: str) -> Iterator[None]:
     """Say what is being done inside, where that takes more than some seconds, and that it goes on.

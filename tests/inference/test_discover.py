@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import soundfile
 
+from tests.sounds import make_speech
 from vctool.errors import CheckpointError, ConfigError
 from vctool.inference import discover
 from vctool.inference.files import convert_files
@@ -64,6 +66,7 @@ def test_a_misspelt_vocoder_or_role_is_one_short_line(
 
 def test_it_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    soundfile.write("in.wav", make_speech(0.5), 16000)
     with pytest.raises(CheckpointError, match=f"^{tmp_path}/exp: no trained model; go to the fol"):
         convert_files(["in.wav"])
     with pytest.raises(CheckpointError, match=f"^exp/x: no such experiment.* in {tmp_path};"):

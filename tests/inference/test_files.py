@@ -238,7 +238,7 @@ def test_no_input_is_ever_replaced(exp: Path, target: str) -> None:
     ("inputs", "options", "told"),
     [
         (["in.wav", "in2.wav"], {"out": "x.wav"}, r"2 recordings need a folder, not a file"),
-        (["in.wav"], {"out": "x.mp3"}, r"--out x.mp3: outputs are WAV files"),
+        (["in.wav"], {"out": "x.mp3"}, r"--out x.mp3: outputs are WAV or FLAC"),
         (["in.wav"], {"rate": "fast"}, r"--rate fast: expected model, input or a rate"),
         (["in.wav"], {"mix": True, "accomp": None}, r"--mix: there is nothing to mix with"),
         (["in.wav"], {"to": "humming"}, r"--to humming: exp/toy converts to speech or singing"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from vctool.audio import foreign
 from vctool.audio.containers import opened, refuse_truncated
 from vctool.audio.downmix import Downmix, DownmixMeter, told
 from vctool.cache import state_of
@@ -38,8 +39,11 @@ def open_checked(path: Path) -> Iterator[soundfile.SoundFile]:
             raise AudioError(f"{path}: {what}; check the path")
         if path.stat().st_size == 0:
             raise AudioError(f"{path}: empty file; copy it again")
-        refuse_truncated(path)
-        file = opened(path)
+        # what ffmpeg makes of it stays as long as `held` does
+        held = foreign.decoded(path, state_of(path)) if foreign.is_foreign(path) else None
+        found = path if held is None else held.path
+        refuse_truncated(found)
+        file = opened(found)
         if not RATES[0] <= file.samplerate <= RATES[1]:
             raise AudioError(
                 f"{path}: its header says {file.samplerate} Hz, which no recording has; "

@@ -1,4 +1,6 @@
-"""Sound in and out: any file that libsndfile reads becomes mono float32; mono PCM 16 is written.
+"""Sound in and out: any file that libsndfile reads becomes mono float32; PCM 16 is written.
+
+What phones and browsers write (`UNREAD`) is decoded by ffmpeg first, where that is installed.
 
 Samples are floats in [-1, 1] (float files may exceed it). Lengths are those of the decoded
 samples, never of the header, because MP3 headers overstate them. A file that is missing, empty,
@@ -15,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vctool.audio import foreign
 from vctool.audio.decoding import decode, open_checked
 from vctool.audio.loudness import LevelMeter
 from vctool.audio.resampling import resample, resample_stream
@@ -26,8 +29,9 @@ SUFFIXES = (
 )
 """Endings, in lower case, by which files in folders are taken for audio."""
 
-UNREAD = (".m4a", ".mp4", ".aac", ".webm", ".mka", ".wma", ".amr", ".3gp")
-"""Endings of recordings that libsndfile does not read."""
+UNREAD = tuple(foreign.DEMUXERS)
+"""Endings of recordings that libsndfile does not read, and ffmpeg decodes where it is installed.
+Data dirs are made without them: their recordings are read piece by piece, on any machine."""
 
 END_SLACK = 0.05
 """How far beyond the end of a file a segment may reach before it is an error [s]."""

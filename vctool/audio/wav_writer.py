@@ -1,4 +1,4 @@
-"""Writes PCM 16 WAV files that are complete or not there at all."""
+"""Writes PCM 16, as WAV or FLAC, in files that are complete or not there at all."""
 
 import contextlib
 import logging
@@ -25,7 +25,7 @@ class AudioWriter:
     was there before. Samples outside [-1, 1] are clipped, never wrapped, and counted in a warning.
 
     Args:
-        path: the file.
+        path: the file; FLAC if its name ends in .flac, else WAV.
         rate: its sampling rate [Hz].
         channels: their number, C.
         durable: wait, in the end, until it is on the disk; takes milliseconds.
@@ -39,10 +39,16 @@ class AudioWriter:
         self.samples = 0
         self.clipped = 0
         self._beside = beside(path)
+        self._flac = path.suffix.lower() == ".flac"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = soundfile.SoundFile(
-                os.fsencode(self._beside), "w", rate, channels, subtype="PCM_16", format="WAV"
+                os.fsencode(self._beside),
+                "w",
+                rate,
+                channels,
+                subtype="PCM_16",
+                format="FLAC" if self._flac else "WAV",
             )
         except (OSError, soundfile.SoundFileError) as error:
             self._discard()
@@ -56,7 +62,8 @@ class AudioWriter:
         """
         assert wave.shape[1:] == ((self.channels,) if self.channels > 1 else ()), wave.shape
         assert np.isfinite(wave).all(), f"{self.path}: NaN or infinity in the samples"
-        if 2 * self.channels * (self.samples + len(wave)) > _WAV_LIMIT:
+        size = 2 * self.channels * (self.samples + len(wave))
+        if size > _WAV_LIMIT and not self._flac:
             raise AudioError(f"{self.path}: longer than a WAV file can be; convert it in parts")
         scaled = np.rint(np.asarray(wave, dtype=np.float64) * 32768)
         # +1.0 itself becomes 32767 and is no clipping worth a word
@@ -83,8 +90,7 @@ class AudioWriter:
         try:
             self._file.close()
             if kind is None:
-                expected = 2 * self.channels * self.samples
-                if self._beside.stat().st_size < expected:
+                if not self._complete():
                     raise AudioError(f"{self.path}: cannot be written: the disk is full")
                 if self._durable:
                     sync(self._beside)
@@ -99,6 +105,16 @@ class AudioWriter:
         if self.clipped:
             share = 100 * self.clipped / (self.samples * self.channels)
             logger.warning("%s: %.2g %% of the samples were clipped", self.path, share)
+
+    def _complete(self) -> bool:
+        """Tell whether all samples are in the file: a full disk is not always told at once."""
+        if not self._flac:
+            return self._beside.stat().st_size >= 2 * self.channels * self.samples
+        with soundfile.SoundFile(os.fsencode(self._beside)) as written:
+            if written.frames != self.samples:
+                return False
+            written.seek(max(0, self.samples - 1))
+            return len(written.read(1)) == min(1, self.samples)
 
     def _discard(self) -> None:
         with contextlib.suppress(OSError):  # never there, already renamed, or its folder is a file

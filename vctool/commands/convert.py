@@ -3,11 +3,13 @@
 import gc
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from vctool.commands.options import MODELS, DeviceName, VocoderName
+from vctool.commands.terminal import as_json
+from vctool.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,14 +36,19 @@ def importing() -> "Iterator[None]":
 @app.command(rich_help_panel=MODELS, context_settings={"ignore_unknown_options": True})
 def convert(
     inputs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(help="Recordings, folders or globs; and options of the model's own."),
-    ],
+    ] = None,
     accomp: Annotated[
         Path | None, typer.Option("--accomp", help="Accompaniment, looped or cut to the speech.")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option("--model", help="Experiment or checkpoint; else the newest.")
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="NAME|PATH",
+            help="Experiment, checkpoint or pack; else the newest that fits.",
+        ),
     ] = None,
     to: Annotated[
         list[str] | None,
@@ -93,31 +100,58 @@ def convert(
     ] = 0.0,
     device: DeviceName = "auto",
     vocoder: VocoderName = None,
+    form: Annotated[
+        Literal["wav", "flac"], typer.Option("--format", help="Of outputs that --out names not.")
+    ] = "wav",
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Convert a sentence that comes with vctool, two ways.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> None:
     """Convert recordings with a trained model, or to the voice of other recordings."""
     with importing():
+        from vctool.inference.demo import convert_demo
         from vctool.inference.files import convert_files
+        from vctool.progress import Meter
 
-    summary = convert_files(
-        inputs,
-        model=model,
-        accomp=accomp,
-        to=to,
-        out=out,
-        mix=mix,
-        vocal_gain=vocal_gain,
-        accomp_gain=accomp_gain,
-        force=force,
-        skip_existing=skip_existing,
-        stretch=stretch,
-        transpose=transpose,
-        dry=dry,
-        stereo=stereo,
-        rate=rate,
-        accomp_offset=accomp_offset,
-        device=device,
-        vocoder=vocoder,
-    )
-    print("\n".join(summary.lines()))
-    if summary.exit_code:
-        raise typer.Exit(summary.exit_code)
+    meter = Meter("convert")
+    if demo:
+        if inputs or model or to or accomp:
+            raise ConfigError(
+                "--demo: converts a sentence of its own; leave out recordings, --model, --to and "
+                "--accomp, or leave out --demo"
+            )
+        common: dict[str, Any] = {"force": force, "skip_existing": skip_existing, "device": device}
+        done = convert_demo(out, form=f".{form}", progress=meter, **common)
+    else:
+        done = [
+            convert_files(
+                inputs or (),
+                model=model,
+                accomp=accomp,
+                to=to,
+                out=out,
+                mix=mix,
+                vocal_gain=vocal_gain,
+                accomp_gain=accomp_gain,
+                force=force,
+                skip_existing=skip_existing,
+                stretch=stretch,
+                transpose=transpose,
+                dry=dry,
+                stereo=stereo,
+                rate=rate,
+                accomp_offset=accomp_offset,
+                device=device,
+                vocoder=vocoder,
+                form=f".{form}",
+                progress=meter,
+            )
+        ]
+    meter.close()
+    if json:
+        as_json([one.plain() for one in done] if demo else done[0].plain())
+    else:
+        print("\n".join(line for one in done for line in one.lines()))
+    if status := max(one.exit_code for one in done):
+        raise typer.Exit(status)

@@ -13,13 +13,14 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
-from vctool import audio, vocoders
+from vctool import audio, packs, vocoders
 from vctool.audio.tracks import CHUNK_SECONDS, Looped, SpoolTrack, Track
 from vctool.errors import AudioError, Cancelled, ConfigError, VctoolError
+from vctool.experiment.places import EXPERIMENTS
 from vctool.inference import account, discover, mixing, notes, untrained
 from vctool.inference.converter import Converter
 from vctool.inference.job import Existing, Job, settle
-from vctool.inference.outputs import Output
+from vctool.inference.outputs import Output, require_inputs
 from vctool.inference.request import Request, require_length, require_offset
 from vctool.inference.sides import Sides
 from vctool.inference.takes import Format, Take, finish
@@ -44,6 +45,8 @@ class Summary:
     """Outputs that existed and were left as they were (`skip_existing`)."""
     failed: list[tuple[Path, str]] = field(default_factory=list)
     """Recordings that failed, each with the reason in one line."""
+    mix: bool = False
+    """Whether a mix stands beside each output."""
 
     @property
     def exit_code(self) -> int:
@@ -57,11 +60,25 @@ class Summary:
         left = f"; {len(self.skipped)} existed already" if self.skipped else ""
         return [*told, f"{len(self.done)} of {total} converted with {self.model}{left}"]
 
+    def plain(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+
+        def named(one: Output) -> dict[str, Any]:
+            mix = str(one.mix) if self.mix else None
+            return {"source": str(one.source), "to": one.to, "output": str(one.path), "mix": mix}
+
+        return {
+            "model": str(self.model),
+            "done": [named(one) for one in self.done],
+            "skipped": [named(one) for one in self.skipped],
+            "failed": [{"source": str(path), "reason": reason} for path, reason in self.failed],
+        }
+
 
 def convert_files(
     inputs: Sequence[str],
     *,
-    model: Path | None = None,
+    model: Path | str | None = None,
     accomp: Path | None = None,
     to: str | Path | Sequence[str | Path] | None = None,
     out: Path | None = None,
@@ -79,7 +96,8 @@ def convert_files(
     device: str = "auto",
     vocoder: str | None = None,
     options: Mapping[str, Any] | None = None,
-    experiments: Path = Path("exp"),
+    experiments: Path = EXPERIMENTS,
+    form: str = ".wav",
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
     moved: Moved | None = None,
@@ -89,7 +107,7 @@ def convert_files(
 
     Args:
         inputs: files, folders, globs, and options of the family as typed (`--amount`, `0.6`).
-        model: an experiment or a checkpoint; where None, the newest that accepts the inputs.
+        model: an experiment, checkpoint or pack, or its name; where None, the newest that fits.
         accomp: the accompaniment, looped or cut to each output.
         to: role or recordings (`inference.target`), or several; the model's target where None.
         out: a file for one recording, or a folder; beside the recordings where None.
@@ -107,7 +125,8 @@ def convert_files(
         device: as for `Converter`.
         vocoder: as for `Converter`.
         options: options of the model's family, by name.
-        experiments: folder in which trained models are searched.
+        experiments: folder in which trained models are searched, besides `$VCTOOL_MODELS`.
+        form: what outputs are, `.wav` or `.flac`, unless `out` is a file and so says it.
         progress: is told how far it is (`watch.Progress`), in place of a bar over several.
         cancelled: is asked, again and again, whether the conversion is no longer wanted.
         moved: is told where moments of a stretched recording went.
@@ -124,10 +143,12 @@ def convert_files(
     wanted_rate = _rate(rate)
     _require(accomp, mix, vocoder, accomp_offset, (vocal_gain, accomp_gain))
     wanted = [to] if to is None or isinstance(to, str | Path) else list(to)
+    require_inputs(inputs)
     asked = discover.Asked(wanted, accomp is not None, inputs)
-    found = discover.named(model) if model is not None else discover.fitting(experiments, asked)
-    job = settle(found.fitting[0], inputs, wanted, out, accomp, mix, existing)
-    summary = Summary(found.fitting[0].path, skipped=job.skipped)
+    known = None if model is None else Path(model)
+    found = discover.named(known) if known is not None else discover.fitting(experiments, asked)
+    job = settle(found.fitting[0], inputs, wanted, out, accomp, mix, existing, form)
+    summary = Summary(found.fitting[0].path, skipped=job.skipped, mix=mix)
     if found.instead:
         logger.warning("%s", found.instead)
     if not job.made:
@@ -136,8 +157,8 @@ def convert_files(
     converter = load(found, device, vocoder, _rate_of(found.fitting[0], job))
     if converter.path != summary.model:  # which cannot be loaded
         used = next(one for one in found.fitting if one.path == converter.path)
-        job = settle(used, inputs, wanted, out, accomp, mix, existing)
-        summary = Summary(converter.path, skipped=job.skipped)
+        job = settle(used, inputs, wanted, out, accomp, mix, existing, form)
+        summary = Summary(converter.path, skipped=job.skipped, mix=mix)
     _tell(converter, job, accomp, mix)
     chosen = {**(options or {}), **job.options}
     requests = [converter.request(one, stretch, transpose, chosen, watch) for one in job.targets]
@@ -153,9 +174,9 @@ def convert_files(
             if gains is not None:
                 backing = mixing.open_backing(accomp, converter.rate, folder, stack)
                 mixed = mixing.Mix(backing, accomp_offset, gains)
-        form = Format(converter.rate if wanted_rate == "model" else wanted_rate, mixed, sides)
+        written = Format(converter.rate if wanted_rate == "model" else wanted_rate, mixed, sides)
         offset = round(accomp_offset * converter.rate)
-        _convert_all(converter, requests, job, background, offset, form, summary, watch)
+        _convert_all(converter, requests, job, background, offset, written, summary, watch)
     return summary
 
 
@@ -184,6 +205,9 @@ def _tell(converter: Converter, job: Job, accomp: Path | None, mix: bool) -> Non
         logger.info("model: %s, step %d, to %s", path, converter.state["step"], names)
     else:
         logger.info("model: %s, which needs no training, to %s", path, names)
+    if packs.is_pack(path):
+        data = "; ".join(map(str, packs.read_header(path).card["data"]))
+        logger.info("%s is made of: %s; name that where its terms ask for it", path.name, data)
     for one in job.targets:
         needed = converter.needs_accompaniment(one.role)
         if accomp is None and needed:

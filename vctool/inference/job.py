@@ -79,6 +79,7 @@ def settle(
     accomp: Path | None,
     mix: bool,
     existing: Existing,
+    form: str = ".wav",
 ) -> Job:
     """Find the recordings, name their outputs, and look which of them exist.
 
@@ -90,6 +91,7 @@ def settle(
         accomp: the accompaniment, which must not be replaced either.
         mix: whether mixes are written too.
         existing: what becomes of outputs that exist.
+        form: ending of outputs that `out` does not name.
 
     Raises:
         ConfigError: nothing to convert, or no such target or option.
@@ -100,7 +102,7 @@ def settle(
     if not inputs:
         raise ConfigError("nothing to convert; name a recording, a folder or a glob")
     targets = target.resolve(wanted, model.roles, model.system.takes_reference, model.path)
-    made = outputs(inputs, out, [one.name for one in targets])
+    made = outputs(inputs, out, [one.name for one in targets], form)
     read = [*(several[0].source for several in made), *([accomp] if accomp is not None else [])]
     taken = identities([*read, *(path for one in targets for path in one.recordings)])
     midi = notes.wanted(own_options.checked(typed, model.system.Options, model.path))

@@ -14,8 +14,9 @@ from vctool.config import build, suggest
 from vctool.errors import ConfigError
 
 GENERAL = (
-    *("accomp", "accomp-gain", "accomp-offset", "device", "dry", "force", "mix", "model", "out"),
-    *("rate", "skip-existing", "stereo", "stretch", "to", "transpose", "vocal-gain", "vocoder"),
+    *("accomp", "accomp-gain", "accomp-offset", "demo", "device", "dry", "force", "format", "json"),
+    *("mix", "model", "out", "rate", "skip-existing", "stereo", "stretch", "to", "transpose"),
+    *("vocal-gain", "vocoder"),
 )
 """Options of `vctool convert` for every family."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vctool import audio
+from vctool.audio import foreign
 from vctool.errors import AudioError, ConfigError
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ class Output(NamedTuple):
     @property
     def mix(self) -> Path:
         """Where the mix with the accompaniment goes."""
-        return self.path.with_suffix(".mix.wav")
+        return self.path.with_suffix(f".mix{self.path.suffix}")
 
     @property
     def midi(self) -> Path:
@@ -32,7 +33,13 @@ class Output(NamedTuple):
         return self.path.with_suffix(".mid")
 
 
-def outputs(inputs: Sequence[str], out: Path | None, names: Sequence[str]) -> list[list[Output]]:
+FORMATS = (".wav", ".flac")
+"""Endings of outputs."""
+
+
+def outputs(
+    inputs: Sequence[str], out: Path | None, names: Sequence[str], form: str = ".wav"
+) -> list[list[Output]]:
     """Find the recordings and name their outputs.
 
         in.wav                   in.singing.wav
@@ -44,8 +51,9 @@ def outputs(inputs: Sequence[str], out: Path | None, names: Sequence[str]) -> li
 
     Args:
         inputs: files, folders (searched recursively) and globs.
-        out: a WAV file for one recording, or a folder; beside the recordings where None.
+        out: a WAV or FLAC file for one recording, or a folder; beside the recordings where None.
         names: names of all targets; each is part of its outputs' names.
+        form: one of `FORMATS`, where `out` is no file.
 
     Returns:
         For every recording its outputs, in the order of the names.
@@ -63,8 +71,8 @@ def outputs(inputs: Sequence[str], out: Path | None, names: Sequence[str]) -> li
         raise ConfigError(f"--out {out}: {len(names)} targets need a folder, not a file")
     if as_file and not single:
         raise ConfigError(f"--out {out}: {len(pairs)} recordings need a folder, not a file")
-    if as_file and out is not None and out.suffix.lower() != ".wav":
-        raise ConfigError(f"--out {out}: outputs are WAV files; end the name in .wav")
+    if as_file and out is not None and out.suffix.lower() not in FORMATS:
+        raise ConfigError(f"--out {out}: outputs are WAV or FLAC; end the name in .wav or .flac")
     if out is not None and out.is_file() and not single:
         raise ConfigError(f"--out {out}: is a file; {len(pairs)} recordings need a folder")
     if as_file and out is not None:
@@ -78,7 +86,9 @@ def outputs(inputs: Sequence[str], out: Path | None, names: Sequence[str]) -> li
     found = [
         [
             Output(
-                path, stem.with_name(f"{path.name if count[stem] > 1 else path.stem}.{to}.wav"), to
+                path,
+                stem.with_name(f"{path.name if count[stem] > 1 else path.stem}.{to}{form}"),
+                to,
             )
             for to in names
         ]
@@ -86,6 +96,40 @@ def outputs(inputs: Sequence[str], out: Path | None, names: Sequence[str]) -> li
     ]
     _require_own_paths([output for made in found for output in made])
     return found
+
+
+def require_inputs(words: Sequence[str]) -> None:
+    """Refuse inputs none of which can be read, before a model is looked for.
+
+    Args:
+        words: recordings, folders and globs, and options of a family as typed; what follows such
+            an option may be its value, and is not looked at.
+
+    Raises:
+        ConfigError: there are none.
+        AudioError: of the first, if not one of them can be read.
+    """
+    after = [*(word.startswith("--") and "=" not in word for word in words)]
+    plain = [word for word in words if not word.startswith("--")]
+    sure = [
+        word
+        for word, option in zip(words, [False, *after], strict=False)
+        if not option and not word.startswith("--")
+    ]
+    if not plain:
+        raise ConfigError("nothing to convert; name a recording, a folder or a glob; or --demo")
+    problems = []
+    for word in sure:
+        try:
+            if Path(word).is_dir() or (glob.has_magic(word) and not Path(word).exists()):
+                recordings(word, word)
+            else:
+                audio.info(Path(word))
+            return
+        except AudioError as error:
+            problems.append(error)
+    if problems:
+        raise problems[0]
 
 
 def _require_own_paths(made: list[Output]) -> None:
@@ -120,10 +164,11 @@ def recordings(name: str, where: str) -> list[Path]:
         AudioError: there are none.
     """
     path = Path(name)
+    suffixes = (*audio.SUFFIXES, *(audio.UNREAD if foreign.available() else ()))
     if path.is_dir():
-        found = audio.list_audio(path)
+        found = audio.list_audio(path, suffixes=suffixes)
         if not found:
-            endings = " ".join(audio.SUFFIXES)
+            endings = " ".join(suffixes)
             raise AudioError(f"{where}: a folder without recordings; {endings} are looked for")
         return found
     if path.exists():
@@ -131,7 +176,7 @@ def recordings(name: str, where: str) -> list[Path]:
     if not glob.has_magic(name):
         raise AudioError(f"{where}: no such file or folder")
     matches = (Path(match) for match in sorted(glob.glob(name, recursive=True)))
-    found = [one for one in matches if one.is_file() and one.suffix.lower() in audio.SUFFIXES]
+    found = [one for one in matches if one.is_file() and one.suffix.lower() in suffixes]
     if not found:
         raise AudioError(f"{where}: no recording matches")
     return found
@@ -143,7 +188,8 @@ def _without_outputs(paths: list[Path], names: Sequence[str], where: str) -> lis
     Raises:
         AudioError: there are no other files.
     """
-    ours = tuple(f".{name}{ending}" for name in names for ending in (".wav", ".mix.wav"))
+    endings = [f"{mix}{form}" for mix in ("", ".mix") for form in FORMATS]
+    ours = tuple(f".{name}{ending}" for name in names for ending in endings)
     kept = [path for path in paths if not path.name.endswith(ours)]
     if len(kept) < len(paths):
         if not kept:
