@@ -14,6 +14,7 @@ setup(
             "metrics/weights/*",
             "export/host.c",
             "app/static/*",
+            "demo/*",
         ],
         "vctool.recipes": ["*.yaml"],
         "vctool.conf": ["**/*.yaml"],

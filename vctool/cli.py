@@ -11,9 +11,11 @@ import logging
 import os
 import sys
 import warnings
+from typing import Annotated
 
 import typer
 
+import vctool
 from vctool.commands import (
     convert,
     corpora,
@@ -22,6 +24,7 @@ from vctool.commands import (
     evaluate,
     export,
     judges,
+    machine,
     models,
     page,
     prepare,
@@ -61,10 +64,30 @@ for group in (
     page,
     vocoders,
     scores,
+    machine,
 ):
     app.add_typer(group.app)
 app.add_typer(prepare.app, name="prepare", rich_help_panel=RECORDINGS)
 app.add_typer(data.app, name="data", rich_help_panel=RECORDINGS)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        print(f"vctool {vctool.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_tell_version, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Unpaired conversion of voices: speech to singing, one speaker to another."""
+
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -87,6 +110,11 @@ def main() -> None:
     if sys.stdout.isatty():
         app.rich_markup_mode = "rich"  # the help in frames
     try:
+        if machine.COMPLETE in os.environ:
+            from typer.completion import completion_init
+
+            completion_init()
+            sys.exit(app(standalone_mode=False, prog_name="vctool"))
         sys.exit(app(standalone_mode=False))
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)

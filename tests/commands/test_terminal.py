@@ -130,9 +130,10 @@ def test_help_names_commands_in_groups(capsys: pytest.CaptureFixture[str]) -> No
     command = typer.main.get_command(cli.app)
     command.main(["--help"], standalone_mode=False)
     said = capsys.readouterr().out
-    groups = re.split(r"\n\n(?=\S)", said)[-4:]
+    groups = re.split(r"\n\n(?=\S)", said)[-5:]
     found = {group.split(":\n")[0]: re.findall(r"^  (\S+)", group, re.M) for group in groups}
-    assert list(found) == ["Stages of a recipe", "Recordings", "Models", "Results"]
+    panels = ["Stages of a recipe", "Recordings", "Models", "Results", "This machine"]
+    assert list(found) == panels
     assert found["Recordings"] == ["corpora", "prepare", "data"]
     assert found["Results"] == ["compare", "scoreboard"]
     assert sorted(name for names in found.values() for name in names) == sorted(command.commands)

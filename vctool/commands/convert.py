@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from vctool.commands.options import MODELS, DeviceName, VocoderName
+from vctool.commands import complete
+from vctool.commands.options import MODELS, DeviceName, Json, VocoderName
 from vctool.commands.terminal import as_json
 from vctool.errors import ConfigError
 
@@ -32,6 +33,35 @@ def importing() -> "Iterator[None]":
         gc.enable()
 
 
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME|PATH",
+        help="Experiment, checkpoint or pack; else the newest that fits.",
+        autocompletion=complete.models,
+    ),
+]
+Transpose = Annotated[
+    str,
+    typer.Option(
+        "--transpose",
+        metavar="SEMITONES|auto",
+        help="Semitones to shift the voice by, and not the accompaniment: 12 and -12 stay in "
+        "its key; auto: whole octaves into the target's range, with models that find notes.",
+    ),
+]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--to",
+        metavar="ROLE|PATH",
+        help="Voice of the model to turn into, or all; or recordings of any voice. Repeatable.",
+        autocompletion=complete.roles,
+    ),
+]
+
+
 # Options that are unknown here are passed to the model's family, which has its own.
 @app.command(rich_help_panel=MODELS, context_settings={"ignore_unknown_options": True})
 def convert(
@@ -42,22 +72,8 @@ def convert(
     accomp: Annotated[
         Path | None, typer.Option("--accomp", help="Accompaniment, looped or cut to the speech.")
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            metavar="NAME|PATH",
-            help="Experiment, checkpoint or pack; else the newest that fits.",
-        ),
-    ] = None,
-    to: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--to",
-            metavar="ROLE|PATH",
-            help="Voice of the model to turn into, or all; or recordings of any voice. Repeatable.",
-        ),
-    ] = None,
+    model: ModelName = None,
+    to: Targets = None,
     out: Annotated[Path | None, typer.Option("--out", help="Output file or folder.")] = None,
     mix: Annotated[
         bool, typer.Option("--mix", help="Write the mix with the accompaniment too, in stereo.")
@@ -78,15 +94,7 @@ def convert(
         float | None,
         typer.Option("--stretch", help="Output length over input length; else the recipe's."),
     ] = None,
-    transpose: Annotated[
-        str,
-        typer.Option(
-            "--transpose",
-            metavar="SEMITONES|auto",
-            help="Semitones to shift the voice by, and not the accompaniment: 12 and -12 stay in "
-            "its key; auto: whole octaves into the target's range, with models that find notes.",
-        ),
-    ] = "0",
+    transpose: Transpose = "0",
     dry: Annotated[
         float, typer.Option("--dry", help="Share of the recording in the output, 0 to 1.")
     ] = 0.0,
@@ -106,7 +114,7 @@ def convert(
     demo: Annotated[
         bool, typer.Option("--demo", help="Convert a sentence that comes with vctool, two ways.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Convert recordings with a trained model, or to the voice of other recordings."""
     with importing():

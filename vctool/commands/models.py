@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from vctool.commands.options import MODELS, Settings, VocoderName
+from vctool.commands import complete
+from vctool.commands.options import MODELS, Json, Settings, VocoderName
 from vctool.commands.terminal import as_json, table
 from vctool.errors import ConfigError
 
@@ -14,8 +15,11 @@ app = typer.Typer()
 
 @app.command(rich_help_panel=MODELS)
 def models(
-    model: Annotated[str | None, typer.Argument(help="One model, in full: name or path.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="As JSON, with all that is known.")] = False,
+    model: Annotated[
+        str | None,
+        typer.Argument(help="One model, in full: name or path.", autocompletion=complete.models),
+    ] = None,
+    json: Json = False,
 ) -> None:
     """List the models here, in $VCTOOL_MODELS and of vctool: what they convert, and how well."""
     from vctool.tools import models as tool
@@ -36,7 +40,12 @@ def models(
 
 @app.command(rich_help_panel=MODELS)
 def pack(
-    model: Annotated[Path, typer.Argument(help="An experiment or a checkpoint, or its name.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="An experiment or a checkpoint, or its name.", autocompletion=complete.models
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", help="The file to write, *.vctool.")],
     bits: Annotated[int, typer.Option("--bits", help="32, or 16 for half the size.")] = 32,
     vocoder: VocoderName = None,

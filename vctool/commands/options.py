@@ -6,10 +6,13 @@ from typing import Annotated, Literal
 
 import typer
 
+from vctool.commands import complete
+
 STAGES = "Stages of a recipe"
 RECORDINGS = "Recordings"
 MODELS = "Models"
 RESULTS = "Results"
+MACHINE = "This machine"
 """Panels of the help."""
 
 Scheduler = Annotated[
@@ -21,7 +24,9 @@ VocoderName = Annotated[
     typer.Option("--vocoder", metavar="NAME|PATH", help="In place of the recipe's."),
 ]
 Device = Literal["auto", "cpu", "cuda"]
-RecipeOption = typer.Option("--recipe", help="Name in recipes/, or a YAML file.")
+RecipeOption = typer.Option(
+    "--recipe", help="Name in recipes/, or a YAML file.", autocompletion=complete.recipes
+)
 RecipeName = Annotated[str, RecipeOption]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Any field; repeatable.")
@@ -43,4 +48,5 @@ AddSpeaker = Annotated[
         "experiment RECIPE+NAME.",
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="For programs: as JSON, and nothing else.")]
 CORES = os.cpu_count() or 1

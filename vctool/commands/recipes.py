@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from vctool.commands.options import STAGES, RecipeName, Settings
-from vctool.commands.terminal import table
+from vctool.commands.options import STAGES, Json, RecipeName, Settings
+from vctool.commands.terminal import as_json, table
 
 app = typer.Typer()
 
@@ -14,17 +14,22 @@ _STYLES = {"done": "green", "running": "cyan", "stale": "yellow", "half done": "
 
 
 @app.command(rich_help_panel=STAGES)
-def status(recipe: RecipeName = "mini", settings: Settings = None) -> None:
+def status(recipe: RecipeName = "mini", settings: Settings = None, json: Json = False) -> None:
     """Say which stages of a recipe are done, stale (and why) or half done."""
     from vctool.experiment import recipe as recipes
     from vctool.experiment import state
 
     loaded = recipes.load(recipe, settings or ())
-    print(f"{recipe}: {loaded.exp}")
     rows = [
         (entry.number, entry.name, verdict.state, verdict.reason)
         for entry, verdict in state.survey(loaded)
     ]
+    if json:
+        keys = ("number", "stage", "state", "reason")
+        stages = [dict(zip(keys, row, strict=True)) for row in rows]
+        as_json({"recipe": recipe, "experiment": str(loaded.exp), "stages": stages})
+        return
+    print(f"{recipe}: {loaded.exp}")
     table(("#", "stage", "state", "reason"), rows, styles=_STYLES)
 
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from vctool.commands.options import CORES, RESULTS, Jobs
-from vctool.commands.terminal import table
+from vctool.commands.options import CORES, RESULTS, Jobs, Json
+from vctool.commands.terminal import as_json, table
 
 app = typer.Typer()
 
@@ -15,12 +15,14 @@ app = typer.Typer()
 def compare(
     first: Annotated[Path, typer.Argument(help="A scored experiment, or --out of evaluate.")],
     second: Annotated[Path, typer.Argument(help="Another, scored on the same recordings.")],
+    json: Json = False,
 ) -> None:
     """Compare two scored systems, utterance by utterance."""
     from vctool.evaluation.page.compare import (
         HEADS,
         WHOLE_HEADS,
         compare,
+        plain,
         preface,
         remarks,
         rows,
@@ -28,6 +30,9 @@ def compare(
     )
 
     found = compare(first, second)
+    if json:
+        as_json({"a": str(first), "b": str(second), **plain(found)})
+        return
     print(preface(first, second))
     table(HEADS, rows(found), right=("a", "b", "a - b", "p", "n"))
     if whole := whole_rows(found):

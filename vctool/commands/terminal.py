@@ -4,6 +4,7 @@ rich is imported only for a terminal, so that scripts do not pay for it.
 """
 
 import json
+import math
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -70,8 +71,22 @@ def table(
 
 
 def as_json(value: object) -> None:
-    """Print a result for programs, as JSON; nothing else may be printed by that command."""
-    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False, default=str))
+    """Print a result for programs, as JSON; nothing else may be printed by that command.
+
+    Numbers that are not finite, which JSON lacks, become null.
+    """
+    told = json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False, default=str)
+    print(told)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):  # numpy's float64 too
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return value
 
 
 def complain(message: str) -> None:

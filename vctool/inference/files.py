@@ -112,8 +112,8 @@ def convert_files(
         to: role or recordings (`inference.target`), or several; the model's target where None.
         out: a file for one recording, or a folder; beside the recordings where None.
         mix: write the mix with the accompaniment too, as `*.mix.wav` (`inference.mixing`).
-        vocal_gain: level of the voice in the mix over the accompaniment's own [dB].
-        accomp_gain: gain of the accompaniment in the mix [dB]; both the recipe's where None.
+        vocal_gain: dB of the voice in the mix over the accompaniment; the recipe's where None.
+        accomp_gain: dB of the accompaniment over its own level; the recipe's where None.
         force: replace outputs that exist.
         skip_existing: leave outputs that exist, and convert the others.
         stretch: length of the output over the input's; where None, the recipe's, or 1.
@@ -126,7 +126,7 @@ def convert_files(
         vocoder: as for `Converter`.
         options: options of the model's family, by name.
         experiments: folder in which trained models are searched, besides `$VCTOOL_MODELS`.
-        form: what outputs are, `.wav` or `.flac`, unless `out` is a file and so says it.
+        form: ending of outputs, `.wav` or `.flac`, unless `out` is a file.
         progress: is told how far it is (`watch.Progress`), in place of a bar over several.
         cancelled: is asked, again and again, whether the conversion is no longer wanted.
         moved: is told where moments of a stretched recording went.
@@ -139,14 +139,11 @@ def convert_files(
         VctoolError: the conversion could not start, or the only recording failed.
         Cancelled: it is no longer wanted; what is not complete leaves no file.
     """
-    existing = Existing(force, skip_existing)
-    wanted_rate = _rate(rate)
-    _require(accomp, mix, vocoder, accomp_offset, (vocal_gain, accomp_gain))
+    existing, wanted_rate = Existing(force, skip_existing), _rate(rate)
+    _require(inputs, accomp, mix, vocoder, accomp_offset, (vocal_gain, accomp_gain))
     wanted = [to] if to is None or isinstance(to, str | Path) else list(to)
-    require_inputs(inputs)
     asked = discover.Asked(wanted, accomp is not None, inputs)
-    known = None if model is None else Path(model)
-    found = discover.named(known) if known is not None else discover.fitting(experiments, asked)
+    found = discover.fitting(experiments, asked) if model is None else discover.named(Path(model))
     job = settle(found.fitting[0], inputs, wanted, out, accomp, mix, existing, form)
     summary = Summary(found.fitting[0].path, skipped=job.skipped, mix=mix)
     if found.instead:
@@ -181,13 +178,15 @@ def convert_files(
 
 
 def _require(
+    inputs: Sequence[str],
     accomp: Path | None,
     mix: bool,
     vocoder: str | None,
     offset: float,
     gains: tuple[float | None, float | None],
 ) -> None:
-    """Refuse what cannot be used, before a model is loaded, which may take a while."""
+    """Refuse what cannot be used, before a model is looked for and loaded."""
+    require_inputs(inputs)
     if mix and accomp is None:
         raise ConfigError("--mix: there is nothing to mix with; pass --accomp FILE")
     if accomp is not None:

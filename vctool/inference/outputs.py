@@ -117,7 +117,10 @@ def require_inputs(words: Sequence[str]) -> None:
         if not option and not word.startswith("--")
     ]
     if not plain:
-        raise ConfigError("nothing to convert; name a recording, a folder or a glob; or --demo")
+        raise ConfigError(
+            "nothing to convert; name a recording, a folder or a glob, or pass --demo; "
+            "vctool convert --help lists what there is"
+        )
     problems = []
     for word in sure:
         try:

@@ -1,6 +1,7 @@
 """List the corpora: hours, size, licence, and what of them is on this machine."""
 
 from pathlib import Path
+from typing import Any
 
 from vctool import corpora
 from vctool.acquisition.archive import Archive, human, total_size
@@ -18,6 +19,34 @@ def rows() -> list[tuple[str, ...]]:
         (name, info.length, _size(_archives(info)), state(name), _licence(info))
         for name, info in infos.items()
     ]
+
+
+def plain() -> list[dict[str, Any]]:
+    """Describe all corpora as JSON has them."""
+    return [described(name) for name in corpora.names()]
+
+
+def described(name: str) -> dict[str, Any]:
+    """Describe one corpus as JSON has it.
+
+    Raises:
+        ConfigError: there is no such corpus.
+    """
+    info: CorpusInfo = corpora.get(name).INFO
+    archives = _archives(info)
+    return {
+        "name": name,
+        "title": info.title,
+        "hours": info.hours,
+        "hours_estimated": info.hours_estimated,
+        "rate": info.rate,
+        "licence": info.licence,
+        "non_commercial": info.non_commercial,
+        "homepage": info.homepage,
+        "to_fetch_bytes": total_size(archives) if archives else 0,
+        "subsets": [part.name for part in info.subsets],
+        "here": state(name),
+    }
 
 
 def details(name: str) -> list[str]:

@@ -6,9 +6,9 @@ signed-rank test (1945), which assumes no distribution of the differences.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -82,6 +82,15 @@ class Comparison:
             value is not None and cell(value) != cell(mean)
             for value, mean in zip(reports, (one.first, one.second), strict=True)
         )
+
+
+def plain(found: Comparison) -> dict[str, Any]:
+    """Return a comparison as JSON has it."""
+    told = {
+        measure: asdict(one) | {"difference": one.value, "certain": one.certain}
+        for measure, one in found.differences.items()
+    }
+    return asdict(found) | {"differences": told}
 
 
 def compare(first: Path, second: Path, seed: int = 0) -> Comparison:
