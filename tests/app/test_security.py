@@ -1,6 +1,7 @@
 """Who may ask the server, and what it gives away: every status by plain HTTP."""
 
 import json
+import os
 import signal
 import socket
 import stat
@@ -216,8 +217,10 @@ def test_no_more_than_eight_conversions_wait(served: Served, place: Files) -> No
 def test_its_folder_is_for_one_user_and_goes_with_it(start: Start, wav: Wav) -> None:
     other = start()
     folder = other.own_folder
+    assert other.ask("GET", "/").status == 200  # which starts all workers
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     workers = other.children()
+    assert len(workers) == 3  # two, and one of Python's own that tracks what they share
     assert other.upload("voice", wav(speak(1, 110, 0.3))).status == 201
     assert other.stop() == 0
     assert not folder.exists() and other.log.read_text().count("\n") == 1  # the hint alone
@@ -227,8 +230,11 @@ def test_its_folder_is_for_one_user_and_goes_with_it(start: Start, wav: Wav) -> 
 def test_ctrl_c_ends_it_too(start: Start) -> None:
     other = start()
     folder = other.own_folder
-    other.process.send_signal(signal.SIGINT)
+    assert other.ask("GET", "/").status == 200
+    for process in (*other.children(), other.process.pid):  # as a terminal does
+        os.kill(process, signal.SIGINT)
     assert other.process.wait(20) == 0 and not folder.exists()
+    assert "Traceback" not in other.log.read_text()
 
 
 def test_what_a_killed_server_left_goes_at_the_next_start(start: Start, wav: Wav) -> None:
@@ -245,7 +251,8 @@ def test_what_a_killed_server_left_goes_at_the_next_start(start: Start, wav: Wav
     assert not folder.exists() and killed.folder.is_dir()
     # and what is alive stays
     third = start()
-    assert living.ask("GET", "/").status == third.ask("GET", "/").status == 200
+    state = "/api/state"
+    assert living.ask("GET", state).status == third.ask("GET", state).status == 200
     elsewhere.unlink()
 
 

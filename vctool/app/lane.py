@@ -4,8 +4,10 @@ import asyncio
 import itertools
 import logging
 import multiprocessing
+import signal
 import threading
 from collections.abc import Callable
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -22,7 +24,7 @@ class WorkerEnded(VctoolError):
 
 
 class Lane:
-    """A worker process that is started again whenever it ends.
+    """A worker process that is started when it is first needed, and again whenever it ends.
 
     Args:
         work: module of `vctool.app` whose `answer` the worker calls.
@@ -36,8 +38,12 @@ class Lane:
         self._closed = False
         self.starts = 0
 
-    def start(self) -> None:
-        """Start the worker; called in the server's event loop."""
+    def ready(self) -> None:
+        """See that the worker runs; called in the server's event loop."""
+        if not self.starts:
+            self._start()
+
+    def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.starts += 1
         context = multiprocessing.get_context("spawn")
@@ -45,17 +51,15 @@ class Lane:
         self._process = context.Process(
             target=main, args=(theirs, self._work), name=self.name, daemon=True
         )
+        # Ctrl-C, which a terminal sends to all, is the server's: workers are born deaf to it. What
+        # Python starts beside its first process lets signals through again, so that comes before.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         self._process.start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         listener = (self._connection, self.starts)
         threading.Thread(target=self._listen, args=listener, daemon=True).start()
-
-    @property
-    def pid(self) -> int:
-        """The worker's process."""
-        found = self._process.pid
-        assert found is not None
-        return found
 
     async def ask(self, what: str, told: Told | None = None, **values: Any) -> Any:
         """Ask the worker and wait for its answer.
@@ -69,6 +73,7 @@ class Lane:
             VctoolError: the worker's own, in one line.
             WorkerEnded: it ended before it answered.
         """
+        self.ready()
         number = next(self._numbers)
         answer: asyncio.Future[Any] = self._loop.create_future()
         self._asked[number] = (answer, told)
@@ -95,8 +100,9 @@ class Lane:
     def close(self) -> None:
         """End the worker for good."""
         self._closed = True
-        self._process.kill()
-        self._process.join()
+        if self.starts:
+            self._process.kill()
+            self._process.join()
 
     def _listen(self, connection: Connection, start: int) -> None:
         """Hand on what the worker says; in a thread of its own."""
@@ -131,4 +137,4 @@ class Lane:
         for answer, _ in list(self._asked.values()):
             if not answer.done():
                 answer.set_exception(WorkerEnded("The work ended unexpectedly; try it again."))
-        self.start()
+        self._start()

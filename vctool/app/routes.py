@@ -107,6 +107,8 @@ class Routes:
         found = self._static.get(request.path_params.get("name", "index.html"))
         if found is None:
             raise Refused(404, "There is nothing here.")
+        if not request.path_params:  # somebody is there, and a model will be wanted
+            self.session.converting.ready()
         return Response(found[0], headers={"content-type": found[1]})
 
     async def state(self, request: Request) -> Response:

@@ -85,8 +85,7 @@ async def serve(
     # What workers keep of a target's recordings goes with them, too.
     os.environ["VCTOOL_CACHE"] = str(folder / "cache")
     looking, converting = Lane("looking", "vctool look"), Lane("converting", "vctool convert")
-    looking.start()
-    converting.start()
+    looking.ready()
     session = Session(folder, most, looking, converting, model)
     queue = Queue(session)
     token = secrets.token_urlsafe(32)  # 256 bits

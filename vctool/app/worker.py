@@ -1,15 +1,12 @@
 """A worker process from inside: answers questions in order, and hears when it should stop.
 
-Spawned, never forked. It ends with the server, even where that is killed, and leaves Ctrl-C, which
-a terminal sends to all processes at once, to the server.
+Spawned, never forked. It ends with the server, even where that is killed: its connection ends then.
 """
 
 import importlib
 import logging
-import multiprocessing
 import os
 import queue
-import signal
 import threading
 import traceback
 import warnings
@@ -58,9 +55,7 @@ def main(connection: Connection, work: str) -> None:
         work: module of `vctool.app` with `answer(what, post, **values)` and, where questions may
             be answered beside the work in progress, their names in `BESIDE`.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICE)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")  # of pyworld
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("vctool").setLevel(logging.INFO)
@@ -76,7 +71,7 @@ def main(connection: Connection, work: str) -> None:
         while True:
             try:
                 message = connection.recv()
-            except (EOFError, OSError):
+            except (EOFError, OSError):  # the server has ended, or was killed
                 os._exit(0)
             if message[1] == CANCEL:
                 post.unwanted = message[2]["key"]
@@ -109,10 +104,3 @@ def _answer_all(
         except Exception:
             logger.error("%s", traceback.format_exc())
             post.send(number, FAILED, UNEXPECTED)
-
-
-def _leave_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
