@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.models.conftest import CASES, case_of
+from tests.models.conftest import CASES, TOYS, case_of
 from vctool.features import framing
-from vctool.models.base import Condition
+from vctool.models.base import Condition, System
 from vctool.nn.streaming import LIMIT, NotRealTime, Stream, chunk_samples, whole
 
 Case = Any
@@ -76,6 +76,9 @@ def test_a_system_that_does_not_stream_says_why(case: Case) -> None:
     found = case.system().streamable()
     if isinstance(found, NotRealTime):
         assert 10 < len(found.reason) < 200 and "\n" not in found.reason
+        assert (TOYS / case.name).exists() or found.reason != System.not_real_time, (
+            "which part, and why"
+        )
 
 
 @pytest.mark.parametrize("granules", [(1,), (2,), (3,), (8,), (32,), (1, 5, 2, 7)], ids=str)

@@ -135,6 +135,9 @@ class System(nn.Module):
     the larger one under the same name, and is kept: frozen where it is a parameter, and not touched
     by `setup` where it is a buffer. `dataset` draws the roles in `context.added` at every step."""
 
+    not_real_time: ClassVar[str] = "it has no form that runs chunk by chunk"
+    """Which part keeps it from running in real time, and why, in a line; `streamable` says so."""
+
     config: Any
     context: Context
 
@@ -263,7 +266,7 @@ class System(nn.Module):
         A system that does reads and writes `wave`, and its `convert` is `stream_convert`: what is
         heard live, exported and written by `vctool convert` is the same.
         """
-        return NotRealTime(f"{type(self).__module__.split('.')[-2]} has no form without look-ahead")
+        return NotRealTime(self.not_real_time)
 
     def controls(self, condition: Condition, to: str | None) -> dict[str, np.ndarray]:
         """Return what a target sets the stream's control inputs to, each (1, C) float32 by name.

@@ -39,6 +39,7 @@ class System(base.System):
     """Two generators and two or four discriminators."""
 
     Config = CycleGanVcConfig
+    not_real_time = "its generators are normalised over a whole utterance (instance normalisation)"
     discriminator_groups = ("discriminator",)
     config: CycleGanVcConfig
     source_mean: Tensor

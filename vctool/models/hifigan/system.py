@@ -30,6 +30,7 @@ class System(base.System):
     """The generator and its discriminators."""
 
     Config = HifiganTrainingConfig
+    not_real_time = "it turns mel into sound, and its convolutions look ahead"
     discriminator_groups = ("discriminator",)
     task = "vocoders"
     config: HifiganTrainingConfig

@@ -29,6 +29,7 @@ class System(base.System):
     """The vocoder's network as the generator, and its discriminators."""
 
     Config = IstftTrainingConfig
+    not_real_time = "it turns mel into sound, and makes phases consistent over a whole utterance"
     discriminator_groups = ("discriminator",)
     task = "vocoders"
     config: IstftTrainingConfig

@@ -62,6 +62,7 @@ class System(base.System):
     """No weights; the frames of every role are buffers."""
 
     Config = KnnVcConfig
+    not_real_time = "its phones are heard, and its pitch marks found, in a whole recording"
     Options = KnnVcOptions
     takes_reference = True
     untrained = True

@@ -71,6 +71,7 @@ class System(base.System):
     """One network for content, style and decoder; its targets are recordings alone."""
 
     Config = TimbreVqvaeConfig
+    not_real_time = "its phases are found over a whole recording, iteration by iteration"
     Options = TimbreVqvaeOptions
     task = "timbre"
     takes_reference = True

@@ -52,6 +52,7 @@ class System(base.System):
     """An encoder, and a decoder and a discriminator for every voice, in the order of the roles."""
 
     Config = VaeGanConfig
+    not_real_time = "its encoder is normalised over a whole utterance (instance normalisation)"
     discriminator_groups = ("discriminator",)
     takes_more_roles = True
     config: VaeGanConfig

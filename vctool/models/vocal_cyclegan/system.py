@@ -45,6 +45,9 @@ class System(base.System):
     """The two generators and the two discriminators."""
 
     Config = VocalCycleGanConfig
+    not_real_time = (
+        "its melody is the best path through a whole utterance, normalised by its mean and spread"
+    )
     discriminator_groups = ("discriminator",)
     training_buffers = ("critic_mean",)
     task = "singing"
