@@ -18,6 +18,7 @@ from vctool.inference.converter import Converter
 from vctool.inference.files import convert_files
 from vctool.models import base
 from vctool.models.base import Context
+from vctool.nn.streaming import whole
 
 
 @pytest.fixture
@@ -57,8 +58,12 @@ def test_any_chunking_gives_the_bytes_of_offline(
     known = converter.scan(base_track(voice), request)
     offline = np.concatenate(list(converter.pieces(base_track(voice), None, request, known)))
     assert offline.shape == voice.shape and np.abs(offline).max() > 0.01
-    live = Streamed(TorchRun(converter.stream, converter.controls(request)))
+    controls = converter.controls(request)
+    live = Streamed(TorchRun(converter.stream, controls))
     made = np.concatenate(list(live.through(cut(voice, sizes_of(block)))))
+    tensors = {name: torch.tensor(value) for name, value in controls.items()}
+    aligned = whole(converter.stream, torch.from_numpy(voice), tensors).numpy()
+    np.testing.assert_allclose(made, aligned, rtol=0, atol=1e-6)
     assert made.tobytes() == offline.tobytes()
 
 
