@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.sounds import speak
+from tests.sounds import buzz, speak
 from vctool.config import build, read_yaml
 from vctool.engine import checkpoint
 from vctool.experiment import recipe as recipes
@@ -87,6 +87,10 @@ def project(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
         soundfile.write(folder / name, wave[: round(SECONDS * rate)], rate)
     save_speaker_model(folder / "exp" / "vcc2016_cyclegan_vc_SF1_TM3")
     save_vocoder(folder / "exp" / "vcc2016_istft")
+    save_timbre_model(folder / "exp" / "nottingham_timbre_vqvae")
+    for name in ("riff", "sax", "tuba", "oboe"):
+        hz = {"tuba": 110, "riff": 440}.get(name, 330)
+        soundfile.write(folder / f"{name}.wav", buzz(SECONDS, hz, 8), 16000)
     save_voices_model(folder / "exp" / "vcc2016_vae_gan", ("SF1", "SM1", "TF2", "TM3"))
     save_voices_model(folder / "exp" / "vcc2016_vae_gan+anna", ("SF1", "SM1", "TF2", "TM3", "anna"))
     (folder / "recipes" / "vcc2016_vae_gan+anna.yaml").write_text(
@@ -125,6 +129,16 @@ def save_voices_model(folder: Path, voices: tuple[str, ...]) -> None:
     context = Context(features=features, vocoder="griffin_lim", roles=voices, domains=domains)
     made = system(build(system.Config, tree["model"], "tiny"), context)
     checkpoint.save(folder / "checkpoints", made, family="vae_gan", step=1)
+
+
+def save_timbre_model(folder: Path) -> None:
+    """Save an untrained model of instruments."""
+    one = recipes.load("tiny_timbre_vqvae")
+    system = family(one.family)
+    context = Context(features=one.features, vocoder=one.vocoder, roles=())
+    made = system(build(system.Config, one.model, "tiny"), context)
+    tree = one.model_dump(mode="json", by_alias=True)
+    checkpoint.save(folder / "checkpoints", made, family=one.family, step=1, recipe=tree)
 
 
 def save_vocoder(folder: Path) -> None:

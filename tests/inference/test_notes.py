@@ -17,7 +17,7 @@ from vctool.cli import app
 from vctool.engine import checkpoint
 from vctool.errors import AudioError, ConfigError
 from vctool.experiment import recipe as recipes
-from vctool.inference import notes
+from vctool.inference import discover, notes
 from vctool.inference.limits import transposition
 from vctool.models.base import Context, Note, family
 from vctool.models.timbre_vqvae.content import Content, Finder
@@ -131,3 +131,15 @@ def test_a_model_that_finds_no_notes_says_so(exp: Path, monkeypatch: pytest.Monk
     for words in (("--midi",), ("--transpose", "auto")):
         with pytest.raises(ConfigError, match=f"{' '.join(words)}: exp/one finds no notes"):
             convert("riff.wav", "--to", "sax.wav", *words)
+
+
+def test_it_is_taken_where_it_is_named_or_nothing_else_takes_the_target(
+    exp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or recordings of a voice would be played as an instrument once there is such a model."""
+    play("sax.wav", SCALE)
+    asked = discover.Asked(["sax.wav"], False)
+    assert discover.fitting(Path("exp"), asked).fitting[0].family == "knn_vc"
+    assert discover.named(exp).fitting[0].family == "timbre_vqvae"
+    monkeypatch.setattr(discover.untrained, "names", list)
+    assert discover.fitting(Path("exp"), asked).fitting[0].family == "timbre_vqvae"

@@ -73,7 +73,7 @@ def fitting(root: Path, asked: Asked) -> Candidates:
     Experiments that have a role of the target's name are preferred to those that take recordings
     of that name; where an accompaniment is given, those that use it are preferred; then the newest.
     Vocoder experiments are skipped. Where no experiment takes recordings that are wanted as
-    targets, a model that needs no training does.
+    targets, or those alone that have no other targets, a model that needs no training does.
 
     Args:
         root: the folder of all experiments.
@@ -114,8 +114,10 @@ def fitting(root: Path, asked: Asked) -> Candidates:
             _pass_over(experiment, error, refused)
         except ConfigError as error:
             refused.append(str(error))
-    if not ranked and ready:
+    others = [one for one in ranked if not one[2].system.only_references]
+    if ready and not others:  # what plays instruments is no surprise to who names it alone
         return Candidates(ready, refused)
+    ranked = others or ranked
     if not ranked:
         _require_known(strangers, root)
         raise CheckpointError(f"no trained model accepts these inputs: {_few(refused)}")
