@@ -131,6 +131,19 @@ def test_every_frame_keeps_its_power_and_silence_stays_silent() -> None:
     assert float((heard - wave).abs().max()) > 0.1 * float(wave.abs().max())
 
 
+@pytest.mark.parametrize("reach", [0, 1, 2])
+def test_a_change_is_smoothed_around_the_frame_that_it_is_of(reach: int) -> None:
+    config = CASE.config.model_copy(update={"smoothing": reach})
+    path = voice.Voice(config, FEATURES)
+    change = torch.zeros(1, 12, config.cepstra)
+    change[:, 5] = 1
+    made, _ = path._smoothed(change, path.memory())
+    assert float(made[0, :, 0].sum()) == pytest.approx(1)
+    assert int(made[0, :, 0].argmax()) == 5 + reach == 5 + path.late - config.look_ahead
+    torch.testing.assert_close(made[0, 5 : 6 + 2 * reach], made[0, 5 : 6 + 2 * reach].flip(0))
+    assert path.latency == (2 + reach) * FEATURES.hop_length
+
+
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     checkpoint.save(tmp_path / "exp" / "checkpoints", lively(), family=CASE.name, step=1)

@@ -24,6 +24,8 @@ class SpeakerAutoencoderConfig(Config):
     """Channels of the style that a target's voice becomes."""
     look_ahead: int = Field(1, ge=0, le=2)
     """Frames after the one that is filtered which the networks see; each is a hop of latency."""
+    smoothing: int = Field(1, ge=0, le=2)
+    """Frames on either side that the change of the envelope is smoothed over; each costs a hop."""
     warp: float = Field(0.15, ge=0, lt=0.5)
     """Largest relative change of the vocal tract length that the encoder hears in training."""
     equaliser_db: float = Field(4.0, ge=0)

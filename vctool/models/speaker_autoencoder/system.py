@@ -141,7 +141,7 @@ class System(base.System):
         empty = voice.memory(len(wave))
         with torch.no_grad():
             frames, _ = voice.analyse(wave, empty)
-            bands = self.perturbation(frames.bands[:, voice.ahead :], key)
+            bands = self.perturbation(frames.bands[:, voice.late :], key)
         code, _ = voice.encode(voice.envelope.cepstra(bands), empty)
         judged = self.classifier(code.detach())
         yield "discriminator", {"speaker": -_at(judged, labels).mean()}

@@ -49,15 +49,15 @@ class Target(NamedTuple):
 class Frames(NamedTuple):
     """Frames of a sound, up to the newest, and what is measured in them.
 
-    Spectra and bands begin `look_ahead` frames earlier than the sound does.
+    Spectra and bands begin `late` frames earlier than the sound does (`Voice.late`).
     """
 
     real: Tensor
-    """(B, F + look_ahead, bins)."""
+    """(B, F + late, bins)."""
     imaginary: Tensor
-    """(B, F + look_ahead, bins)."""
+    """(B, F + late, bins)."""
     bands: Tensor
-    """(B, F + look_ahead, n_mels) log amplitudes [nepers]."""
+    """(B, F + late, n_mels) log amplitudes [nepers]."""
     f0: Tensor
     """(B, F) [Hz]."""
     voicing: Tensor
@@ -83,6 +83,7 @@ class Voice(nn.Module):
         super().__init__()
         self.config, self.features = config, features
         self.hop, self.ahead = features.hop_length, config.look_ahead
+        self.late = config.look_ahead + config.smoothing
         self.spectra = Spectra(self.hop, by_matrix)
         self.envelope = Envelope(features, config.cepstra)
         self.pitch = Pitch(features.rate, self.hop, features.f0_floor, features.f0_ceil)
@@ -111,18 +112,14 @@ class Voice(nn.Module):
     @property
     def latency(self) -> int:
         """Samples by which the output is behind the input."""
-        return (1 + self.ahead) * self.hop
-
-    @property
-    def _newest(self) -> int | None:
-        """End of a slice of frames that leaves out those that are only looked at."""
-        return -self.ahead or None
+        return (1 + self.late) * self.hop
 
     def memory(self, batch: int = 1) -> dict[str, Tensor]:
         """Return what is remembered before the first chunk."""
         shapes = {
             "hops": (HOPS - 1, self.hop),
-            "late": (self.ahead, 2 * self.spectra.bins),
+            "late": (self.late, 2 * self.spectra.bins),
+            "changes": (2 * self.config.smoothing, self.config.cepstra),
             "tail": (self.hop,),
             **self.encoder.memory,
             **self.decoder.memory,
@@ -145,7 +142,7 @@ class Voice(nn.Module):
             (B, F * hop), `latency` behind the input, and what to remember.
         """
         frames, heard = self.analyse(wave, memory)
-        code, coded = self.encode(self.cepstra(frames)[:, self.ahead :], memory)
+        code, coded = self.encode(self.cepstra(frames)[:, self.late :], memory)
         made, after = self.render(frames, code, target, memory)
         return made, {**heard, **coded, **after}
 
@@ -155,9 +152,9 @@ class Voice(nn.Module):
         hops = torch.cat([memory["hops"], new], dim=1)
         spectra = torch.cat(self.spectra.analyse(framed(hops, 2, HOPS - 2)), dim=-1)
         after = {"hops": hops[:, -(HOPS - 1) :]}
-        if self.ahead:
+        if self.late:
             spectra = torch.cat([memory["late"], spectra], dim=1)
-            after["late"] = spectra[:, -self.ahead :]
+            after["late"] = spectra[:, -self.late :]
         real, imaginary = spectra.chunk(2, dim=-1)
         bands = self.envelope.bands(real, imaginary)
         return Frames(real, imaginary, bands, *self.pitch(framed(hops, HOPS))), after
@@ -168,7 +165,7 @@ class Voice(nn.Module):
         return self.envelope.bands(*self.spectra.analyse(framed(hops, 2)))
 
     def cepstra(self, frames: Frames) -> Tensor:
-        """Return c1... of frames: (B, F + look_ahead, C)."""
+        """Return c1... of frames: (B, F + late, C)."""
         return self.envelope.cepstra(frames.bands)
 
     def encode(self, cepstra: Tensor, memory: Memory) -> tuple[Tensor, dict[str, Tensor]]:
@@ -191,11 +188,15 @@ class Voice(nn.Module):
         Returns:
             (B, F * hop), `latency` behind the input, and what to remember.
         """
-        late, ahead = slice(None, self._newest), self.ahead
+        # frames that the networks have seen beyond, and those whose changes are smoothed
+        late, seen = (
+            slice(None, -self.late or None),
+            slice(self.late - self.ahead, -self.ahead or None),
+        )
         level = frames.bands.mean(dim=-1)
         told = torch.stack(
             [
-                level[:, ahead:] / 3,
+                level[:, self.late :] / 3,
                 frames.voicing * torch.log2(frames.f0 / MIDDLE_HZ),
                 frames.voicing,
             ],
@@ -210,16 +211,28 @@ class Voice(nn.Module):
         )
         raw, after = self.decoder(torch.cat([code, told], dim=1), memory, self.style(known))
         spoken = raw.transpose(1, 2) + self.out_of_code(code.transpose(1, 2))
-        wanted = self.envelope.curve(target.timbre[:, None] + self.std * spoken)
-        own = self.envelope.curve(self.cepstra(frames)[:, late])
-        gain = (wanted - own).clamp(-LARGEST, LARGEST).exp()
+        wanted = target.timbre[:, None] + self.std * spoken
+        change, smoothed = self._smoothed(wanted - self.cepstra(frames)[:, seen], memory)
+        gain = self.envelope.curve(change).clamp(-LARGEST, LARGEST).exp()
         real, imaginary = frames.real[:, late], frames.imaginary[:, late]
         before = _power(real, imaginary)
         real, imaginary = real * gain, imaginary * gain
         held = ((before + EMPTY) / (_power(real, imaginary) + EMPTY)).sqrt()
         windows = self.spectra.synthesise(real * held, imaginary * held)
         made, after["tail"] = overlapped(windows, memory["tail"])
-        return made, after
+        return made, after | smoothed
+
+    def _smoothed(self, change: Tensor, memory: Memory) -> tuple[Tensor, dict[str, Tensor]]:
+        """Smooth (B, F, C) over frames by a triangle of sum 1, `smoothing` frames late."""
+        reach = self.config.smoothing
+        if not reach:
+            return change, {}
+        joined = torch.cat([memory["changes"], change], dim=1)
+        made = torch.zeros_like(change)
+        for n in range(2 * reach + 1):
+            weight = (reach + 1 - abs(n - reach)) / (reach + 1) ** 2
+            made = made + weight * joined[:, n : n - 2 * reach or None]
+        return made, {"changes": joined[:, -2 * reach :]}
 
 
 def _power(real: Tensor, imaginary: Tensor) -> Tensor:
