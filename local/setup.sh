@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # Stage 0: a Python environment with the pinned packages. Skipped when nothing has changed.
 #
-#   local/setup.sh [--eval] [--dev] [--dry-run]
+#   local/setup.sh [--cpu] [--eval] [--dev] [--dry-run]
 #
+# --cpu installs torch and torchaudio of the same versions without CUDA: 1.4 GB in place of 5. They
+# come from PyTorch's own index of CPU builds, or from $TORCH_INDEX, and nothing is installed where
+# that cannot be reached. An environment that was set up so stays so.
 # --eval adds the networks that judge converted voices and the one of `f0_estimator: swift_f0`
 # (130 MB), --dev those and what the tests need.
 # Uses the virtual environment that is active, or else makes .venv beside run.sh, with $PYTHON or
@@ -22,8 +25,9 @@ stop() {
 
 dev=false
 eval=false
+cpu=false
 dry_run=false
-parse_options "dev eval dry_run" "$@"
+parse_options "dev eval cpu dry_run" "$@"
 [ "$dev" = false ] || eval=true
 
 environment=${VIRTUAL_ENV:-${CONDA_PREFIX:-$root/.venv}}
@@ -51,10 +55,14 @@ if [ "$dev" = true ]; then
     stamps+=("$environment/.vctool-setup-dev")
     wanted+=("$(pins "$judges" "${requirements[@]}")")
 fi
+torch_index=${TORCH_INDEX:-https://download.pytorch.org/whl/cpu}
+marked=$environment/.vctool-cpu
+asked_for_cpu=$cpu
+[ ! -f "$marked" ] || cpu=true
 installed_root=$(cat "$environment/.vctool-root" 2>/dev/null || true)
 
 if [ -x "$python" ] && [ "$(cat "${stamps[-1]}" 2>/dev/null || true)" = "${wanted[-1]}" ] &&
-    [ -f "$installed_root/run.sh" ]; then
+    [ -f "$installed_root/run.sh" ] && { [ "$asked_for_cpu" = false ] || [ -f "$marked" ]; }; then
     [ "$dry_run" = false ] || echo "stage 0 setup: done: would be skipped"
     exit 0
 fi
@@ -63,6 +71,7 @@ if [ "$dry_run" = true ]; then
     exit 0
 fi
 
+made=false
 if [ ! -x "$python" ]; then
     base=${PYTHON:-python3}
     command -v "$base" >/dev/null || stop "$base: not found; install Python 3.11 or newer"
@@ -71,16 +80,44 @@ if [ ! -x "$python" ]; then
     echo "stage 0 setup: making $environment with $("$base" --version)"
     "$base" -m venv "$environment" ||
         stop "$base -m venv failed; on Debian and Ubuntu: apt-get install python3-venv"
+    made=true
 fi
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     stop "$environment holds $("$python" --version); Python 3.11 or newer is needed"
 "$python" -m pip --version >/dev/null 2>&1 || stop "$environment has no pip: $python -m ensurepip"
 
 site=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+size=5
+[ "$cpu" = false ] || size=1.4
 if [ ! -d "$site/torch" ]; then
     free_gb=$(df -Pk "$environment" | awk 'NR == 2 { print int($4 / 1048576) }')
-    [ "$free_gb" -ge 7 ] ||
-        stop "$environment has $free_gb GB of free disk, 7 are needed; free some"
+    needed=7
+    [ "$cpu" = false ] || needed=3
+    [ "$free_gb" -ge "$needed" ] ||
+        stop "$environment has $free_gb GB of free disk, $needed are needed; free some"
+fi
+
+# Everything that is made on the way is removed, whatever happens.
+passing=()
+clear_away() { [ ${#passing[@]} -eq 0 ] || rm -rf "${passing[@]}"; }
+trap clear_away EXIT
+
+mapfile -t pair < <(sed -n 's/^\(torch\(audio\)\{0,1\}==[^ ]*\).*/\1/p' "$root/requirements.txt")
+# Wheels without CUDA are fetched before anything is installed. They are installed first, so that
+# the pins of torch are met when all else is resolved, and nothing asks for CUDA's libraries.
+wheels=()
+if [ "$cpu" = true ] && [ "$(cat "$marked" 2>/dev/null || true)" != "${pair[*]}" ]; then
+    [ ! -d "$site/nvidia" ] ||
+        stop "$environment holds CUDA's libraries already; use another environment for --cpu"
+    fetched=$(mktemp -d)
+    passing+=("$fetched")
+    echo "stage 0 setup: fetching ${pair[*]} without CUDA from $torch_index"
+    "$python" -m pip download --quiet --disable-pip-version-check --no-deps --retries 1 \
+        --index-url "$torch_index" --dest "$fetched" "${pair[@]}" 2>/dev/null || {
+        [ "$made" = false ] || rm -rf "$environment"
+        stop "$torch_index cannot be reached, or has no ${pair[*]}; set TORCH_INDEX to one that has"
+    }
+    wheels=("$fetched"/*.whl)
 fi
 
 # pyworld is built from source; where that cannot be, the same version comes prebuilt.
@@ -89,7 +126,7 @@ if [ ! -d "$site/pyworld" ] &&
     { ! command -v "${CXX:-c++}" >/dev/null || [ ! -f "$header" ]; }; then
     echo "stage 0 setup: no C++ compiler or no Python.h here: pyworld comes prebuilt"
     adapted=$(mktemp)
-    trap 'rm -f "$adapted"' EXIT
+    passing+=("$adapted")
     sed 's/^pyworld==[^ ]*/pyworld-prebuilt==0.3.5.post2/' "$root/requirements.txt" >"$adapted"
     requirements[0]=$adapted
 fi
@@ -98,7 +135,12 @@ rm -f "$environment"/.vctool-setup*
 arguments=()
 for file in "${requirements[@]}"; do arguments+=(-r "$file"); done
 begin=$SECONDS
-echo "stage 0 setup: installing into $environment (5 GB; a few minutes)"
+echo "stage 0 setup: installing into $environment ($size GB; a few minutes)"
+if [ ${#wheels[@]} -gt 0 ]; then
+    "$python" -m pip install --quiet --no-compile --disable-pip-version-check --no-deps --no-index \
+        --force-reinstall "${wheels[@]}" || stop "torch could not be installed (see above)"
+    echo "${pair[*]}" >"$marked"
+fi
 # One call resolves everything together. Modules are compiled as they are first imported, which
 # spares compiling thousands that never are.
 "$python" -m pip install --quiet --no-compile --disable-pip-version-check \

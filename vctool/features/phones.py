@@ -23,6 +23,7 @@ from torch import Tensor
 
 from vctool.features import sphinx
 from vctool.features.settings import FeatureConfig
+from vctool.nn.resampling import resample
 
 RATE = 16000
 """Sampling rate of the front end [Hz]."""
@@ -76,10 +77,7 @@ def cepstra(wave: Tensor, rate: int) -> Tensor:
         (..., F, CEPSTRA), 100 frames a second, F = 1 + seconds * 100; frame k is centred on the
         moment k / 100 s, with zeros beyond both ends.
     """
-    if rate != RATE:
-        from torchaudio.functional import resample
-
-        wave = resample(wave, rate, RATE)
+    wave = resample(wave, rate, RATE)
     samples = wave.shape[-1]
     noise = torch.randn(samples, generator=torch.Generator().manual_seed(0))
     scaled = 32768.0 * wave + DITHER * noise.to(wave.device)
