@@ -76,7 +76,7 @@ def project(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
         examples |= {
             f"{place}/anna/{name}.wav": sung[index] for place in ("recordings", "resynthesised")
         }
-        examples |= {f"{place}/{name}.wav": sung[index] for place in ("leads", "second", "doubles")}
+        examples |= {f"{place}/{name}.wav": sung[index] for place in ("leads", "second", "takes")}
     for index, wav in enumerate(spoken):
         examples[f"recordings/{('anna', 'ben')[index % 2]}/{index}.wav"] = wav
     for index, wav in enumerate(spoken[:2]):

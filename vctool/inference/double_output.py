@@ -108,6 +108,8 @@ def _double(job: Sequence[Output], settings: DoubleSettings, at: float, mix: boo
             f"{source}: has {rate} Hz; doubles are made at {RATES[0]} to {RATES[1]} Hz, so "
             "resample it first"
         )
+    if not known.samples:
+        raise AudioError(f"{source}: empty, so that there is nothing to double")
     first = round(at * rate)
     if first >= known.samples:
         raise AudioError(f"--at {at:g}: {source} holds only {known.seconds:.2f} s")
