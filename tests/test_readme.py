@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from tests.sounds import buzz, speak
 from vctool.config import build, read_yaml
@@ -133,6 +134,7 @@ def save_voices_model(folder: Path, voices: tuple[str, ...]) -> None:
 
 def save_timbre_model(folder: Path) -> None:
     """Save an untrained model of instruments."""
+    torch.manual_seed(0)
     one = recipes.load("tiny_timbre_vqvae")
     system = family(one.family)
     context = Context(features=one.features, vocoder=one.vocoder, roles=())

@@ -48,6 +48,8 @@ LEAST_SECONDS = 0.3
 """Shortest reference [s]."""
 LEAST_TONALITY = 0.9
 """A reference has a pitch where harmonics stand out this far in half of what sounds [bel]."""
+LEAST_HEARD = 0.5
+"""A recording has a pitch where one is active for this long [frames]."""
 SOUNDING = 0.1
 """Frames with this share of the power around them sound."""
 
@@ -291,7 +293,7 @@ class System(base.System):
         heard = np.zeros(PITCHES)
         for source in sources:
             heard += self._content(source).active[0].square().sum(dim=1).cpu().numpy()
-        if heard.max() < 1.0:
+        if heard.max() < LEAST_HEARD:
             raise DataError("no pitch in it; give the semitones as a number")
         return round((notes.middle(reference["pitches"]) - notes.middle(heard)) / PER_OCTAVE)
 
