@@ -107,7 +107,9 @@ def test_a_network_that_depends_on_how_it_is_cut_is_refused() -> None:
             return made * (0.5 + wave.square().mean()), after  # a statistic over the chunk
 
     stream = Levelled()
-    with pytest.raises(ExportError, match="voice: cut into chunks, the network differs by"):
+    with pytest.raises(
+        ExportError, match="voice: cut into chunks, the network differs from itself by"
+    ):
         parity.measure(stream, lambda: TorchRun(stream), {}, 0.2)
 
 
@@ -119,7 +121,7 @@ def test_an_export_that_is_off_is_refused() -> None:
             made, after = super().step(wave, controls, memory, start)
             return made * 1.0001, after
 
-    with pytest.raises(ExportError, match="voice: ONNX Runtime differs from torch by 1"):
+    with pytest.raises(ExportError, match="voice: ONNX Runtime differs from torch by "):
         parity.measure(stream, lambda: TorchRun(Louder()), {}, 0.2)
 
 
