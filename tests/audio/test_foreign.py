@@ -79,7 +79,7 @@ def test_a_line_says_what_is_wrong(
 ) -> None:
     whole = encode("a.m4a", make_speech(1.0, 48000)).read_bytes()
     (tmp_path / "half.m4a").write_bytes(whole[: len(whole) // 3])
-    (tmp_path / "list.m4a").write_text("#EXTM3U\n#EXTINF:1,\nplain.wav\n")  # opens other files
+    (tmp_path / "list.m4a").write_text("ffconcat version 1.0\nfile plain.wav\n")  # another file
     (tmp_path / "text.webm").write_text("no sound")
     for name in ("half.m4a", "list.m4a", "text.webm"):
         with pytest.raises(AudioError, match=rf"{name}: ffmpeg cannot decode it \(.+\); export"):
