@@ -209,10 +209,11 @@ function scoreOf({ score }) {
 function card(model) {
   const radio = make('input', { type: 'radio', name: 'model', value: model.key, checked: chosen.model === model.key, disabled: !model.loads });
   radio.addEventListener('change', () => choose(model.key));
-  const open = model.from.includes('anyone');
-  const title = open ? 'Any voice, from a few recordings of it' : `${list(model.from, 3)} to ${list(model.to, 3)}`;
+  const open = model.from.includes('anyone'), roles = model.to.filter((one) => one !== 'recordings');
+  const ready = open && !roles.length;
+  const title = ready ? 'Any voice, from a few recordings of it' : `${open ? 'Anyone' : list(model.from, 3)} to ${list(roles, 3)}`;
   const lines = [
-    [open ? `${model.id}, needs no training` : `${model.id} (${model.family})`, model.rate ? `${model.rate / 1000} kHz` : null, model.step ? `step ${model.step}` : null].filter(Boolean).join(', '),
+    [ready ? `${model.id}, needs no training` : `${model.id} (${model.family})`, model.rate ? `${model.rate / 1000} kHz` : null, model.step ? `step ${model.step}` : null].filter(Boolean).join(', '),
     scoreOf(model),
     model.data.length ? `Learnt from ${list(model.data, 2)}` : null,
     !model.data.length && model.licence ? `Licence: ${model.licence}` : null,
