@@ -1,5 +1,6 @@
 """The notes that a model finds: the range of its target, and a MIDI file of them."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.sounds import buzz
 from vctool import audio
 from vctool.cli import app
 from vctool.engine import checkpoint
-from vctool.errors import AudioError, ConfigError
+from vctool.errors import AudioError, ConfigError, DataError
 from vctool.experiment import recipe as recipes
 from vctool.inference import discover, notes
 from vctool.inference.limits import transposition
@@ -143,3 +144,17 @@ def test_it_is_taken_where_it_is_named_or_nothing_else_takes_the_target(
     assert discover.named(exp).fitting[0].family == "timbre_vqvae"
     monkeypatch.setattr(discover.untrained, "names", list)
     assert discover.fitting(Path("exp"), asked).fitting[0].family == "timbre_vqvae"
+
+
+def test_a_target_without_pitch_and_one_that_is_the_source_are_told(
+    exp: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    play("riff.wav", SCALE)
+    hiss = 0.1 * np.random.default_rng(0).standard_normal(RATE).astype(np.float32)
+    audio.write(Path("drums.wav"), hiss, RATE)
+    with pytest.raises(DataError, match=r"drums.wav: no pitch in it; give a recording of an inst"):
+        convert("riff.wav", "--to", "drums.wav")
+    assert "its own target" not in caplog.text
+    convert("riff.wav", "--to", "riff.wav")
+    assert "--to riff: a recording is its own target, and stays much as it is" in caplog.text

@@ -1,5 +1,6 @@
 """What a run of `vctool convert` has to do, settled before the weights of a model are loaded."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from vctool.inference import notes, target
 from vctool.inference import options as own_options
 from vctool.inference.discover import Candidate
 from vctool.inference.outputs import Output, outputs
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,10 @@ def settle(
     made = outputs(inputs, out, [one.name for one in targets], form)
     read = [*(several[0].source for several in made), *([accomp] if accomp is not None else [])]
     taken = identities([*read, *(path for one in targets for path in one.recordings)])
+    sources = identities(several[0].source for several in made)
+    for one in targets:
+        if sources & identities(one.recordings):
+            logger.info("--to %s: a recording is its own target, and stays much as it is", one.name)
     midi = notes.wanted(own_options.checked(typed, model.system.Options, model.path))
     skipped: list[Output] = []
     if existing.skip:

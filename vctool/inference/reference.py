@@ -13,7 +13,7 @@ import torch
 
 from vctool import audio
 from vctool.audio.tracks import CHUNK_SECONDS, SpoolTrack
-from vctool.errors import AudioError, CheckpointError
+from vctool.errors import AudioError, CheckpointError, DataError
 from vctool.features.analysis import scan, voice_features
 from vctool.features.base import Features, voice_kinds
 from vctool.features.settings import FeatureConfig
@@ -96,16 +96,22 @@ def of(
 
     Raises:
         AudioError: recordings that are missing, unreadable, too short, or all silent.
+        DataError: the model cannot use what is in them.
         CheckpointError: the model gave NaN or infinity.
         Cancelled: it is no longer wanted.
     """
     kinds, features = voice_kinds(system.reads(system.config)), system.context.features
 
     def compute() -> Reference:
-        with torch.no_grad():
-            return checked(
-                system.reference(heard(recordings, kinds, features, block, watch)), model
-            )
+        sound = heard(recordings, kinds, features, block, watch)
+        try:
+            with torch.no_grad():
+                return checked(system.reference(sound), model)
+        except AudioError:  # which names its file
+            raise
+        except DataError as error:
+            more = f" and {len(recordings) - 1} more" if len(recordings) > 1 else ""
+            raise DataError(f"{recordings[0]}{more}: {error}") from None
 
     for file in recordings:
         audio.info(file)  # so that what cannot be read is named
