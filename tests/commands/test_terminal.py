@@ -123,7 +123,8 @@ def test_drawn_help_says_all_that_plain_help_says(monkeypatch: pytest.MonkeyPatc
             assert " ".join(said).index("Stages of a recipe: download") > 0
         words = {word.strip(".:;,[]()") for word in said}
         missing = words - {word.strip(".:;,[]()") for word in drawn[path]}
-        assert not missing, (path, missing)
+        # A flag with two names is `--open / --no-open` here and in two columns there.
+        assert missing <= {"/"}, (path, missing)
 
 
 def test_help_names_commands_in_groups(capsys: pytest.CaptureFixture[str]) -> None:

@@ -152,7 +152,7 @@ def test_a_step_reads_nothing_back_from_the_device(learner: Case) -> None:
     batch = learner.data.batch(1)
     with mock.patch.object(optimizers, "update"), Operations() as operations:
         train_step(system, batch, 1, optimizers, Processes())
-    assert len(operations.names) > 50
+    assert len(operations.names) > 40  # they are seen at all
     assert not operations.names & {"aten::_local_scalar_dense", "aten::nonzero"}
 
 

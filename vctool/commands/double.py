@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from vctool.commands.options import RECORDINGS
+from vctool.commands.options import MODELS
 
 app = typer.Typer()
 
 
-@app.command(rich_help_panel=RECORDINGS)
+@app.command(rich_help_panel=MODELS)
 def double(
     leads: Annotated[list[str], typer.Argument(help="Recordings of one voice, folders or globs.")],
     seed: Annotated[int, typer.Option("--seed", help="Another seed sings another take.")] = 1,

@@ -10,12 +10,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-import torchaudio
 from torch import Tensor, nn
 
 from vctool.errors import ConfigError
 from vctool.features.mel import mel_power
 from vctool.features.settings import FeatureConfig
+from vctool.nn.resampling import resample
 
 RATE = 16000
 """What it hears [Hz]."""
@@ -45,7 +45,6 @@ class Embedder(nn.Module):
     def __init__(self, rate: int) -> None:
         super().__init__()
         self.rate = rate
-        self.resample = torchaudio.transforms.Resample(rate, RATE)
         self.lstm = nn.LSTM(MELS.n_mels, DIM, 3, batch_first=True)
         self.linear = nn.Linear(DIM, DIM)
         self.requires_grad_(False)
@@ -73,7 +72,7 @@ class Embedder(nn.Module):
 
     def mels(self, wave: Tensor) -> Tensor:
         """Return the mel spectra (B, F, 40) of waves (B, T), resampled and at one level."""
-        heard = self.resample(wave.float())
+        heard = resample(wave.float(), self.rate, RATE)
         return mel_power(heard * self._gain(heard), MELS).transpose(1, 2)
 
     def embed(self, mels: Tensor) -> Tensor:
@@ -88,7 +87,7 @@ class Embedder(nn.Module):
 
         A recording shorter than a part is embedded whole.
         """
-        heard = self.resample(wave.float()[None])
+        heard = resample(wave.float()[None], self.rate, RATE)
         loud = heard * self._gain(heard)
         kept = loud[0, _sounding(loud).repeat_interleave(GATE_SAMPLES, dim=1)[0, : loud.shape[1]]]
         mels = mel_power(kept[None], MELS).transpose(1, 2)
