@@ -12,7 +12,7 @@ from vctool import audio
 from vctool.data.datadir import DataDir, Utterance
 from vctool.errors import ConfigError, DataError
 from vctool.evaluation.page import compare, figures, utterances
-from vctool.evaluation.voices import baselines, scoreboard, shared
+from vctool.evaluation.voices import baselines, neighbours, scoreboard, shared
 from vctool.experiment import directions, recipe
 from vctool.experiment.recipe import Recipe
 from vctool.metrics import distillmos, naturalness, speaker, unavailable
@@ -135,7 +135,7 @@ def test_the_overview_is_the_mean_of_all_directions(scored: Scored) -> None:
                 assert score["value"] is None, (measure, system)
             else:
                 assert score["value"] == pytest.approx(np.mean(own)), (measure, system)
-    rows = set(baselines.SYSTEMS) | {"model"}
+    rows = set(baselines.SYSTEMS) | {neighbours.FAMILY, "model"}
     assert set(scored.results["measures"]["mcd"]) == rows == set(scored.results["systems"])
     perfect = {name: way["measures"]["mcd"]["model"]["value"] for name, way in ways.items()}
     assert perfect.pop(COPIED) > 1 and set(perfect.values()) == {0.0}
@@ -220,9 +220,9 @@ def test_experiments_of_one_pair_stand_in_one_table(scored: Scored) -> None:
 
 def test_what_directions_share_is_measured_once(scored: Scored) -> None:
     held, made = 3 * SENTENCES, 6 * SENTENCES
-    # Of every direction seven formulas and two resyntheses; each voice's two come out alike, and
-    # what the model made are recordings. Training recordings once each.
-    assert scored.analysed == held + 3 * TRAINING + 7 * made + held
+    # Of every direction seven formulas, knn_vc and two resyntheses; each voice's two come out
+    # alike, and what the model made are recordings. Training recordings once each.
+    assert scored.analysed == held + 3 * TRAINING + 8 * made + held
     assert scored.asked == scored.analysed
     # test and train; to be fitted and to be resynthesised
     assert scored.read == 2
