@@ -60,8 +60,12 @@ def fetched(page: Browser, link: str) -> bytes:
 
 
 def violations(page: Browser, axe: str) -> list[str]:
-    """Return what axe-core finds."""
+    """Return what axe-core finds once all is at rest: in the middle of a fade colours are mixed."""
     page.js(f"if (!window.axe) {{ {axe} }}")
+    page.js(
+        "await new Promise((done) => requestAnimationFrame(done));"
+        "await Promise.allSettled(document.getAnimations().map((one) => one.finished))"
+    )
     found: list[dict[str, Any]] = page.js("return (await axe.run()).violations")
     return [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found]
 
