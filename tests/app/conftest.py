@@ -273,8 +273,8 @@ def start(place: Files, tmp_path: Path) -> Iterator[Callable[..., Served]]:
     """Starts servers of a test's own."""
     started: list[Served] = []
 
-    def begin(*options: str, **more: Any) -> Served:
-        started.append(Served(place.folder, options, **({"temporary": tmp_path} | more)))
+    def begin(*options: str, folder: Path = place.folder, **more: Any) -> Served:
+        started.append(Served(folder, options, **({"temporary": tmp_path} | more)))
         return started[-1]
 
     yield begin

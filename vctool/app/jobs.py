@@ -128,14 +128,23 @@ class Queue:
             Refused: it cannot be done.
         """
         jobs = self.session.jobs
-        if sum(job.state == "waiting" for job in jobs.values()) >= WAITING:
-            raise Refused(429, f"{WAITING} conversions wait already; wait until one is done.")
+        self.require_places(1)
         job = made(self.session, asked, model, about)
         job.pace = self._paces.get(job.values["model"], 0.0)
         jobs[job.id] = job
         self._renumber()
         self._wake.set()
         return job
+
+    def require_places(self, count: int) -> None:
+        """Refuse more conversions than may wait.
+
+        Raises:
+            Refused: there is no place for so many.
+        """
+        waiting = sum(job.state == "waiting" for job in self.session.jobs.values())
+        if waiting + count > WAITING:
+            raise Refused(429, f"{waiting} conversions wait already; wait until one is done.")
 
     def cancel(self, job: Job) -> None:
         """Cancel a conversion, which is acknowledged at once and may take `PATIENCE`."""

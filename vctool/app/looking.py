@@ -7,6 +7,7 @@ by block: an hour takes the memory of a minute.
 import base64
 import hashlib
 import importlib
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +22,7 @@ from vctool.audio.loudness import SILENT_SWING
 from vctool.audio.tracks import CHUNK_SECONDS, SpoolTrack
 from vctool.errors import AudioError, DataError
 from vctool.experiment.recipe import ConvertConfig
+from vctool.inference import demo as shipped
 from vctool.inference import mixing
 
 LONGEST = 4 * 3600.0
@@ -58,6 +60,7 @@ def answer(what: str, post: Post, **values: Any) -> Any:
         "levels": levels,
         "encode": encode,
         "models": models,
+        "demo": demo,
         "experiments": experiments,
     }
     return known[what](**values)
@@ -317,6 +320,25 @@ def models() -> list[dict[str, Any]]:
     from vctool.tools import models as tool
 
     return [one.plain() | {"key": key(one.path)} for one in tool.inventory()]
+
+
+def demo(voice: str, backing: str) -> dict[str, Any]:
+    """Lay the sentence and the backing of `vctool convert --demo` down, and name its models.
+
+    Args:
+        voice: where the sentence goes.
+        backing: where the backing goes.
+
+    Returns:
+        `names` of the recordings by their kind; `models`: keys of the two, in their order.
+    """
+    found = {"voice": (shipped.SENTENCE, voice), "backing": (shipped.BACKING, backing)}
+    for source, made in found.values():
+        shutil.copyfile(source, made)
+    return {
+        "names": {kind: source.name for kind, (source, _) in found.items()},
+        "models": [key(str(one)) for one in (shipped.SINGER, shipped.VOICE)],
+    }
 
 
 def experiments() -> list[dict[str, Any]]:

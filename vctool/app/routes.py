@@ -9,6 +9,7 @@ POST   /api/recordings?kind=KIND              the body is the file; its name in 
 DELETE /api/recordings/ID
 GET    /api/recordings/ID/sound               as a browser plays it; by ranges
 POST   /api/jobs                              a conversion; `jobs.FIELDS` in JSON
+POST   /api/demo                              the conversions of `vctool convert --demo`
 POST   /api/jobs/ID/cancel    DELETE /api/jobs/ID
 GET    /api/jobs/ID/look                      pictures, F0, verdicts, time map, levels
 GET    /api/jobs/ID/FILE                      voice.wav voice.flac mix.wav mix.flac
@@ -91,6 +92,7 @@ class Routes:
             _route("/api/recordings/{name}", self.drop, "DELETE"),
             _route("/api/recordings/{name}/sound", self.sound, "GET"),
             _route("/api/jobs", self.convert, "POST"),
+            _route("/api/demo", self.demo, "POST"),
             _route("/api/jobs/{name}", self.forget, "DELETE"),
             _route("/api/jobs/{name}/cancel", self.cancel, "POST"),
             _route("/api/jobs/{name}/look", self.look, "GET"),
@@ -120,8 +122,7 @@ class Routes:
 
     async def list_models(self, request: Request) -> Response:
         """List the models as they are now."""
-        found = await self.session.looking.ask("models")
-        self.models = {one["key"]: one for one in found}
+        found = await self._listed()
         pinned = self.session.pinned
         chosen = [key for key, one in self.models.items() if pinned in (one["id"], one["path"])]
         # Where files lie is nobody's business, and of no use in a browser.
@@ -140,6 +141,11 @@ class Routes:
         }
         first = chosen[0] if chosen else None
         return JSONResponse({"models": plain, "chosen": first, "limits": ranges})
+
+    async def _listed(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = await self.session.looking.ask("models")
+        self.models = {one["key"]: one for one in found}
+        return found
 
     async def describe(self, request: Request) -> Response:
         """Say what can be asked of a model."""
@@ -213,6 +219,22 @@ class Routes:
         about = await self._described(asked["model"])
         job = self.queue.add(asked, self.models[asked["model"]], about)
         return JSONResponse(job.plain(), 201)
+
+    async def demo(self, request: Request) -> Response:
+        """Queue what `vctool convert --demo` does: a sentence sung, and in another voice."""
+        self.queue.require_places(2)
+        await self._listed()
+        recordings, models = await uploads.demo(self.session)
+        wishes = []
+        for key in models:
+            about = await self._described(key)
+            backing = recordings["backing"].id if about["backing"] else None
+            roles = [one for one in self.models[key]["to"] if one != "recordings"]
+            asked = {"voice": recordings["voice"].id, "backing": backing, "model": key}
+            wishes.append((checked(asked | {"to": roles[-1]}), self.models[key], about))
+        made = [self.queue.add(*wish).plain() for wish in wishes]
+        ids = {kind: one.id for kind, one in recordings.items()}
+        return JSONResponse({"jobs": made, "recordings": ids}, 201)
 
     def _job(self, request: Request) -> Job:
         found: Job | None = self.session.jobs.get(request.path_params["name"])

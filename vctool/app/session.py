@@ -85,6 +85,8 @@ class Session:
     converting: Lane
     pinned: str | None = None
     recordings: dict[str, Recording] = field(default_factory=dict)
+    demo: dict[str, str] = field(default_factory=dict)
+    """Ids of the demo's recordings, by kind, once somebody has asked for it."""
     jobs: "dict[str, Any]" = field(default_factory=dict)
     incoming: int = 0
     """Bytes of uploads in progress."""

@@ -15,6 +15,9 @@ from vctool.errors import DataError, VctoolError
 MOST_RECORDINGS = 500
 """Number of recordings that a session holds."""
 
+DEMO_BYTES = 2**20
+"""What the recordings of the demo take, and more."""
+
 
 async def receive(session: Session, request: Request) -> Response:
     """Take a recording in.
@@ -69,6 +72,36 @@ async def receive(session: Session, request: Request) -> Response:
     session.recordings[made] = one
     session.changed()
     return JSONResponse(one.plain(), 201)
+
+
+async def demo(session: Session) -> tuple[dict[str, Recording], list[str]]:
+    """Take the recordings of the demo in, unless they are here already.
+
+    Returns:
+        Its `voice` and `backing`, and the keys of its models.
+
+    Raises:
+        Refused: there is no room for them.
+    """
+    session.require_room(DEMO_BYTES)
+    made = {kind: new_id() for kind in ("voice", "backing")}
+    paths = {kind: session.folder / "recordings" / f"{one}.wav" for kind, one in made.items()}
+    try:
+        told = await session.looking.ask("demo", **{kind: str(it) for kind, it in paths.items()})
+        for kind, path in paths.items():
+            if session.demo.get(kind) in session.recordings:
+                continue
+            facts = await session.looking.ask("measure", path=str(path), kind=kind)
+            name, size = told["names"][kind], path.stat().st_size
+            one = Recording(made[kind], kind, name, path, size, facts)
+            session.recordings[one.id] = one
+            session.demo[kind] = one.id
+    finally:
+        for kind, path in paths.items():
+            if made[kind] not in session.recordings:
+                path.unlink(missing_ok=True)
+    session.changed()
+    return {kind: session.recordings[session.demo[kind]] for kind in made}, told["models"]
 
 
 def _told(request: Request, header: str) -> str:

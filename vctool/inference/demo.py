@@ -5,17 +5,19 @@ pack, and a voice for `knn_vc`; `local/build_demo.sh` makes them.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vctool.errors import ConfigError
 from vctool.experiment.places import SHIPPED
-from vctool.inference.files import Summary, convert_files
+
+if TYPE_CHECKING:  # where the files are is asked without torch, too
+    from vctool.inference.files import Summary
 
 SENTENCE, BACKING = SHIPPED / "sentence.flac", SHIPPED / "backing.flac"
 SINGER, VOICE = SHIPPED / "mini.vctool", SHIPPED / "TF2.vctool"
 
 
-def convert_demo(out: Path | None = None, **options: Any) -> list[Summary]:
+def convert_demo(out: Path | None = None, **options: Any) -> "list[Summary]":
     """Make the sentence sung, with its mix, and spoken by another voice.
 
     Args:
@@ -25,6 +27,8 @@ def convert_demo(out: Path | None = None, **options: Any) -> list[Summary]:
     Raises:
         ConfigError: `out` is a file.
     """
+    from vctool.inference.files import convert_files
+
     folder = Path() if out is None else out
     if folder.suffix in (".wav", ".flac") or folder.is_file():
         raise ConfigError(f"--out {out}: the demo makes several files; name a folder")

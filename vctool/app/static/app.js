@@ -8,7 +8,7 @@ const sounds = () => import('./sound.js');
 
 const $ = (id) => document.getElementById(id);
 const state = { version: 0, recordings: [], jobs: [] };
-const chosen = { voice: null, backing: null, model: null, shown: null };
+const chosen = { voice: null, backing: null, model: null, shown: null, heard: null };
 let models = [], limits = {}, about = null, player = null, drawnFor = null;
 const sending = { voice: 0, target: 0, backing: 0 };
 
@@ -324,6 +324,23 @@ $('convert').addEventListener('click', async () => {
   render();
 });
 
+$('demo').addEventListener('click', async () => {
+  if ($('demo').getAttribute('aria-disabled') === 'true') return;
+  context ??= new AudioContext();  // here, where a user has just asked for sound
+  context.resume();
+  $('demo').setAttribute('aria-disabled', 'true');
+  say('voice-said', 'The demo is being made ready; this takes a few seconds at first.');
+  try {
+    const { jobs, recordings } = await ask('/api/demo', { method: 'POST' });
+    Object.assign(chosen, recordings);
+    chosen.shown = chosen.heard = jobs[0].id;
+    say('voice-said', 'The demo was queued, and is played once it is done.');
+    $('live').textContent = $('voice-said').textContent;
+  } catch (error) { say('voice-said', error.message, true); }
+  $('demo').removeAttribute('aria-disabled');
+  render();
+});
+
 for (const input of document.querySelectorAll('.fields input')) input.addEventListener('input', () => { if ($('convert-said').classList.contains('bad')) say('convert-said', ''); });
 $('target-clear').addEventListener('click', async () => { for (const one of targets()) await remove(`/api/recordings/${one.id}`); });
 
@@ -436,6 +453,12 @@ async function show(job) {
     backing();
     say('result-said', long ? 'It is long: it is played by parts, and only its waveform is drawn.' : '');
     $('player').hidden = false;
+    if (chosen.heard === job.id) {
+      chosen.heard = null;
+      say('voice-said', '');
+      if (mixing) document.querySelector('[name=listen][value=mix]').click();
+      await player.play();
+    }
   } catch (error) { say('result-said', error.message, true); }
 }
 
@@ -577,6 +600,7 @@ function render() {
   if (focused) document.querySelector(`[data-call="${focused}"]`)?.focus();
   const job = state.jobs.find((one) => one.id === chosen.shown) || state.jobs.findLast((one) => one.state === 'done' && !chosen.shown);
   if (job?.state === 'done' && drawnFor !== job.id) { chosen.shown = job.id; $('live').textContent = `${job.name} is done.`; show(job); }
+  if (state.jobs.some((one) => one.id === chosen.heard && ['failed', 'cancelled'].includes(one.state))) { chosen.heard = null; say('voice-said', ''); }
   if (drawnFor && !state.jobs.some((one) => one.id === drawnFor)) { player?.close(); player = null; drawnFor = null; chosen.shown = null; $('result').hidden = true; }
 }
 
