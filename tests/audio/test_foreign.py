@@ -16,7 +16,9 @@ from vctool.audio import foreign
 from vctool.errors import AudioError
 
 Encode = Callable[..., Path]
-FORMATS = {".m4a": "aac", ".mp4": "aac", ".webm": "libopus", ".mka": "flac", ".aac": "aac"}
+FORMATS = {".m4a": "aac", ".mp4": "aac", ".webm": "libopus", ".mka": "flac", ".aac": "aac",
+           ".3gp": "aac", ".wma": "wmav2"}  # fmt: skip
+"""By ending, what encodes them. Debian's ffmpeg has no encoder for AMR, and decodes it."""
 
 
 @pytest.fixture
@@ -52,6 +54,23 @@ def test_it_is_heard_as_it_was_encoded(encode: Encode, suffix: str) -> None:
     assert np.array_equal(blocks, audio.read(path, 16000)[0])
     stretch, _ = audio.read(path, start=0.5, end=1.0)
     assert np.array_equal(stretch, heard[24000:48000])
+
+
+@pytest.mark.parametrize(
+    ("magic", "mode", "size", "rate"),
+    [(b"#!AMR\n", 0, 12, 8000), (b"#!AMR\n", 7, 31, 8000), (b"#!AMR-WB\n", 0, 17, 16000)],
+)
+def test_amr_is_decoded(
+    tmp_path: Path, needs: Needs, magic: bytes, mode: int, size: int, rate: int
+) -> None:
+    """Frames by hand (RFC 4867, section 5): a byte with the mode, then the bits of 20 ms."""
+    needs("ffmpeg")
+    bits = np.random.default_rng(0).integers(0, 256, (50, size), dtype=np.uint8)
+    path = tmp_path / "memo.amr"
+    path.write_bytes(magic + b"".join(bytes([mode << 3 | 4]) + one.tobytes() for one in bits))
+    heard, found = audio.read(path)
+    assert (found, len(heard)) == (rate, rate)  # 50 frames of 20 ms
+    assert -60 < audio.rms_db(heard) < 0
 
 
 def test_a_file_that_changes_is_decoded_anew_and_leaves_nothing(
