@@ -127,7 +127,8 @@ if [ ! -d "$site/pyworld" ] &&
     echo "stage 0 setup: no C++ compiler or no Python.h here: pyworld comes prebuilt"
     adapted=$(mktemp)
     passing+=("$adapted")
-    sed 's/^pyworld==[^ ]*/pyworld-prebuilt==0.3.5.post2/' "$root/requirements.txt" >"$adapted"
+    prebuilt=$(sed -n 's/^\(pyworld-prebuilt==[^ ]*\).*/\1/p' "$root/requirements.txt")
+    sed "s/^pyworld==[^ ]*/$prebuilt/" "$root/requirements.txt" >"$adapted"
     requirements[0]=$adapted
 fi
 

@@ -70,6 +70,9 @@ def test_another_build_of_the_pinned_version_will_do(monkeypatch: pytest.MonkeyP
     assert doctor.installed("pyworld") == "0.3.5"
     assert doctor.installed("numpy") is None
     assert doctor.pins()["torch"] == "2.11.0"
+    # of pins with a marker those of this system alone
+    assert ("pyworld" in doctor.pins()) == (sys.platform == "linux")
+    assert ("pyworld-prebuilt" in doctor.pins()) == (sys.platform != "linux")
 
 
 def test_no_name_of_a_user_a_host_or_a_folder_is_told(

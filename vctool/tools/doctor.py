@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from packaging.requirements import Requirement
 
 import vctool
 from vctool import audio
@@ -99,11 +100,12 @@ def _python() -> Iterator[Check]:
 
 
 def pins() -> dict[str, str]:
-    """Return the versions that vctool asks for, by package."""
+    """Return the versions that vctool asks for on this system, by package."""
     path = PROJECT_ROOT / "requirements.txt"
     lines = path.read_text("utf-8").splitlines() if path.is_file() else requires("vctool") or []
-    found = (re.match(r"([\w.-]+)==([\w.]+)", line) for line in lines if "extra ==" not in line)
-    return {match[1]: match[2] for match in found if match is not None}
+    asked = (Requirement(line) for text in lines if (line := text.partition("#")[0].strip()))
+    here = (one for one in asked if one.marker is None or one.marker.evaluate({"extra": ""}))
+    return {one.name: str(one.specifier).removeprefix("==") for one in here}
 
 
 def installed(package: str) -> str | None:
