@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -60,20 +59,19 @@ class Served:
 
     Args:
         folder: in which it runs.
+        temporary: where its log and its temporary folder go.
         options: of the command.
         prelude: Python that runs before the command, in its process.
-        temporary: where its temporary folder goes.
     """
 
     def __init__(
         self,
         folder: Path,
+        temporary: Path,
         options: Sequence[str] = (),
         prelude: str = "",
-        temporary: Path | None = None,
     ) -> None:
-        self.folder = folder
-        self.temporary = temporary or Path(tempfile.mkdtemp(prefix="vctool-test-app-"))
+        self.folder, self.temporary = folder, temporary
         code = f"{prelude}\nimport sys\nfrom vctool.cli import main\nsys.argv[0] = 'vctool'\nmain()"
         program = ["-c", code] if prelude else ["-m", "vctool"]
         self.log = self.temporary / "server.log"
@@ -254,9 +252,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 
 @pytest.fixture(scope="session")
-def shared(place: Files) -> Iterator[Served]:
+def shared(place: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The server that tests share."""
-    running = Served(place.folder)
+    running = Served(place.folder, tmp_path_factory.mktemp("server"))
     yield running
     assert running.stop() == 0, running.log.read_text()
 
@@ -274,7 +272,7 @@ def start(place: Files, tmp_path: Path) -> Iterator[Callable[..., Served]]:
     started: list[Served] = []
 
     def begin(*options: str, folder: Path = place.folder, **more: Any) -> Served:
-        started.append(Served(folder, options, **({"temporary": tmp_path} | more)))
+        started.append(Served(folder, tmp_path, options, **more))
         return started[-1]
 
     yield begin

@@ -1,7 +1,7 @@
 """The queue, with a worker that does as it is told."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -68,8 +68,15 @@ def add(queue: Queue) -> Job:
     return queue.add(jobs.checked({"voice": "a", "model": "m", "to": "ben"}), MODEL, ABOUT)
 
 
-async def passes(seconds: float = 0.01) -> None:
-    await asyncio.sleep(seconds)
+async def happens(condition: Callable[[], bool]) -> None:
+    """Wait until something is so, which `run` gives 10 s."""
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+async def begins(lane: Lane, count: int) -> None:
+    """Wait until a worker was asked so many times."""
+    await happens(lambda: len(lane.asked) == count)
 
 
 def test_what_does_not_heed_a_cancellation_is_ended(
@@ -77,12 +84,12 @@ def test_what_does_not_heed_a_cancellation_is_ended(
 ) -> None:
     async def test(queue: Queue, lane: Lane) -> None:
         first, second = add(queue), add(queue)
-        await passes()
+        await begins(lane, 1)
         assert (first.state, second.state, second.place) == ("running", "waiting", 1)
         queue.cancel(first)
         assert first.state == "cancelling" and lane.cancelled == [first.id]
         assert lane.restarts == 0  # it is asked first
-        await passes(0.05)
+        await begins(lane, 2)
         assert lane.restarts == 1 and first.state == "cancelled" and not first.out.parent.exists()
         assert second.state == "running" and lane.asked[-1][0] == second.id
 
@@ -92,14 +99,15 @@ def test_what_does_not_heed_a_cancellation_is_ended(
 def test_what_heeds_it_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(queue: Queue, lane: Lane) -> None:
         job, late = add(queue), add(queue)
-        await passes()
+        await begins(lane, 1)
         queue.cancel(job)
         lane.asked[0][1].set_exception(VctoolError("cancelled; what is complete is kept"))
-        await passes(0.05)
+        await begins(lane, 2)
+        await asyncio.sleep(2 * jobs.PATIENCE)  # nothing more happens
         assert job.state == "cancelled" and lane.restarts == 0
         queue.cancel(late)
         lane.asked[1][1].set_result(DONE)  # it was done already
-        await passes()
+        await happens(lambda: late.over)
         assert late.state == "cancelled" and not late.out.parent.exists()
 
     run(tmp_path, monkeypatch, test)
@@ -108,10 +116,10 @@ def test_what_heeds_it_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_failure_is_no_cancellation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(queue: Queue, lane: Lane) -> None:
         job = add(queue)
-        await passes()
+        await begins(lane, 1)
         source = queue.session.recordings["a"].path
         lane.asked[0][1].set_exception(VctoolError(f"{source}: truncated; copy it again"))
-        await passes()
+        await happens(lambda: job.over)
         assert (job.state, job.why) == ("failed", "talk.wav: truncated; copy it again.")
 
     run(tmp_path, monkeypatch, test)
@@ -122,7 +130,7 @@ def test_what_is_left_is_estimated(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         now = 100.0
         monkeypatch.setattr(jobs, "time", SimpleNamespace(monotonic=lambda: now))
         job = add(queue)
-        await passes()
+        await begins(lane, 1)
         assert job.eta() is None  # nothing is known yet
         now = 104.0
         lane.asked[0][2]([2.0, 10.0])
@@ -130,11 +138,11 @@ def test_what_is_left_is_estimated(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         now = 110.0
         assert job.eta() == pytest.approx(10.0) and job.plain()["done"] == 2.0
         lane.asked[0][1].set_result(DONE)
-        await passes()
+        await happens(lambda: job.over)
         assert job.state == "done" and job.took == pytest.approx(10.0) and job.eta() is None
         # The next one of this model begins with an estimate.
         other = add(queue)
-        await passes()
+        await begins(lane, 2)
         assert other.eta() == pytest.approx(10.0)
 
     run(tmp_path, monkeypatch, test)
@@ -149,9 +157,9 @@ def test_old_conversions_go_with_their_files(
         made = []
         for place in range(4):
             made.append(add(queue))
-            await passes()
+            await begins(lane, place + 1)
             lane.asked[place][1].set_result(DONE)
-            await passes()
+            await happens(lambda: made[-1].over)
         assert list(queue.session.jobs) == [one.id for one in made[-2:]]
         left = {path.name for path in (tmp_path / "outputs").iterdir()}
         assert left == {one.id for one in made[-2:]}

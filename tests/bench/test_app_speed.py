@@ -31,7 +31,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     (folder / "anna").mkdir()
     for take in range(4):
         soundfile.write(folder / "anna" / f"{take}.wav", speak(10 + take, 210, 4.0), RATE)
-    running = Served(folder, ["--max-mb", "600"])
+    temporary = tmp_path_factory.mktemp("server")
+    running = Served(folder, temporary, ["--max-mb", "600"])
     yield running
     running.stop()
 

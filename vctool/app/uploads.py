@@ -87,7 +87,8 @@ async def demo(session: Session) -> tuple[dict[str, Recording], list[str]]:
     made = {kind: new_id() for kind in ("voice", "backing")}
     paths = {kind: session.folder / "recordings" / f"{one}.wav" for kind, one in made.items()}
     try:
-        told = await session.looking.ask("demo", **{kind: str(it) for kind, it in paths.items()})
+        voice, backing = (str(paths[kind]) for kind in made)
+        told = await session.looking.ask("demo", voice=voice, backing=backing)
         for kind, path in paths.items():
             if session.demo.get(kind) in session.recordings:
                 continue
