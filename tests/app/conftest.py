@@ -179,6 +179,12 @@ class Served:
         path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
         return [int(one) for one in Path(path).read_text().split()]
 
+    def worked(self) -> float:
+        """Return the CPU time of its workers [s]."""
+        stats = [Path(f"/proc/{one}/stat").read_text() for one in self.children()]
+        fields = [stat.rpartition(")")[2].split() for stat in stats]
+        return sum(int(one[11]) + int(one[12]) for one in fields) / os.sysconf("SC_CLK_TCK")
+
     def stop(self) -> int:
         """End it as `kill` does."""
         if self.process.poll() is None:

@@ -186,8 +186,10 @@ def test_a_worker_that_is_killed_is_started_again(served: Served, place: Files) 
     voice = served.upload("voice", place.long.read_bytes()).json["id"]
     target = served.upload("target", (place.other / "take 0.wav").read_bytes()).json["id"]
     asked = {"voice": voice, "target": [target], "model": served.models()["knn_vc"]["key"]}
+    idle = served.worked()
     job = served.convert(**asked).json["id"]
-    until(lambda: served.job(job)["done"] > 0, "in the middle of it")
+    until(lambda: served.worked() > idle + 0.3, "in the middle of it")
+    assert served.job(job)["state"] == "running"
     before = served.children()
     for worker in before:
         os.kill(worker, signal.SIGKILL)
