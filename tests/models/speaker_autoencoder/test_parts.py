@@ -11,10 +11,10 @@ from vctool.features.mel import mel_frequencies
 from vctool.features.settings import FeatureConfig
 from vctool.metrics.speaker import SpeakerEncoder
 from vctool.models.speaker_autoencoder.embedder import MELS, RATE, Embedder
-from vctool.models.speaker_autoencoder.envelope import Envelope
+from vctool.models.speaker_autoencoder.envelope import FLOOR, Envelope
 from vctool.models.speaker_autoencoder.perturbation import Perturbation
 from vctool.models.speaker_autoencoder.pitch import HOPS, Pitch
-from vctool.models.speaker_autoencoder.spectra import Spectra, framed, overlapped
+from vctool.models.speaker_autoencoder.spectra import Spectra, Transform, framed, overlapped
 
 FEATURES = FeatureConfig(rate=44100, hop_length=512, n_fft=1024, n_mels=64)
 
@@ -39,6 +39,37 @@ def test_matrices_transform_as_ffts_do() -> None:
     fast, plain = Spectra(512), Spectra(512, by_matrix=True)
     for one, other in zip(fast.analyse(frames), plain.analyse(frames), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("length", [2, 14, 100, 882, 1024])
+def test_two_steps_of_small_matrices_are_the_transform(length: int) -> None:
+    transform, frames = Transform(length), noise(2, 3, length).double()
+    expected = torch.fft.rfft(frames)
+    real, imaginary = transform(frames)
+    torch.testing.assert_close(torch.complex(real, imaginary), expected, rtol=0, atol=1e-11)
+    torch.testing.assert_close(transform.inverse(real, imaginary), frames, rtol=0, atol=1e-13)
+
+
+def tones() -> torch.Tensor:
+    """Frames (300, 4 * 512) of pure tones, whose octaves are alike."""
+    hz = torch.logspace(np.log10(60), np.log10(20000), 300, dtype=torch.float64)
+    time = torch.arange(HOPS * 512, dtype=torch.float64) / 44100
+    return (0.3 * torch.sin(2 * np.pi * hz[:, None] * time)).float()
+
+
+def test_the_pitch_is_decided_alike_however_many_frames_come_at_once() -> None:
+    pitch, frames = Pitch(44100, 512, 65.0, 1000.0), tones()
+    alike = pitch.likeness(frames)
+    assert torch.equal(alike, torch.cat([pitch.likeness(one) for one in frames.split(1)]))
+    assert torch.equal(alike, pitch.likeness(frames.flip(0)).flip(0))
+
+
+def test_bands_far_below_a_tone_are_not_those_of_rounding() -> None:
+    spectra, envelope, frames = Spectra(512, by_matrix=True), Envelope(FEATURES, 20), tones()
+    true = torch.fft.rfft(frames[:, :1024].double() * spectra.window)
+    bands = envelope.bands(*spectra.analyse(frames[:, :1024]))
+    power = (true.abs().square() @ envelope.bank.double()).clamp_min(FLOOR)
+    torch.testing.assert_close(bands.double(), 0.5 * power.log(), rtol=0, atol=3e-6)
 
 
 @pytest.mark.parametrize("hz", [82.0, 130.0, 220.0, 415.0, 880.0])

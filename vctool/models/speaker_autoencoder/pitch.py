@@ -23,6 +23,13 @@ OCTAVE_COST = 0.03
 VOICED, SOFTNESS = 0.55, 0.06
 """Likeness of a frame with itself one period later, from 0 to 1, at which it is half voiced; and
 how slowly voicing changes around it."""
+LARGEST = 4.0
+"""Samples beyond this count as this."""
+QUIET = 1e-7
+"""Power at which a frame is half as alike as it would be; that of a full-scale sine is some 1e4."""
+SAMPLE_BITS, BASIS_BITS, SPECTRUM_BITS, SHARE_BITS, LAG_BITS = 23, 14, 15, 26, 20
+"""Binary places that are kept of samples, of the transform, of what it gives, of the shares of
+frequencies in the power, and of the series."""
 
 
 class Pitch(nn.Module):
@@ -57,7 +64,7 @@ class Pitch(nn.Module):
         time = torch.arange(count, dtype=torch.float64) * every / rate
         angle = 2 * math.pi * time[:, None] * hz
         project = torch.cat([angle.cos(), angle.sin()], dim=1) * window[:, None]
-        project = project.repeat_interleave(every, dim=0) / every  # averages first
+        self.every = every
         own = torch.nn.functional.conv1d(window[None, None], window[None, None], padding=count - 1)[
             0, 0, count - 1 :
         ]
@@ -66,8 +73,8 @@ class Pitch(nn.Module):
         share = at - low
         overlap = ((1 - share) * own[low] + share * own[low + 1]) / own[0]
         to_lags = torch.cos(2 * math.pi * hz[:, None] / f0s) / overlap
-        self.register_buffer("project", project.float(), persistent=False)
-        self.register_buffer("to_lags", to_lags.float(), persistent=False)
+        self.register_buffer("project", _rounded(project, BASIS_BITS), persistent=False)
+        self.register_buffer("to_lags", _rounded(to_lags, LAG_BITS), persistent=False)
         self.register_buffer("f0s", f0s.float(), persistent=False)
         cost = OCTAVE_COST * torch.log2(ceil / f0s)
         self.register_buffer("cost", cost.float(), persistent=False)
@@ -75,10 +82,7 @@ class Pitch(nn.Module):
     @torch.no_grad()
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Return F0 [Hz], never 0, and voicing from 0 to 1, each (...) of frames (..., 4 * hop)."""
-        real, imaginary = (frames @ self.project).chunk(2, dim=-1)
-        power = real.square() + imaginary.square()
-        total = power.sum(dim=-1, keepdim=True)
-        alike = (power / (total + 1e-7)) @ self.to_lags
+        alike = self.likeness(frames)
         judged = alike - self.cost
         best = judged.argmax(dim=-1, keepdim=True).clamp(1, self.f0s.shape[0] - 2)
         left, middle, right = (judged.gather(-1, best + step) for step in (-1, 0, 1))
@@ -87,3 +91,23 @@ class Pitch(nn.Module):
         f0 = self.f0s[best] * torch.exp(move * (math.log(2) / PER_OCTAVE))
         likeness = alike.gather(-1, best)
         return f0[..., 0], torch.sigmoid((likeness - VOICED) / SOFTNESS)[..., 0]
+
+    def likeness(self, frames: Tensor) -> Tensor:
+        """Return how alike frames (..., 4 * hop) are with themselves a period later: (..., lags).
+
+        Exact: the same to the bit, whatever frames come beside them and whatever computes it.
+        """
+        whole = _rounded(frames.double().clamp(-LARGEST, LARGEST), SAMPLE_BITS)
+        sums = whole.unflatten(-1, (-1, self.every)).sum(dim=-1)
+        spectrum = (sums @ self.project) / self.every
+        spectrum = _rounded(spectrum, SPECTRUM_BITS - SAMPLE_BITS - BASIS_BITS)
+        real, imaginary = spectrum.chunk(2, dim=-1)
+        power = real.square() + imaginary.square()
+        total = power.sum(dim=-1, keepdim=True) + QUIET * 4**SPECTRUM_BITS
+        shares = _rounded(power / total, SHARE_BITS)
+        return ((shares @ self.to_lags) * 0.5 ** (SHARE_BITS + LAG_BITS)).float()
+
+
+def _rounded(values: Tensor, bits: int) -> Tensor:
+    """Return float64 values in whole units of 2^-bits."""
+    return (values.double() * 2.0**bits).round()

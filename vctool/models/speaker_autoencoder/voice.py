@@ -228,11 +228,12 @@ class Voice(nn.Module):
         if not reach:
             return change, {}
         joined = torch.cat([memory["changes"], change], dim=1)
-        made = torch.zeros_like(change)
-        for n in range(2 * reach + 1):
-            weight = (reach + 1 - abs(n - reach)) / (reach + 1) ** 2
-            made = made + weight * joined[:, n : n - 2 * reach or None]
-        return made, {"changes": joined[:, -2 * reach :]}
+        parts = [
+            (reach + 1 - abs(n - reach)) / (reach + 1) ** 2 * joined[:, n : n - 2 * reach or None]
+            for n in range(2 * reach + 1)
+        ]
+        # not from zeros: a tracer may take their number of frames for a constant
+        return torch.stack(parts).sum(dim=0), {"changes": joined[:, -2 * reach :]}
 
 
 def _power(real: Tensor, imaginary: Tensor) -> Tensor:
