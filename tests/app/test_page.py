@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.app import stand_in
 from tests.app.conftest import RATE, Files, Served
 from tests.browser import Browser, until
 from tests.conftest import Needs
@@ -421,26 +422,104 @@ def test_sounds_are_switched_by_gain_within_5_ms(page: Browser) -> None:
     assert step < 0.99 / (0.004 * 48000)  # no click
 
 
-def test_long_recordings_are_played_by_parts(page: Browser, place: Files, served: Served) -> None:
-    ids = [served.upload("voice", path.read_bytes()).json["id"]
-           for path in (place.long, place.long)]  # fmt: skip
-    page.requested()
-    at, source, warped = page.js(
-        "const { LongPlayer, TimeMap } = await import('/static/player.js');"
-        "const url = (name) => () => `/api/recordings/${name}/sound`;"
-        "const map = new TimeMap([0, 0, 40, 48]);"
-        "const player = new LongPlayer({voice: url(arguments[0]), source: url(arguments[1])},"
-        "map, 48);"
-        "const moved = () => new Promise((done) => player.audio.addEventListener('seeked', done,"
-        "{once: true}));"
-        "player.seek(24); await moved(); const at = player.position;"
-        "const choosing = player.choose('source'); await moved(); await choosing;"
-        "const found = [at, player.audio.currentTime, player.position]; player.close();"
-        "return found",
-        *ids,
+LONG_SECONDS = 660.0
+SWEEP = 4.0
+"""A tone that begins at LOWEST again after so long [s]."""
+
+PLAYED = """
+const { player } = document.getElementById('player');
+const context = window.ears ??= new AudioContext();
+await context.resume();
+const tap = context.createAnalyser();
+tap.fftSize = 2048;
+player.audio.ears ??= context.createMediaElementSource(player.audio);
+player.audio.ears.connect(tap);
+await new Promise((done) => setTimeout(done, arguments[0]));
+const wave = new Float32Array(tap.fftSize);
+tap.getFloatTimeDomainData(wave);
+const told = player.audio.currentTime - tap.fftSize / 2 / context.sampleRate;
+const crossings = [];
+for (let k = 1; k < wave.length; k++) if (wave[k - 1] < 0 && wave[k] >= 0) {
+  crossings.push(k - 1 + wave[k - 1] / (wave[k - 1] - wave[k]));
+}
+const cycles = crossings.length - 1;
+const hertz = cycles * context.sampleRate / (crossings.at(-1) - crossings[0]);
+const middle = (crossings[0] + crossings.at(-1)) / 2 - tap.fftSize / 2;
+return [told + middle / context.sampleRate, hertz, player.position, player.sourcePosition];
+"""
+
+
+def test_eleven_minutes_are_played_by_parts(
+    start: Any, shared_browser: Browser, tmp_path: Path, place: Files
+) -> None:
+    """From choosing the file to switching between recording, result and mix in its middle."""
+    served = start("--max-mb", "64", prelude=stand_in.PRELUDE)
+    times = np.arange(round(LONG_SECONDS * 8000)) / 8000 % SWEEP
+    tone = 0.3 * np.sin(2 * np.pi * (LOWEST * times + SLOPE / 2 * times**2))
+    soundfile.write(tmp_path / "long.wav", tone, 8000)
+    page = shared_browser
+    page.size(1280, 900)
+    page.open(served.address)
+    page.wait("document.querySelectorAll('.model input').length > 2")
+    pick(page, "pair (cyclegan_vc)")
+    add(page, "backing", place.backing)
+    add(page, "voice", tmp_path / "long.wav")
+    page.js("document.getElementById('stretch').value = 1.5")
+    page.log("performance")
+    convert(page)
+    assert "played by parts" in page.text("#result-said")
+    hidden, drawn = page.js(
+        "return [[...document.querySelectorAll('.spectrogram')].map((one) => one.hidden),"
+        "[...document.querySelectorAll('.waveform')].map((one) => one.width)]"
     )
-    assert at == pytest.approx(24, abs=0.05)
-    assert source == pytest.approx(20, abs=0.05) and warped == pytest.approx(24, abs=0.05)
+    assert hidden == [True, True] and min(drawn) > 1000
+    page.js("document.getElementById('player').player.seek(500)")
+    page.click("#play")
+    lags = []
+    for which in ("voice", "source", "mix", "source", "voice"):
+        before, after = page.js(
+            "const { player } = document.getElementById('player'), before = player.position;"
+            "document.querySelector(`[name=listen][value=${arguments[0]}]`).click();"
+            "return [before, player.position]",
+            which,
+        )
+        assert after == pytest.approx(before, abs=0.02)  # a switch moves nothing
+        page.wait("document.getElementById('player').player.position > arguments[0] + 0.1", after)
+        told, hertz, position, source = page.js(PLAYED, 200)
+        assert source == pytest.approx(position / 1.5, abs=0.02)
+        stretch = 1 if which == "source" else 1.5
+        heard = (hertz * stretch - LOWEST) / SLOPE  # seconds of the recording, from a sweep's begin
+        lags.append((told / stretch - heard + SWEEP / 2) % SWEEP - SWEEP / 2)
+    assert np.abs(lags).max() < 0.02, lags
+    page.click("#play")
+    assert page.js("return document.getElementById('player').player.audio.paused")
+    page.js("document.getElementById('player').player.seek(989.5)")
+    page.click("#play")
+    page.wait("!document.getElementById('player').player.playing")  # at its end
+    events = [json.loads(one["message"])["message"] for one in page.log("performance")]
+    parts = [
+        one["params"]["response"]
+        for one in events
+        if one["method"] == "Network.responseReceived"
+        and one["params"]["response"]["url"].split("?")[0].endswith((".wav", "/sound"))
+    ]
+    assert len(parts) >= 3 and {one["status"] for one in parts} == {206}
+    # A sound that is there no more is said in the server's words.
+    state = served.ask("GET", "/api/state").json
+    (backing,) = (one["id"] for one in state["recordings"] if one["kind"] == "backing")
+    assert served.ask("DELETE", f"/api/recordings/{backing}").status == 204
+    page.js("document.querySelector('[name=listen][value=mix]').click();"
+            "const gain = document.getElementById('gain'); gain.value = -9;"
+            "gain.dispatchEvent(new Event('change'))")  # fmt: skip
+    page.wait("document.getElementById('result-said').textContent.includes('backing was removed')")
+    # Any part of it is given alone.
+    address = f"/api/jobs/{state['jobs'][0]['id']}/voice.wav"
+    whole = served.ask("GET", address)
+    for asked, part in (("1000-1999", slice(1000, 2000)), ("-500", slice(-500, None))):
+        answer = served.ask("GET", address, headers={"Range": f"bytes={asked}"})
+        equal = answer.body == whole.body[part]
+        assert answer.status == 206 and equal
+    page.open("about:blank")
 
 
 def test_experiments_are_shown_with_their_reports(

@@ -435,7 +435,7 @@ async function show(job) {
     const urls = { voice: () => `/api/jobs/${job.id}/voice.wav`, source: () => `/api/recordings/${job.asked.voice}/sound`, mix: () => `/api/jobs/${job.id}/mix.wav?backing=${$('gain').value}` };
     const long = !look.output.image || !look.source.image;
     $('gain').value = look.gains.accomp;
-    if (long) player = new LongPlayer(urls, map, look.output.seconds);
+    if (long) player = new LongPlayer(urls, map, look.output.seconds, unplayable);
     else {
       context ??= new AudioContext();
       const sounds = { voice: await fetched(urls.voice()), source: await fetched(urls.source()) };
@@ -459,6 +459,14 @@ async function show(job) {
       if (mixing) document.querySelector('[name=listen][value=mix]').click();
       await player.play();
     }
+  } catch (error) { say('result-said', error.message, true); }
+}
+
+/** Say why a sound cannot be played, in the server's words. */
+async function unplayable(url) {
+  try {
+    await ask(url, { headers: { Range: 'bytes=0-0' } });
+    say('result-said', 'This browser cannot play it; download it.', true);
   } catch (error) { say('result-said', error.message, true); }
 }
 

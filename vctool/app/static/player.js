@@ -158,29 +158,65 @@ export class Player {
   close() { this.halt(); this.playing = false; for (const one of Object.values(this.gains)) one.disconnect(); }
 }
 
-/** The same for long recordings: the browser asks the server for the parts that it plays. */
+/** The same for long recordings: the browser asks the server for the parts that it plays.
+ *
+ * Each sound has an element of its own, so that one that was heard before is there at once; `failed`
+ * is called with the address of one that cannot be played.
+ */
 export class LongPlayer {
-  constructor(urls, map, length) {
-    this.map = map; this.length = length; this.which = 'voice'; this.playing = false; this.urls = urls;
-    this.audio = new Audio();
-    this.audio.preload = 'metadata';
-    this.audio.src = urls.voice();
-    this.audio.onended = () => { this.playing = false; };
+  constructor(urls, map, length, failed) {
+    this.map = map; this.length = length; this.urls = urls; this.failed = failed;
+    this.which = 'voice'; this.playing = false; this.sounds = {};
+    for (const name of ['voice', 'source']) this.load(name);
   }
+  load(name) {
+    const sound = new Audio();
+    sound.preload = 'auto';
+    sound.src = this.urls[name]();
+    sound.onended = () => { if (sound === this.audio) this.playing = false; };
+    sound.onerror = () => { if (this.sounds[name] === sound) { this.playing = false; this.failed(sound.src); } };
+    this.sounds[name] = sound;
+  }
+  get audio() { return this.sounds[this.which]; }
   get position() { const now = this.audio.currentTime; return this.which === 'source' ? this.map.toResult(now) : now; }
   get sourcePosition() { return this.map.toSource(this.position); }
-  async play() { this.playing = true; await this.audio.play(); }
+  async play() {
+    if (this.position >= this.length - 0.02) this.seek(0);
+    this.playing = true;
+    await this.begin();
+  }
+  async begin() {
+    // To be interrupted by a pause or another sound is no failure; those that are, are told of above.
+    try { await this.audio.play(); } catch (error) { if (!['AbortError', 'NotSupportedError'].includes(error.name)) throw error; }
+  }
   pause() { this.playing = false; this.audio.pause(); }
   seek(time) { this.audio.currentTime = this.which === 'source' ? this.map.toSource(time) : time; }
   async choose(which) {
-    const at = this.position, { playing } = this;
+    const at = this.position;
+    this.audio.pause();
     this.which = which;
-    this.audio.src = this.urls[which]();
+    if (!this.sounds[which]) this.load(which);
     this.seek(at);
-    if (playing) await this.audio.play();
+    if (this.playing) await this.begin();
   }
-  setBacking(db) { this.backingDb = db; if (this.which === 'mix') this.choose('mix'); }
-  close() { this.audio.pause(); this.audio.removeAttribute('src'); this.playing = false; }
+  setBacking(db) {
+    const at = this.position, { mix } = this.sounds;
+    this.backingDb = db;
+    if (!mix) return;
+    this.drop('mix');
+    if (this.which !== 'mix') return;
+    this.load('mix');
+    this.seek(at);
+    if (this.playing) this.begin();
+  }
+  drop(name) {
+    const sound = this.sounds[name];
+    delete this.sounds[name];
+    sound.pause();
+    sound.removeAttribute('src');
+    sound.load();
+  }
+  close() { this.playing = false; for (const name of Object.keys(this.sounds)) this.drop(name); }
 }
 
 const STOPS = [[16, 22, 26], [16, 60, 74], [20, 128, 120], [150, 200, 120], [255, 245, 200]];
