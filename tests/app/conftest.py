@@ -206,20 +206,28 @@ def wav() -> Callable[..., bytes]:
     return recorded
 
 
-def save_models(folder: Path) -> None:
-    """Save untaught models: `pair` between two speakers, and `song`, which needs a backing."""
+def save_models(folder: Path, vocoders: bool = False) -> None:
+    """Save untaught models: `pair` between two speakers, and `song`, which needs a backing.
+
+    With vocoders instead: `many`, which writes mels, and the vocoders `glass`, which takes them,
+    and `tin`, which takes others.
+    """
     voice = SpeakerStats(
         log_f0_mean=5.0, log_f0_std=0.2, f0_floor=60, f0_ceil=400, voiced_frames=1000
     )
-    made = (("pair", "cyclegan_vc", "16k_mcep", ("ann", "ben")),
-            ("song", "vocal_cyclegan", "16k", ("speech", "singing")))  # fmt: skip
-    for name, kind, features, roles in made:
+    made = [("pair", "cyclegan_vc", "16k_mcep", "world", ("ann", "ben")),
+            ("song", "vocal_cyclegan", "16k", "world", ("speech", "singing"))]  # fmt: skip
+    if vocoders:
+        made = [("many", "vae_gan", "16k", "griffin_lim", ("ann", "ben")),
+                ("glass", "istft", "16k", "wave", ("voices",)),
+                ("tin", "istft", "22k", "wave", ("voices",))]  # fmt: skip
+    for name, kind, features, vocoder, roles in made:
         system = family(kind)
         tree = read_yaml(ROOT / "conf" / kind / "tiny.yaml")
         settings = read_yaml(ROOT / "conf" / "features" / f"{features}.yaml")
         voices = dict.fromkeys(roles, voice)
         context = Context(
-            features=build(FeatureConfig, settings, features), vocoder="world",
+            features=build(FeatureConfig, settings, features), vocoder=vocoder,
             roles=roles, speakers=voices, domains=voices,
         )  # fmt: skip
         model = system(build(system.Config, tree["model"], name), context)

@@ -28,7 +28,7 @@ def answer(what: str, post: worker.Post, **values: Any) -> Any:
     if what == "warm":
         return None
     if what == "describe":
-        return {"backing": [], "stretch": 1.0, "options": {}, "vocoder": "world", "vocoders": []}
+        return {"backing": [], "stretch": 1.0, "options": {}, "vocoder": "world", "vocoders": {}}
     wave, rate = soundfile.read(values["source"], dtype="float32")
     stretch = values["stretch"] or 1.0
     times = np.arange(round(stretch * len(wave)), dtype=np.float64) / stretch

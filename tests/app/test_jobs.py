@@ -15,7 +15,7 @@ from vctool.app.session import Recording, Session
 from vctool.errors import VctoolError
 
 MODEL = {"id": "pair", "path": "exp/pair", "to": ["ann", "ben"]}
-ABOUT = {"backing": [], "vocoders": []}
+ABOUT = {"backing": [], "vocoders": {}}
 
 
 class Lane:

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -13,11 +14,14 @@ import pytest
 import soundfile
 
 from tests.app import stand_in
-from tests.app.conftest import RATE, Files, Served
+from tests.app.conftest import RATE, Files, Served, save_models
 from tests.browser import Browser, until
 from tests.conftest import Needs
+from vctool.checkpoints import find
 from vctool.inference.demo import convert_demo
 from vctool.inference.files import convert_files
+from vctool.vocoders.stored import experiment
+from vctool.vocoders.stored.packaged import content
 
 TAB, ENTER, SPACE = "\ue004", "\ue007", " "
 
@@ -45,8 +49,11 @@ def pick(page: Browser, model: str) -> None:
 def convert(page: Browser) -> None:
     """Press the button, and wait for the player."""
     ready(page)
+    before = page.js("return document.querySelectorAll('.jobs li').length")
     page.click("#convert")
-    page.wait("document.querySelector('.jobs .shown[data-state=done]')", patience=90)
+    page.wait(f"document.querySelectorAll('.jobs li').length > {before}")
+    page.wait("document.querySelector('.jobs li:first-child').matches('.shown[data-state=done]')",
+              patience=90)  # fmt: skip
     page.wait("Boolean(document.getElementById('player').player)")
 
 
@@ -98,6 +105,62 @@ def test_a_recording_becomes_another_voice(
         url.startswith(f"http://127.0.0.1:{served.port}/") for url in asked
     )
     assert [one["message"] for one in page.log("browser") if one["level"] == "SEVERE"] == []
+
+
+def test_trained_vocoders_are_offered(
+    page: Browser, place: Files, served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of experiments and of files, as `--vocoder` takes them, as soon as they are there."""
+    assert "glass" not in page.text("#vocoder")
+    exp, packaged = place.folder / "exp", place.folder / "mine.safetensors"
+    save_models(exp, vocoders=True)
+    try:
+        packaged.write_bytes(content(*experiment.parts(find(exp / "glass")), ""))
+        (place.folder / "odd.safetensors").write_bytes(b"no vocoder")
+        page.click("#look-again")
+        page.wait("document.querySelectorAll('.model').length > 5")
+        pick(page, "many (vae_gan)")
+        page.wait("document.querySelector('#vocoder').textContent.includes('griffin_lim')")
+        names = page.js("return [...document.querySelectorAll('#vocoder option')].map("
+                        "(one) => one.textContent)")  # fmt: skip
+        # and not tin, which takes other mels
+        assert names == [
+            "the model's own (griffin_lim)",
+            "glass (istft)",
+            "mine.safetensors (istft)",
+        ]
+        about = served.ask("GET", f"/api/models/{served.models()['many']['key']}").json
+        assert str(place.folder) not in json.dumps(about) and "exp" not in json.dumps(about)
+        add(page, "voice", place.voice)
+        made = {}
+        monkeypatch.chdir(place.folder)
+        for name, path in (("glass (istft)", "exp/glass"), ("mine.safetensors", str(packaged))):
+            page.js(
+                "const { options } = document.getElementById('vocoder');"
+                "[...options].find((one) => one.textContent.startsWith(arguments[0])).selected"
+                " = true",
+                name,
+            )
+            convert(page)
+            out = tmp_path / f"{Path(path).stem}.wav"
+            convert_files(
+                [str(place.voice)], model=Path("exp/many"), to="ben", vocoder=path, out=out
+            )
+            made[name] = fetched(page, "voice-wav")
+            assert made[name] == out.read_bytes()
+        shutil.rmtree(exp / "glass")
+        page.js("document.getElementById('vocoder').selectedIndex = 1")
+        page.click("#convert")
+        page.wait("document.querySelector('.jobs [data-state=failed]')")
+        said = page.text(".jobs [data-state=failed] .how")
+        assert "glass" in said and "/" not in said
+        page.click("#look-again")
+        page.wait("document.querySelectorAll('#vocoder option').length === 2")
+    finally:
+        for name in ("many", "glass", "tin"):
+            shutil.rmtree(exp / name, ignore_errors=True)
+        for one in place.folder.glob("*.safetensors*"):
+            one.unlink()
 
 
 def test_the_demo_is_one_click(

@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from vctool import vocoders
+from vctool import checkpoints, vocoders
 from vctool.config import build, read_yaml
 from vctool.engine import checkpoint
 from vctool.errors import CheckpointError, ConfigError
@@ -17,6 +17,7 @@ from vctool.features.stats import SpeakerStats
 from vctool.models.base import Condition, Context
 from vctool.models.cyclegan_vc.system import System as OtherSystem
 from vctool.models.istft.system import System
+from vctool.vocoders import stored
 from vctool.vocoders.istft.vocoder import IstftConfig, Vocoder
 from vctool.vocoders.stored import packaged
 
@@ -63,6 +64,18 @@ def test_an_experiment_is_a_vocoder(tmp_path: Path) -> None:
     assert vocoders.get(str(weights.parent)) is vocoders.get(str(exp))
     assert vocoders.absolute("griffin_lim") == "griffin_lim"
     assert vocoders.absolute("exp/mine") == str(Path.cwd() / "exp" / "mine")
+
+
+def test_what_it_is_is_told_without_its_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "mine.safetensors"
+    package(save(tmp_path / "mine"), file)
+    monkeypatch.setattr(checkpoints, "read_tensors", None)
+    assert stored.told(tmp_path / "mine") == stored.told(file) == ("istft", FEATURES)
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match="not readable"):
+        stored.told(file)
 
 
 def test_training_on_changes_the_vocoder(tmp_path: Path) -> None:
@@ -113,6 +126,8 @@ def test_paths_without_a_vocoder_are_told_in_one_line(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "voices" / "checkpoints", system, family="cyclegan_vc", step=1)
     with pytest.raises(ConfigError, match="cyclegan_vc, which is not a vocoder"):
         vocoders.get(str(tmp_path / "voices"))
+    with pytest.raises(ConfigError, match="cyclegan_vc, which is not a vocoder"):
+        stored.told(tmp_path / "voices")
 
 
 def package(system: System, path: Path) -> None:

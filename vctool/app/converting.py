@@ -4,6 +4,7 @@ Models stay loaded between conversions, the last `KEPT` of them, while their fil
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from vctool import vocoders
 from vctool.app.worker import Post
+from vctool.cache import state_of
 from vctool.checkpoints import STATE, find, read_state
 from vctool.config import build
 from vctool.errors import CheckpointError, ConfigError
@@ -18,7 +20,8 @@ from vctool.experiment.recipe import ConvertConfig
 from vctool.features.settings import FeatureConfig
 from vctool.inference import discover, files, untrained
 from vctool.inference.converter import Converter
-from vctool.models import base
+from vctool.vocoders import stored
+from vctool.vocoders.stored import agreement
 
 KEPT = 2
 """Number of models that stay loaded."""
@@ -131,7 +134,7 @@ def _kept(
 ) -> Converter:
     """Load a model, or return it as it was loaded before, if its files are still the same."""
     one = found.fitting[0]
-    known = (str(one.path), device, vocoder, rate, _stamp(one.path))
+    known = (str(one.path), device, vocoder, rate, _stamp(one.path), _stamp_of_vocoder(vocoder))
     converter = _loaded.pop(known, None)
     if converter is None:
         while len(_loaded) >= KEPT:
@@ -150,6 +153,20 @@ def _stamp(path: Path) -> tuple[object, ...]:
     return str(folder), status.st_mtime_ns, status.st_size
 
 
+def _stamp_of_vocoder(name: str | None) -> str | None:
+    """Return what changes when a trained vocoder does.
+
+    Raises:
+        CheckpointError: it was listed, and is there no more.
+    """
+    if name is None or name in vocoders.names():
+        return None
+    path = Path(name)
+    if not path.exists():
+        raise CheckpointError(f"The vocoder {path.name} is not here any more; choose another.")
+    return state_of(stored.find_weights(path))
+
+
 def _thinned(taken: list[np.ndarray], given: list[np.ndarray]) -> list[float]:
     """Return a time map as pairs of times [s], at steps of the output."""
     if not taken:
@@ -160,12 +177,17 @@ def _thinned(taken: list[np.ndarray], given: list[np.ndarray]) -> list[float]:
     return [round(float(value), 3) for value in pairs.ravel()]
 
 
-def describe(model: str) -> dict[str, Any]:
+def describe(model: str, trained: list[dict[str, Any]]) -> dict[str, Any]:
     """Say what can be asked of a model; no weights of it are read.
+
+    Args:
+        model: as `--model`.
+        trained: what may be a trained vocoder, as `looking.vocoders` lists it.
 
     Returns:
         `backing`: the targets that need one, `*` for recordings; `stretch` for the last role;
-        `options` of its family as JSON schema; `vocoder` and the `vocoders` that it can take.
+        `options` of its family as JSON schema; the name of its `vocoder`, and the `vocoders` that
+        it can take instead: by `key`, the `name` of each and what it is for `--vocoder`.
 
     Raises:
         CheckpointError: it cannot be loaded.
@@ -188,20 +210,29 @@ def describe(model: str) -> dict[str, Any]:
         "backing": [role for role, needed in needs.items() if needed],
         "stretch": settings.stretch,
         "options": one.system.Options.model_json_schema().get("properties", {}),
-        "vocoder": own,
-        "vocoders": _vocoders(features, one.system, config, own),
+        "vocoder": Path(own).name,
+        "vocoders": _vocoders(features, one.system.writes(config), own, trained),
     }
 
 
 def _vocoders(
-    features: FeatureConfig, system: type[base.System], config: Any, own: str
-) -> list[str]:
-    """Name the vocoders that can turn what a model writes into sound, its own first."""
-    found = [own] if own in vocoders.names() else []
+    features: FeatureConfig, written: Sequence[str], own: str, trained: list[dict[str, Any]]
+) -> dict[str, dict[str, str]]:
+    """Name the vocoders that can turn what a model writes into sound, besides its own."""
+    found: dict[str, dict[str, str]] = {}
     for name in vocoders.names():
         try:
-            vocoders.get(name, features).accepts(features, system.writes(config))
+            vocoders.get(name, features).accepts(features, written)
         except (ConfigError, CheckpointError):  # this one cannot
             continue
-        found.append(name)
-    return list(dict.fromkeys(found))
+        found[name] = {"name": name, "path": name}
+    for one in trained:
+        try:
+            name, learnt = stored.told(Path(one["path"]))
+            agreement.require_kind(name, vocoders.vocoder_class(name).reads[0], written)
+            agreement.require_same(name, learnt, features)
+        except (ConfigError, CheckpointError):  # nor this, or it is another kind of model
+            continue
+        found[one["key"]] = {"name": f"{one['name']} ({name})", "path": one["path"]}
+    itself = vocoders.absolute(own)
+    return {key: one for key, one in found.items() if vocoders.absolute(one["path"]) != itself}

@@ -312,6 +312,7 @@ def made(
         raise Refused(422, "This conversion needs a backing; add one.")
     if found["vocoder"] is not None and found["vocoder"] not in about["vocoders"]:
         raise Refused(422, "This model cannot sound by that vocoder.")
+    vocoder = None if found["vocoder"] is None else about["vocoders"][found["vocoder"]]["path"]
     name = new_id()
     to = found["to"] if not targets else _called(targets)
     uses = [voice, *targets, *([backing] if backing is not None else [])]
@@ -325,7 +326,7 @@ def made(
         "stretch": found["stretch"],
         "transpose": found["transpose"],
         "offset": found["offset"],
-        "vocoder": found["vocoder"],
+        "vocoder": vocoder,
         "options": found["options"],
     }
     return Job(

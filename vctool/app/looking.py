@@ -20,7 +20,9 @@ from vctool import audio
 from vctool.app.worker import Post
 from vctool.audio.loudness import SILENT_SWING
 from vctool.audio.tracks import CHUNK_SECONDS, SpoolTrack
-from vctool.errors import AudioError, DataError
+from vctool.checkpoints import latest
+from vctool.errors import AudioError, CheckpointError, DataError
+from vctool.experiment import places
 from vctool.experiment.recipe import ConvertConfig
 from vctool.inference import demo as shipped
 from vctool.inference import mixing
@@ -60,6 +62,7 @@ def answer(what: str, post: Post, **values: Any) -> Any:
         "levels": levels,
         "encode": encode,
         "models": models,
+        "vocoders": vocoders,
         "demo": demo,
         "experiments": experiments,
     }
@@ -320,6 +323,24 @@ def models() -> list[dict[str, Any]]:
     from vctool.tools import models as tool
 
     return [one.plain() | {"key": key(one.path)} for one in tool.inventory()]
+
+
+def vocoders() -> list[dict[str, Any]]:
+    """List what may be a trained vocoder, as it is now, with an id that names each in requests."""
+    return [
+        {"key": key(str(one.path)), "name": one.name, "path": str(one.path), "stamp": stamp}
+        for one in places.vocoders()
+        if (stamp := _stamp(one.path)) is not None
+    ]
+
+
+def _stamp(path: Path) -> float | None:
+    """Return what changes when a vocoder does; None where it is not there."""
+    try:
+        folder = latest(path / "checkpoints") if path.is_dir() else path
+        return None if folder is None else folder.stat().st_mtime
+    except (OSError, CheckpointError):
+        return None
 
 
 def demo(voice: str, backing: str) -> dict[str, Any]:

@@ -72,7 +72,8 @@ class Routes:
         self.session, self.queue = session, queue
         self.models: dict[str, dict[str, Any]] = {}
         self.experiments: dict[str, dict[str, Any]] = {}
-        self._about: dict[tuple[str, Any], dict[str, Any]] = {}
+        self.vocoders: list[dict[str, Any]] = []
+        self._about: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._static = {
             path.name: (path.read_bytes(), TYPES[path.suffix]) for path in STATIC.iterdir()
         }
@@ -145,20 +146,24 @@ class Routes:
     async def _listed(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = await self.session.looking.ask("models")
         self.models = {one["key"]: one for one in found}
+        self.vocoders = await self.session.looking.ask("vocoders")
         return found
 
     async def describe(self, request: Request) -> Response:
         """Say what can be asked of a model."""
-        return JSONResponse(await self._described(request.path_params["key"]))
+        about = await self._described(request.path_params["key"])
+        named = [{"key": key, "name": one["name"]} for key, one in about["vocoders"].items()]
+        return JSONResponse(about | {"vocoders": named})
 
     async def _described(self, key: str) -> dict[str, Any]:
         model = self.models.get(key)
         if model is None:
             raise Refused(404, "This model is not here any more; choose another.")
-        known = (key, model["modified"])
+        trained = self.vocoders
+        known = (key, model["modified"], *((one["key"], one["stamp"]) for one in trained))
         if known not in self._about:
-            about = await self.session.converting.ask("describe", model=model["path"])
-            self._about[known] = about
+            values = {"model": model["path"], "trained": trained}
+            self._about[known] = await self.session.converting.ask("describe", **values)
         return self._about[known]
 
     async def list_experiments(self, request: Request) -> Response:

@@ -60,6 +60,25 @@ def found(root: Path = EXPERIMENTS) -> list[Found]:
     return listed
 
 
+def vocoders(root: Path = EXPERIMENTS) -> list[Found]:
+    """Find what may be a trained vocoder: experiments, and files in safetensors.
+
+    The files are those in the current folder and in the folders of models; nothing of what is
+    found is read, so that many may be other models.
+
+    Args:
+        root: folder of the experiments.
+    """
+    own = [(folder, place) for folder, place in folders(root) if folder != SHIPPED]
+    listed = [one for one in found(root) if one.place != "vctool" and one.path.is_dir()]
+    seen: set[Path] = set()
+    for folder, place in [(Path(), "here"), *own]:
+        if folder.resolve() not in seen:
+            seen.add(folder.resolve())
+            listed += [Found(one.name, one, place) for one in sorted(folder.glob("*.safetensors"))]
+    return listed
+
+
 def locate(named: Path | str, root: Path = EXPERIMENTS) -> Path:
     """Return the path of a model that is named by its path or by its name.
 

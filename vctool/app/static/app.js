@@ -253,7 +253,7 @@ async function choose(key) {
     const found = await ask(`/api/models/${key}`);
     if (chosen.model !== key) return;
     about = found;
-    $('vocoder').replaceChildren(make('option', { value: '', textContent: `the model's own (${about.vocoder.split('/').at(-1)})` }), ...about.vocoders.filter((one) => one !== about.vocoder).map((one) => make('option', { value: one, textContent: one })));
+    $('vocoder').replaceChildren(make('option', { value: '', textContent: `the model's own (${about.vocoder})` }), ...about.vocoders.map((one) => make('option', { value: one.key, textContent: one.name })));
     $('options').replaceChildren(...Object.entries(about.options).map(option));
   } catch (error) { about = null; say('convert-said', error.message, true); }
   render();
@@ -410,7 +410,7 @@ async function fetched(url) {
 async function show(job) {
   drawnFor = job.id;
   player?.close();
-  player = null;
+  player = $('player').player = null;
   $('result').hidden = false;
   $('player').hidden = true;
   $('result-title').textContent = job.name;

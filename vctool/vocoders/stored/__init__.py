@@ -53,6 +53,24 @@ def load(path: Path) -> Vocoder:
     return _load(file, state_of(file), None if settings is None else state_of(settings))
 
 
+def told(path: Path) -> tuple[str, FeatureConfig]:
+    """Read which vocoder an experiment or a file of `package-vocoder` holds, and its features.
+
+    No weights are read; the features are those that it was trained on.
+
+    Raises:
+        CheckpointError: it is not readable, or is something else.
+        ConfigError: the experiment trained no vocoder.
+    """
+    from vctool.checkpoints import MODEL
+    from vctool.vocoders.stored import experiment, packaged
+
+    file = find_weights(path)
+    if file.name == MODEL:
+        return experiment.told(file.parent)
+    return packaged.read_header(file)["vocoder"], packaged.features_of(file)
+
+
 def settings_of(file: Path) -> Path | None:
     """Return the file of settings that belongs to a file of weights; None where it holds them."""
     from vctool.checkpoints import MODEL, STATE

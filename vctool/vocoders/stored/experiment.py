@@ -50,20 +50,38 @@ def read(path: Path) -> Stored:
         ConfigError: the model trained there is not a vocoder.
     """
     folder = checkpoints.find(path)
-    state = checkpoints.read_state(folder)
-    if state["family"] not in restoring.trainable():
-        raise ConfigError(
-            f"vocoder: {path} holds a model of the family {state['family']}, which is not "
-            f"a vocoder; name an experiment of {' or '.join(restoring.trainable())}"
-        )
+    state = _state(folder, path)
     stored = checkpoints.read_tensors(folder / checkpoints.MODEL)
     network = {
         name.removeprefix(PREFIX): tensor
         for name, tensor in stored.items()
         if name.startswith(PREFIX)
     }
-    features = build(FeatureConfig, state["context"].get("features"), f"{folder} features")
-    return Stored(folder, state["family"], features, network, state)
+    return Stored(folder, state["family"], _features(state, folder), network, state)
+
+
+def told(path: Path) -> tuple[str, FeatureConfig]:
+    """Read which vocoder an experiment or checkpoint holds, and what it was trained on.
+
+    No weights are read; errors as in `read`.
+    """
+    folder = checkpoints.find(path)
+    state = _state(folder, path)
+    return state["family"], _features(state, folder)
+
+
+def _state(folder: Path, path: Path) -> checkpoints.State:
+    state = checkpoints.read_state(folder)
+    if state["family"] not in restoring.trainable():
+        raise ConfigError(
+            f"vocoder: {path} holds a model of the family {state['family']}, which is not "
+            f"a vocoder; name an experiment of {' or '.join(restoring.trainable())}"
+        )
+    return state
+
+
+def _features(state: checkpoints.State, folder: Path) -> FeatureConfig:
+    return build(FeatureConfig, state["context"].get("features"), f"{folder} features")
 
 
 def parts(folder: Path) -> restoring.Parts:
