@@ -8,13 +8,12 @@ Nothing is fetched, and nobody was recorded.
 """
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from vctool import audio
+from vctool.acquisition.built import building
 from vctool.acquisition.info import CorpusInfo, locate
 from vctool.acquisition.report import SPLITS, Report, finish
 from vctool.corpora.synthetic import builder
@@ -80,18 +79,9 @@ def download(root: Path, *, seed: int = 0, nj: int = 2, sizes: Sizes | None = No
     made_from = {"version": _VERSION, "seed": seed, "sizes": asdict(sizes)}
     if _made_from(target) == made_from:
         return target
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # Built beside its place, so that a killed build leaves nothing that looks complete.
-        with tempfile.TemporaryDirectory(prefix=".mini-", dir=target.parent) as temporary:
-            beside = Path(temporary) / "mini"
-            items = builder.build(beside, seed, sizes, nj)
-            _describe(beside, items, made_from)
-            if target.exists():
-                os.replace(target, Path(temporary) / "old")
-            os.replace(beside, target)
-    except OSError as error:
-        raise DataError(f"{target}: cannot be written: {error.strerror}") from None
+    with building(target) as beside:
+        items = builder.build(beside, seed, sizes, nj)
+        _describe(beside, items, made_from)
     return target
 
 

@@ -8,8 +8,6 @@ nobody was recorded.
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from vctool import audio
+from vctool.acquisition.built import building
 from vctool.acquisition.info import CorpusInfo, locate
 from vctool.acquisition.report import Report
 from vctool.corpora.timbre import casting, writing
@@ -123,21 +122,12 @@ def download(root: Path, *, seed: int = 0, nj: int = 2, sizes: Sizes | None = No
     if (target / "corpus.json").is_file() and _corpus(target) == made_from:
         return target
     cast = _cast(seed, sizes)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # Built beside its place, so that a killed build leaves nothing that looks complete.
-        with tempfile.TemporaryDirectory(prefix=".tones-", dir=target.parent) as temporary:
-            beside = Path(temporary) / "tones"
-            takes = [take for own in cast.takes.values() for take in own]
-            with Workers(nj, here=True) as workers:
-                for _ in workers.map(partial(_perform, beside / "wav", seed), takes):
-                    pass
-            (beside / "corpus.json").write_text(json.dumps(made_from, indent=1) + "\n")
-            if target.exists():
-                os.replace(target, Path(temporary) / "old")
-            os.replace(beside, target)
-    except OSError as error:
-        raise DataError(f"{target}: cannot be written: {error.strerror}") from None
+    with building(target) as beside:
+        takes = [take for own in cast.takes.values() for take in own]
+        with Workers(nj, here=True) as workers:
+            for _ in workers.map(partial(_perform, beside / "wav", seed), takes):
+                pass
+        (beside / "corpus.json").write_text(json.dumps(made_from, indent=1) + "\n")
     return target
 
 
