@@ -43,7 +43,7 @@ MEASURES = {
         bounds=(-math.inf, math.inf),
     ),
 }
-BOARDS = {"singing": Stand(65), "voices": Stand(20)}
+BOARDS = {"singing": Stand(65), "voices": Stand(20), "vocoders": Stand(42)}
 NEEDS = ("texts",)
 PACKAGES = ("pocketsphinx",)
 

@@ -7,7 +7,7 @@ import pytest
 
 from vctool.evaluation.board import markdown
 from vctool.evaluation.vocoders.board import REAL, VocoderBoard
-from vctool.metrics import mcd, resynthesis
+from vctool.metrics import mcd, resynthesis, transcript
 from vctool.metrics.voice_analysis import analyse
 
 Voice = Callable[..., np.ndarray]
@@ -105,3 +105,26 @@ def test_the_table_has_a_line_per_row(board: VocoderBoard) -> None:
     assert {"LSD", "MR-STFT", "real-time factor"} <= {
         cell.strip() for cell in text.splitlines()[0].split("|")
     }
+
+
+def test_words_count_where_the_text_is_known(
+    board: VocoderBoard, recordings: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert board.not_run["CER, WER"] == "no text of the recordings is known"
+
+    def heard(waves: Sequence[np.ndarray], *_: object) -> list[str]:
+        """Understand what is as loud as it was recorded, and nothing else."""
+        loud = [np.abs(wave).max() > 0.5 * np.abs(recordings[0]).max() for wave in waves]
+        return ["one two three" if one else "" for one in loud]
+
+    monkeypatch.setattr(transcript, "transcribe_all", heard)
+    texts = ["one two three"] * 4 + ["one two four"]
+    known = VocoderBoard(recordings, 16000, recall=no_judge, texts=texts)
+    known.add("copy", recordings, seconds=np.ones(5))
+    known.add("mute", [0.1 * wave for wave in recordings], seconds=np.ones(5))
+    scores = known.scores(100)
+    assert "CER, WER" not in known.not_run
+    assert scores["wer"][REAL].value == scores["wer"]["copy"].value == pytest.approx(1 / 15)
+    assert scores["wer"]["mute"].value == 1.0
+    assert scores["wer_added"]["copy"].value == 0.0
+    assert scores["wer_added"]["mute"].value == pytest.approx(14 / 15)

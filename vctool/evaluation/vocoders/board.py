@@ -21,6 +21,8 @@ from vctool.metrics.voice_analysis import VoiceAnalysis, analyse_all
 
 REAL = "recording"
 """The row of the recordings."""
+LACKING = {"texts": "no text of the recordings is known"}
+"""Why measures are not taken."""
 
 
 class VocoderBoard(Board[VoiceAnalysis]):
@@ -31,6 +33,7 @@ class VocoderBoard(Board[VoiceAnalysis]):
         rate: of them [Hz].
         each: applies functions to waves, on processes where it has any.
         recall: asks the network that judges sound, or remembers what it said.
+        texts: (N,) what is said in them, where that is known.
     """
 
     name = "vocoders"
@@ -43,11 +46,18 @@ class VocoderBoard(Board[VoiceAnalysis]):
         rate: int,
         each: Each | None = None,
         recall: Recall = ask_anew,
+        texts: Sequence[str] | None = None,
     ) -> None:
         each = each or spread(1)
         group = Group(recordings, rate, partial(analyse_all, each=each))
         row = Row(
-            outputs=group, sources=group, targets=group, in_place=True, each=each, recall=recall
+            outputs=group,
+            sources=group,
+            targets=group,
+            texts=texts,
+            in_place=True,
+            each=each,
+            recall=recall,
         )
         # The recordings are what outputs should be: most of their values are so by definition.
-        super().__init__(row, [replace(row, sources=None, targets=None)])
+        super().__init__(row, [replace(row, sources=None, targets=None)], LACKING)

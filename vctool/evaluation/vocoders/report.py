@@ -72,7 +72,9 @@ class VocoderScoring(Scoring):
 
     def board(self, each: Each) -> VocoderBoard:
         """Open the board, with the recordings measured."""
-        return VocoderBoard(self.waves, self.features.rate, each, self.recall)
+        known = [one.text for one in self.recordings if one.text is not None]
+        texts = known if len(known) == len(self.recordings) else None
+        return VocoderBoard(self.waves, self.features.rate, each, self.recall, texts)
 
     def systems(self, each: Each) -> Iterator[Outputs]:
         """Send the recordings through every vocoder; one whose waves are given is only timed."""
