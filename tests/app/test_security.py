@@ -46,6 +46,16 @@ def test_no_option_opens_it_to_others() -> None:
     command = typer.main.get_command(app).commands["app"]  # type: ignore[attr-defined]
     names = {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
     assert names == {"--port", "--model", "--max-mb", "--open", "--no-open"}
+    usual = {one.name: one.default for one in command.params}
+    assert (usual["port"], usual["max_mb"], usual["model"]) == (0, 300, None)
+
+
+def test_the_page_may_load_nothing_from_elsewhere(shared: Served) -> None:
+    policy = shared.ask("GET", "/").header("content-security-policy") or ""
+    allowed = {name: set(places) for name, *places in map(str.split, policy.split(";"))}
+    assert allowed.pop("default-src") == {"'none'"}
+    assert allowed["media-src"] == {"'self'", "blob:"}
+    assert set().union(*allowed.values()) == {"'self'", "'none'", "blob:"}
 
 
 def test_the_address_gives_a_cookie_once(shared: Served) -> None:
