@@ -7,8 +7,10 @@ would bring ten packages, of which trio changes how hypothesis is loaded.
 import base64
 import http.client
 import json
+import os
 import re
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -45,8 +47,14 @@ class Browser:
 
     def __init__(self, driver: str, profile: Path, microphone: str = "accept") -> None:
         self._log = (profile / "driver.log").open("w")
+        # Its sockets want a short path; what it leaves there goes with this object.
+        self._temporary = tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True)
         self._driver = subprocess.Popen(
-            [driver, "--port=0"], stdout=subprocess.PIPE, stderr=self._log, text=True
+            [driver, "--port=0"],
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env=os.environ | {"TMPDIR": self._temporary.name},
         )
         assert self._driver.stdout is not None
         for line in self._driver.stdout:
@@ -81,6 +89,7 @@ class Browser:
             self._driver.terminate()
             self._driver.communicate()
             self._log.close()
+            self._temporary.cleanup()
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=90)
