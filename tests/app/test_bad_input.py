@@ -177,7 +177,7 @@ def test_a_model_that_is_gone_is_said(served: Served, place: Files, wav: Wav) ->
     job = served.convert(voice=voice, model=key, to="ben").json
     found = served.finished(job["id"])
     assert found["state"] == "failed" and "gone" in found["why"]
-    assert str(place.folder) not in found["why"]
+    assert str(place.folder) not in found["why"] and "exp/" not in found["why"]
     assert "gone" not in served.models()
     assert served.convert(voice=voice, model=key, to="ben").status == 404
 

@@ -165,3 +165,16 @@ def test_old_conversions_go_with_their_files(
         assert left == {one.id for one in made[-2:]}
 
     run(tmp_path, monkeypatch, test)
+
+
+def test_a_sentence_for_the_page_has_names_and_no_paths(tmp_path: Path) -> None:
+    lane: Any = Lane()
+    session = Session(tmp_path, 2**20, lane, lane)
+    for message, told in (
+        ("/home/anna/exp/x/checkpoints: no such model", "checkpoints: no such model."),
+        ("exp/pair: no such model", "pair: no such model."),
+        ("exp/pair/checkpoints/step-3/model.safetensors: damaged", "model.safetensors: damaged."),
+        ("needs --accomp FILE for it", "needs a backing for it."),
+        ("44.1 kHz and/or 8 kHz; an expert\nsays so", "44.1 kHz and/or 8 kHz; an expert says so."),
+    ):
+        assert session.tidy(message) == told

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vctool.app.lane import Lane
+from vctool.experiment.places import EXPERIMENTS
 
 KINDS = ("voice", "target", "backing")
 """What a recording is for."""
@@ -161,6 +162,7 @@ class Session:
         for one in self.recordings.values():
             message = message.replace(str(one.path), one.name)
         message = re.sub(r"(?<![\w.])(?:/[^\s/:;,()]+)+/([^\s/:;,()]+)", r"\1", message)
+        message = re.sub(rf"(?<![\w/]){EXPERIMENTS}/(?:[^\s/:;,()]+/)*", "", message)
         for typed, words in WORDS.items():
             message = message.replace(typed, words)
         message = " ".join(message.split())
