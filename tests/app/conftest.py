@@ -285,8 +285,11 @@ def start(place: Files, tmp_path: Path) -> Iterator[Callable[..., Served]]:
     """Starts servers of a test's own."""
     started: list[Served] = []
 
-    def begin(*options: str, folder: Path = place.folder, **more: Any) -> Served:
-        started.append(Served(folder, tmp_path, options, **more))
+    def begin(
+        *options: str, folder: Path = place.folder, temporary: Path = tmp_path, prelude: str = ""
+    ) -> Served:
+        temporary.mkdir(exist_ok=True)
+        started.append(Served(folder, temporary, options, prelude))
         return started[-1]
 
     yield begin

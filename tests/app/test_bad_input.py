@@ -201,14 +201,38 @@ def test_a_worker_that_is_killed_is_started_again(served: Served, place: Files) 
     assert not set(served.children()) & set(before)
 
 
-def test_a_taken_port_is_one_line(shared: Served, place: Files) -> None:
+def refused(place: Files, *options: str) -> str:
+    """Start a server that does not come up, and return its one line."""
     said = subprocess.run(
-        [sys.executable, "-m", "vctool", "app", "--no-open", "--port", str(shared.port)],
+        [sys.executable, "-m", "vctool", "app", "--no-open", *options],
         cwd=place.folder, capture_output=True, text=True, check=False,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
     )  # fmt: skip
-    assert said.returncode == 2 and said.stdout == ""
-    assert said.stderr.count("\n") == 1 and f"--port {shared.port}" in said.stderr
+    assert said.returncode == 2 and said.stdout == "" and said.stderr.count("\n") == 1
+    return said.stderr
+
+
+def test_a_taken_port_is_one_line(shared: Served, place: Files) -> None:
+    assert f"--port {shared.port}" in refused(place, "--port", str(shared.port))
+
+
+def test_a_model_that_is_not_there_is_one_line(place: Files) -> None:
+    assert "pairs: no such model here" in refused(place, "--model", "pairs")
+    assert "exp/none: no such model" in refused(place, "--model", "exp/none")
+
+
+def test_a_model_is_chosen_at_first_wherever_it_lies(
+    start: Callable[..., Served], place: Files, tmp_path: Path
+) -> None:
+    shutil.copytree(place.folder / "exp" / "pair", tmp_path / "elsewhere")
+    for named in ("song", str(tmp_path / "elsewhere"), "knn_vc"):
+        other = start("--model", named, temporary=tmp_path / named.replace("/", "_"))
+        listed = other.ask("GET", "/api/models").json
+        first = listed["models"][0]
+        assert first["key"] == listed["chosen"]
+        assert first["id"] == named
+        assert len(listed["models"]) == 5 + ("elsewhere" in named)
+        other.stop()
 
 
 def test_results_are_there_in_every_form(served: Served, place: Files, wav: Wav) -> None:

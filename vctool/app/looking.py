@@ -318,11 +318,27 @@ def encode(path: str, out: str) -> None:
         raise AudioError("The disk is full; the file was not written.") from None
 
 
-def models() -> list[dict[str, Any]]:
-    """List the models as they are now, with an id that names each in requests."""
+def models(pinned: str | None) -> list[dict[str, Any]]:
+    """List the models as they are now, with a key that names each in requests.
+
+    Args:
+        pinned: a model that is listed first wherever it lies, by its name or path, or None; it is
+            told by `pinned`.
+    """
     from vctool.tools import models as tool
 
-    return [one.plain() | {"key": key(one.path)} for one in tool.inventory()]
+    listed = tool.inventory()
+    first: tool.Model | None = None
+    if pinned is not None:
+        try:
+            first = tool.named(pinned)
+        except CheckpointError:  # it was there when the server began, and is gone
+            pass
+        else:
+            place = Path(first.path).resolve()
+            first = next((one for one in listed if Path(one.path).resolve() == place), first)
+            listed = [first, *(one for one in listed if one is not first)]
+    return [one.plain() | {"key": key(one.path), "pinned": one is first} for one in listed]
 
 
 def vocoders() -> list[dict[str, Any]]:

@@ -124,8 +124,6 @@ class Routes:
     async def list_models(self, request: Request) -> Response:
         """List the models as they are now."""
         found = await self._listed()
-        pinned = self.session.pinned
-        chosen = [key for key, one in self.models.items() if pinned in (one["id"], one["path"])]
         # Where files lie is nobody's business, and of no use in a browser.
         hidden = ("path", "problem")
         plain = [
@@ -140,11 +138,13 @@ class Routes:
             "gain": limits.GAIN_RANGE,
             "bytes": self.session.most,
         }
-        first = chosen[0] if chosen else None
+        first = next((one["key"] for one in found if one["pinned"]), None)
         return JSONResponse({"models": plain, "chosen": first, "limits": ranges})
 
     async def _listed(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = await self.session.looking.ask("models")
+        found: list[dict[str, Any]] = await self.session.looking.ask(
+            "models", pinned=self.session.pinned
+        )
         self.models = {one["key"]: one for one in found}
         self.vocoders = await self.session.looking.ask("vocoders")
         return found

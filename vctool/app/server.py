@@ -20,13 +20,14 @@ from pathlib import Path
 
 import uvicorn
 
-from vctool import locks
+from vctool import locks, models
 from vctool.app.guard import Guard
 from vctool.app.jobs import Queue
 from vctool.app.lane import Lane
 from vctool.app.routes import Routes
 from vctool.app.session import Session
-from vctool.errors import ConfigError, DataError
+from vctool.errors import CheckpointError, ConfigError, DataError
+from vctool.experiment import places
 
 HOST = "127.0.0.1"
 
@@ -58,14 +59,19 @@ def run(
 
     Args:
         port: of 127.0.0.1; 0 takes a free one.
-        model: chosen on the page at first, or None.
+        model: chosen on the page at first, by its name or path, or None.
         most_mb: size of the largest upload [MB].
         opened: whether to open the page in a browser.
         told: is told the address.
 
     Raises:
         ConfigError: the port is taken.
+        CheckpointError: there is no such model.
     """
+    if model is not None:
+        path = places.locate(model)
+        if not path.exists() and str(path) not in models.names():
+            raise CheckpointError(f"--model {model}: no such model; vctool models lists them")
     listening = listen(port)
     port = listening.getsockname()[1]
     with listening, temporary_folder() as folder:
