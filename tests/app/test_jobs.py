@@ -125,6 +125,26 @@ def test_a_failure_is_no_cancellation(tmp_path: Path, monkeypatch: pytest.Monkey
     run(tmp_path, monkeypatch, test)
 
 
+def test_a_disk_that_is_full_by_then_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(queue: Queue, lane: Lane) -> None:
+        first, second = add(queue), add(queue)
+        await begins(lane, 1)
+        monkeypatch.setattr("vctool.app.session.RESERVE", 2**70)
+        lane.asked[0][1].set_exception(VctoolError("The disk or a file failed (no space)."))
+        await happens(lambda: second.over)
+        assert (first.state, second.state) == ("failed", "failed")
+        assert first.why == "The disk or a file failed (no space)."
+        assert second.why.startswith("The disk is nearly full") and len(lane.asked) == 1
+        assert list((tmp_path / "outputs").iterdir()) == []
+        monkeypatch.setattr("vctool.app.session.RESERVE", 0)
+        add(queue)
+        await begins(lane, 2)  # the queue goes on
+
+    run(tmp_path, monkeypatch, test)
+
+
 def test_what_is_left_is_estimated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(queue: Queue, lane: Lane) -> None:
         now = 100.0

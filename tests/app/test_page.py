@@ -372,6 +372,19 @@ def test_a_microphone_that_is_denied_is_said(served: Served, needs: Needs, tmp_p
         assert other.js("return document.getElementById('recording').hidden")
 
 
+def test_a_microphone_that_gives_silence_is_said(page: Browser, served: Served) -> None:
+    page.js(
+        "navigator.mediaDevices.getUserMedia = async () => {"
+        "const context = new AudioContext(); await context.resume();"
+        "return context.createMediaStreamDestination().stream; }"
+    )
+    page.click("#record")
+    page.wait("document.getElementById('record-time').textContent >= '0:01'")
+    page.click("#record")
+    page.wait("document.getElementById('voice-said').textContent.includes('gave only silence')")
+    assert served.ask("GET", "/api/state").json["recordings"] == []
+
+
 def encoded(needs: Needs, source: Path | str, made: Path, *words: str) -> Path:
     """Encode a recording as its ending says."""
     program = [needs("ffmpeg"), "-loglevel", "error", *words]
