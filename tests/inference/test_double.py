@@ -139,6 +139,25 @@ def test_time_is_monotone_bounded_and_pulled_to_the_lead_s_at_phrase_starts() ->
     assert 0.06 < largest < LARGEST_SHIFT + 1e-9
 
 
+def test_a_phrase_is_forgotten_after_twenty_seconds() -> None:
+    """A voice that never rests: who heard it from later on knows as much of it by then."""
+    rate = 200
+
+    def heard_from(second: int) -> dict[int, float]:
+        phrases, found = Phrases(float(rate), second * rate), {}
+        for now in range(second, 80):
+            phrases.add(np.ones(rate, bool))
+            frames = np.arange(rate) + now * rate - 30
+            found[now] = float(phrases.offsets(frames, 5)[0])
+        return found
+
+    whole, late = heard_from(0), heard_from(30)
+    same = {now: whole[now] == late[now] for now in late if now > 32}
+    assert not any(same[now] for now in same if now < 50)
+    assert all(same[now] for now in same if now > 51)
+    assert len(set(whole.values())) >= 4, "each part of it has a number of its own"
+
+
 def test_curves_are_smooth_have_unit_spread_and_hang_on_nothing_but_time() -> None:
     moments = np.arange(40000) * 0.01
     for knot in (TIME_KNOT, LEVEL_KNOT):
@@ -152,7 +171,19 @@ def test_curves_are_smooth_have_unit_spread_and_hang_on_nothing_but_time() -> No
 @pytest.mark.parametrize("level", [0.0, 0.3])
 def test_silence_stays_silent_and_an_offset_is_no_sound(level: float) -> None:
     made = doubled(np.full(RATE, level), takes=2)
-    assert np.abs(made[:, 1600:-1600]).max() <= 1e-12
+    assert np.abs(made).max() <= 1e-12  # at its ends, too
+
+
+def test_an_offset_is_not_doubled() -> None:
+    lead = make_speech(1.5)
+    lead[lead == 0] = 1e-9
+    made, moved = doubled(lead), doubled(lead + 0.2)
+    assert abs(moved.mean()) < 1e-3
+    # nowhere a thump, where voice begins and ends or the recording does
+    slow = [
+        np.abs(np.convolve(one[0], np.full(400, 1 / 400), "same")).max() for one in (made, moved)
+    ]
+    assert slow[1] < 1.1 * slow[0] + 1e-3
 
 
 def test_a_lead_at_full_scale_stays_below_it() -> None:

@@ -34,6 +34,11 @@ SHELF_SECONDS = 0.6e-3
 """Length of the smoothing above which the tilt acts [s]: about 1.5 kHz."""
 RUMBLE_SECONDS = 0.025
 """Length of the mean that is taken out of what is not voiced [s]."""
+OFFSET_SECONDS = 0.05
+"""Length of the mean, taken twice, that is taken for an offset [s]: below 15 Hz."""
+LEAST_SHARE = 0.25
+"""What sounds for less than this share of that time is a click, and not an offset; at the very
+beginning of a recording the share is 0.5."""
 TAPS, PHASES = 16, 256
 """Length of the interpolator between samples, and its steps in a sample."""
 
@@ -66,9 +71,10 @@ class Lead:
             f0 = self._f0(window)
         found = pitch_marks.find(window, self.rate, hop, f0)
         self.phrases.add(f0[BEFORE : BEFORE + CORE] > 0)
-        high = window - np.convolve(window, self._shelf, mode="same")
-        mean = uniform_filter1d(window, max(1, round(RUMBLE_SECONDS * self.rate)), mode="nearest")
-        new = np.stack([window, high, window - mean])[:, core]
+        sound = without_offset(window, self.rate)
+        high = sound - np.convolve(sound, self._shelf, mode="same")
+        mean = uniform_filter1d(sound, max(1, round(RUMBLE_SECONDS * self.rate)), mode="nearest")
+        new = np.stack([sound, high, sound - mean])[:, core]
         self.bands = np.concatenate([self.bands[:, new.shape[1] :], new], axis=1)
         self.begin += CORE * hop
         place = self.end - BEFORE * hop
@@ -186,6 +192,23 @@ class Grid(NamedTuple):
                 outside = np.clip(np.maximum(before, beyond), 0.0, 1.0)
                 found[a - first : b - first] += 0.5 + 0.5 * np.cos(np.pi * outside)
         return np.minimum(found, 1.0)
+
+
+def without_offset(wave: np.ndarray, rate: int) -> np.ndarray:
+    """Take a constant or slow offset out of a wave (T,), but not out of digital silence.
+
+    What is exactly 0 has none and counts for none, as the silence before a recording and after it:
+    a step there would be sound, and be made again as noise.
+    """
+    from scipy.ndimage import uniform_filter1d
+
+    sounds = (wave != 0).astype(float)
+    size = max(1, round(OFFSET_SECONDS * rate))
+    total, share = (
+        uniform_filter1d(uniform_filter1d(one, size, mode="constant"), size, mode="constant")
+        for one in (wave, sounds)
+    )
+    return np.asarray(sounds * (wave - total / np.maximum(share, LEAST_SHARE)))
 
 
 @lru_cache(maxsize=1)
