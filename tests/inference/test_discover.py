@@ -48,6 +48,24 @@ def test_a_newer_model_of_another_kind_that_lacks_an_accompaniment_is_named(
     assert "instead" not in caplog.text
 
 
+def test_a_stream_takes_the_newest_that_runs_in_real_time(
+    tmp_path: Path, save_echo: Save, save_shade: Save
+) -> None:
+    root = tmp_path / "exp"
+    save_echo("echo")
+    told = r"no model here runs in real time: .*echo \(echo\): .*; pass --double, or train"
+    with pytest.raises(CheckpointError, match=told):
+        discover.streaming(root, None)
+    for age, name in enumerate(("new", "old")):
+        (state,) = (save_shade(name) / "checkpoints").glob("*/state.json")
+        os.utime(state, (9 - age, 9 - age))
+    save_shade("others", roles=("cid", "dee"))
+    assert discover.streaming(root, "ann") == root / "new"
+    assert discover.streaming(root, None) == root / "others"
+    with pytest.raises(ConfigError, match=r"--to bn lee: none of the .* did you mean 'ben lee'"):
+        discover.streaming(root, "bn lee")
+
+
 def test_a_misspelt_vocoder_or_role_is_one_short_line(
     files: Path, save_toy: Save, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,10 @@ app = typer.Typer()
 @app.command(rich_help_panel=MODELS)
 def stream(
     model: Annotated[
-        Path | None, typer.Option("--model", help="An experiment, or what vctool export wrote.")
+        Path | None,
+        typer.Option(
+            "--model", help="An experiment, or what vctool export wrote; else the newest that fits."
+        ),
     ] = None,
     to: Annotated[
         str | None,
@@ -54,14 +57,14 @@ def stream(
     ] = False,
 ) -> None:
     """Convert in real time: from microphone to loudspeakers, or through pipes."""
-    from vctool.inference import live, pipes, realtime
+    from vctool.experiment.places import EXPERIMENTS
+    from vctool.inference import discover, live, pipes, realtime
 
     if list_devices:
         table(("number", "device", "in", "out", "rate", "default"), live.devices())
         return
-    if double == (model is not None):
-        both = "both" if double else "neither"
-        raise ConfigError(f"--model, --double: {both} given; pass --model EXP, or --double")
+    if double and model is not None:
+        raise ConfigError("--model, --double: both given; pass --model EXP, or --double")
     if double and (to is not None or backend is not None):
         raise ConfigError("--to, --backend: are for --model; a second take has the lead's voice")
     if stdin != stdout:
@@ -70,10 +73,11 @@ def stream(
         raise ConfigError("--input, --output: are for devices; leave them out with --stdin")
     wanted = None if rate is None else realtime.require_rate(rate)
     realtime.require_block(block, wanted)
-    if model is not None:
-        chosen = realtime.model(model, to, backend)
-    else:
+    if double:
         chosen = realtime.double(wanted, seed)
+    else:
+        model = discover.streaming(EXPERIMENTS, to) if model is None else model
+        chosen = realtime.model(model, to, backend)
     run = chosen.run
     realtime.require_block(block, wanted or run.rate)
 

@@ -130,6 +130,27 @@ def fitting(root: Path, asked: Asked) -> Candidates:
     return Candidates([one for _, _, one in ranked], refused, instead)
 
 
+def streaming(root: Path, to: str | None) -> Path:
+    """Find the best experiment that runs in real time, as `fitting` ranks them.
+
+    Args:
+        root: the folder of all experiments.
+        to: the target, as asked for; the model's own where None.
+
+    Raises:
+        ConfigError, CheckpointError: as of `fitting`; or none that fits runs in real time.
+    """
+    found = fitting(root, Asked((to,), accompanied=False))
+    for one in found.fitting:
+        if one.system.streamable is not base.System.streamable:
+            return one.path
+    told = [f"{one.path} ({one.family}): {one.system.not_real_time}" for one in found.fitting]
+    raise CheckpointError(
+        f"no model here runs in real time: {_few(told)}; pass --double, or train one that does, as "
+        "./run.sh --recipe ravdess_speaker_autoencoder"
+    )
+
+
 def load(
     found: Candidates, device: str, vocoder: str | None = None, rate: int | None = None
 ) -> Converter:
