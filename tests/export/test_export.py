@@ -9,11 +9,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from tests.export.networks import Smooth
-from vctool import extras
+from vctool import cli, extras
 from vctool.data import atomic
-from vctool.errors import DataError, ExportError
+from vctool.errors import ConfigError, DataError, ExportError
 from vctool.export import onnx as exporting
 from vctool.export import parity
 from vctool.export.runtime import Exported
@@ -182,6 +183,12 @@ def test_the_same_network_gives_the_same_bytes(model: Path, tmp_path: Path) -> N
         stage.export(model, tmp_path / name, seconds=0.05)
     for file in ("model.onnx", "model.json", "host.c", "EXPORT.md"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_weights_of_8_bits_are_refused_by_name(tmp_path: Path) -> None:
+    said = CliRunner().invoke(cli.app, ["export", str(tmp_path), "--int8"])
+    assert isinstance(said.exception, ConfigError) and not list(tmp_path.iterdir())
+    assert str(said.exception).startswith("--int8: not written: ")
 
 
 def test_a_control_of_a_taken_name_is_refused() -> None:
