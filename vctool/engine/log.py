@@ -1,4 +1,4 @@
-"""Logs of a training: the progress line, `metrics.jsonl` and TensorBoard."""
+"""Logs of a training: the progress line, `metrics.jsonl`, TensorBoard and MLflow's store."""
 
 import json
 import os
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from vctool.engine.mlflow_store import MlflowStore
+from vctool.engine.settings import TrainConfig
 from vctool.progress import duration
 
 if TYPE_CHECKING:
@@ -40,9 +42,17 @@ class Journal:
 
     One JSON object a line: `step`, `split` (`train` or `dev`), then `group/term` values, and
     `total/group`, `grad_norm/group`, `learning_rate/group`.
+
+    Args:
+        out: the experiment's folder.
+        config: where else scalars go (`tracking`), and what a store says that the settings were.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, config: TrainConfig) -> None:
+        self._store: MlflowStore | None = None
+        if config.tracking == "mlflow":
+            settings = config.model_dump(mode="json", by_alias=True)
+            self._store = MlflowStore(out / "mlruns", out.name, settings)
         self._path = out / "log" / "metrics.jsonl"
         self._tensorboard = out / "tensorboard"
         self._writer: SummaryWriter | None = None
@@ -59,6 +69,8 @@ class Journal:
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(str(self._tensorboard), purge_step=step + 1)
+        if self._store is not None:
+            self._store.rewind(step)
 
     def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
         """Append one line and the same points for TensorBoard."""
@@ -68,10 +80,14 @@ class Journal:
         for name, value in values.items():
             self._writer.add_scalar(f"{split}/{name}", value, step)
         self._writer.flush()
+        if self._store is not None:
+            self._store.write(step, split, values)
 
     def close(self) -> None:
-        """Close TensorBoard's file."""
+        """Close TensorBoard's file, and mark MLflow's run as finished."""
         if self._writer is not None:
+            if self._store is not None:
+                self._store.close()
             self._writer.close()
             self._writer = None
 

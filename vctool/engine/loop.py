@@ -97,7 +97,7 @@ class Trainer:
         """The last step; 0 for a system without training."""
         assert data is not None or not self.steps, f"{family}: learns without batches"
         self.checkpoints = out / "checkpoints"
-        self._journal = Journal(out)
+        self._journal = Journal(out, config)
         self._progress: dict[str, Any] = {"scale": 1.0, "rollbacks": 0, "seconds": 0.0}
         self._score: float | None = None
 

@@ -57,9 +57,20 @@ class TrainConfig(Config):
     """Steps between checkpoints; a new best validation is saved too."""
     keep: int = Field(2, ge=1)
     """Newest checkpoints kept, besides the best."""
+    tracking: Literal["tensorboard", "mlflow"] = "tensorboard"
+    """Where scalars go besides `log/metrics.jsonl` and TensorBoard: `mlflow` adds a file store of
+    MLflow, `mlruns/` in the experiment."""
     retries: int = Field(3, ge=0)
     """Rollbacks, each halving the learning rate, before a non-finite loss ends the training."""
 
 
-PACE_FIELDS = ("log_every", "validate_every", "validate_batches", "save_every", "keep", "retries")
+PACE_FIELDS = (
+    "log_every",
+    "validate_every",
+    "validate_batches",
+    "save_every",
+    "keep",
+    "tracking",
+    "retries",
+)
 """Fields of `TrainConfig` that affect logging and checkpoints only, not the trained weights."""
