@@ -209,5 +209,6 @@ def test_what_it_costs_is_measured(model: Path) -> None:
         0.1,
     )
     assert [one.block for one in found.costs] == [512, 1024]
+    assert found.memory > 0.5, "in a process where nothing was freed before"
     for one in found.costs:
         assert 0 < one.onnx < 5 and 0 < one.torch < 50 and one.ten > one.onnx
