@@ -27,6 +27,7 @@ from vctool.features.settings import FeatureConfig
 from vctool.inference.converter import Converter
 from vctool.metrics import content, voice_ratio
 from vctool.metrics.base import Group, Row
+from vctool.metrics.distillmos import NaturalnessPredictor
 from vctool.metrics.resynthesis import aligned, log_spectral_distance
 from vctool.metrics.speaker import SpeakerEncoder, centroid
 from vctool.metrics.voice_analysis import analyse_all
@@ -110,7 +111,8 @@ def test_held_out_singers(tmp_path: Path) -> None:
         for n, wave in enumerate(known[one]):
             soundfile.write(tmp_path / f"{one}-{n}.wav", wave, rate)
         targets[one] = converter.reference(str(tmp_path / f"{one}-*.wav"))
-    systems = ("copy", "filter", "model", "real")
+    systems, predictor = ("copy", "filter", "model", "real"), NaturalnessPredictor()
+    natural: dict[str, list[float]] = {name: [] for name in systems}
     cosines: dict[str, list[float]] = {name: [] for name in systems}
     ratios: dict[str, list[float]] = {name: [] for name in systems}
     phones: dict[str, list[float]] = {name: [] for name in ("copy", "filter", "model")}
@@ -133,6 +135,7 @@ def test_held_out_singers(tmp_path: Path) -> None:
                 source_reference=analysed[source],
             )
             cosines[name] += [float(embed(one) @ voices[target]) for one in outputs]
+            natural[name] += [float(predictor.predict(one, rate)[0]) for one in outputs]
             ratios[name] += list(voice_ratio.measure(row)["voice_ratio"].sums[:, 0])
             if name in phones:
                 found = content.measure(row)
@@ -143,22 +146,28 @@ def test_held_out_singers(tmp_path: Path) -> None:
     print(
         f"\n{len(singers)} singers, {len(gap)} conversions; {MODEL} step {converter.state['step']}"
     )
-    for told in ("config", "data"):
+    for told in ("config", "recipe", "data"):
         text = json.dumps(converter.state.get(told), sort_keys=True)
         print(told, hashlib.sha256(text.encode()).hexdigest()[:8])
     for name in systems:
-        line = [f"{name}: cosine {value[name].mean():.3f}, voice ratio {np.mean(ratios[name]):.2f}"]
+        line = [
+            f"{name}: cosine {value[name].mean():.3f}, voice ratio {np.mean(ratios[name]):.2f}",
+            f"DistillMOS {np.mean(natural[name]):.2f}",
+        ]
         if name in phones:
             line.append(f"gap closed {interval(value[name] - value['copy'], gap)}")
             line.append(f"content {np.mean(kept[name]):.3f}, phones {np.mean(phones[name]):.3f}")
         print(", ".join(line))
     print("model less filter:", interval(value["model"] - value["filter"], gap))
     both = np.array(ratios["model"]) - np.array(ratios["filter"])
-    print("the same by voice ratio:", interval(both, np.array(ratios["real"]) - ratios["copy"]))
+    span = np.array(ratios["real"]) - ratios["copy"]
+    print("the same by voice ratio:", interval(both, span))
+    closed = np.array(ratios["model"]) - ratios["copy"]
+    print("gap closed by voice ratio:", interval(closed, span))
 
     distances: dict[str, list[float]] = {"model, own voice": [], "griffin_lim": []}
     for one in singers:
-        for wave in scored[one][::6]:
+        for wave in scored[one]:
             own = converter.convert(wave, rate, to=targets[one])[0]
             mel = {"mel": log_mel(wave, GRIFFIN_LIM)}
             copy = GriffinLim().synthesise(mel, GRIFFIN_LIM, len(wave))
@@ -166,7 +175,7 @@ def test_held_out_singers(tmp_path: Path) -> None:
                 distances[name].append(log_spectral_distance(*levelled(made_again, wave)))
     ours, theirs = (np.array(one) for one in distances.values())
     for name, values in distances.items():
-        print(f"LSD {name}: {np.mean(values):.2f} dB")
+        print(f"LSD {name}: {np.mean(values):.2f} dB over {len(values)} recordings")
     draws = np.random.default_rng(0).integers(len(ours), size=(2000, len(ours)))
     print("less Griffin-Lim:", np.quantile((ours - theirs)[draws].mean(axis=1), [0.025, 0.975]))
 

@@ -5,11 +5,13 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from scipy.stats import energy_distance
 
 from tests.sounds import speak
 from vctool.features.mel import mel_frequencies
 from vctool.features.settings import FeatureConfig
 from vctool.metrics.speaker import SpeakerEncoder
+from vctool.models.speaker_autoencoder import system
 from vctool.models.speaker_autoencoder.embedder import MELS, RATE, Embedder
 from vctool.models.speaker_autoencoder.envelope import FLOOR, Envelope
 from vctool.models.speaker_autoencoder.perturbation import Perturbation
@@ -98,6 +100,17 @@ def test_white_noise_has_a_flat_envelope_at_its_power() -> None:
     bands = envelope.bands(*spectra.analyse(noise(400, 1024)))
     power = bands.mul(2).exp().mean(dim=0)
     assert float((power / 512).sub(1).abs().max()) < 0.3
+
+
+def test_the_energy_distance_is_that_of_its_definition() -> None:
+    x, y = noise(1, 40, 1).double(), noise(1, 60, 1).double()[:, 20:] * 2 + 1
+    of_x, of_y = torch.ones(1, 40), torch.rand(1, 40, generator=torch.Generator().manual_seed(1))
+    expected = energy_distance(x[0, :, 0], y[0, :, 0], None, of_y[0]) ** 2
+    found = system.energy_distance(x, of_x.double(), y, of_y.double())
+    assert float(found[0]) == pytest.approx(expected, rel=1e-6)
+    assert float(system.energy_distance(x, of_x.double(), x, of_x.double())[0]) == 0
+    twice = torch.cat([x, x + 100], dim=1), torch.cat([of_x, 0 * of_x], dim=1).double()
+    assert float(system.energy_distance(*twice, y, of_y.double())[0]) == pytest.approx(expected)
 
 
 def test_clips_are_heard_through_other_throats_and_microphones() -> None:

@@ -4,7 +4,8 @@ The system of MLPluginTemplate (C. P. Ooi, 2023) in intent: an encoder, a speake
 decoder with style-adaptive layer normalisation (Min et al., "Meta-StyleSpeech", 2021). What is
 encoded is the mel-cepstra of a perturbed clip, and what is decoded filters the source's own sound
 (`voice`). In the clip's own voice the output is compared with the recording, to the sample. In
-another voice it is compared with no waveform, and heard by the network that embeds speakers.
+another voice it is compared with no waveform: it is heard by the network that embeds speakers, and
+its envelopes, taken together, are compared with those of a recording of that voice.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -131,7 +132,8 @@ class System(base.System):
         gain = torch.exp(NEPERS * self.config.gain_db * keyed_normal(key, (1,), 0))
         wave = gain * vocoder_clips.to_wave(torch.cat([one.voice for one in batch.values()]))
         others = vocoder_clips.to_wave(torch.cat([one.condition for one in batch.values()]))
-        own = self._target(others)
+        cepstra, loud = self._measured(others)
+        own = self._target(others, cepstra, loud)
         turn = 1 + step % (len(names) - 1)
         other = Target(*(part.roll(-turn * size, dims=0) for part in own))
         labels = torch.tensor([self.names.index(name) for name in names], device=wave.device)
@@ -153,6 +155,14 @@ class System(base.System):
         same, changed = same[:, voice.latency :], changed[:, voice.latency :]
         heard = self.voice.bands(changed)
         again, _ = voice.encode(voice.envelope.cepstra(heard), empty)
+        sounds, sounding = self._measured(changed)
+        wanted, wanting = (part.roll(-turn * size, dims=0) for part in (cepstra, loud))
+        distance = energy_distance(
+            (sounds - voice.mean) / voice.std,
+            sounding.float(),
+            (wanted - voice.mean) / voice.std,
+            wanting.float(),
+        )
         apart = (again - code[..., : again.shape[-1]]).square().mean(dim=(1, 2))
         alike = (self.embedder(changed) * other.embedding).sum(dim=1)
         yield (
@@ -161,6 +171,7 @@ class System(base.System):
                 "stft": self.stft(same, true),
                 "mel": (self.voice.bands(same) - self.voice.bands(true)).abs().mean(),
                 "embedding": (1.0 - alike).mean(),
+                "envelopes": distance.mean(),
                 "content": (apart / code.detach().square().mean(dim=(1, 2))).mean(),
                 "confusion": -self.classifier(code).mean() - float(np.log(len(self.names))),
             },
@@ -214,9 +225,8 @@ class System(base.System):
         return Live(voice.eval(), {name: torch.tensor(one) for name, one in controls.items()})
 
     @torch.no_grad()
-    def _target(self, wave: Tensor) -> Target:
-        """Return what is known of the voices of clips (B, T)."""
-        cepstra, loud = self._measured(wave)
+    def _target(self, wave: Tensor, cepstra: Tensor, loud: Tensor) -> Target:
+        """Return what is known of the voices of clips (B, T), given what is measured in them."""
         weights = loud.float() / loud.sum(dim=1, keepdim=True)
         return Target(self.embedder(wave), (weights[..., None] * cepstra).sum(dim=1))
 
@@ -227,6 +237,32 @@ class System(base.System):
         level = bands.mean(dim=-1)
         loud = level >= level.amax(dim=1, keepdim=True) - GATE
         return self.voice.envelope.cepstra(bands), loud
+
+
+def energy_distance(x: Tensor, of_x: Tensor, y: Tensor, of_y: Tensor) -> Tensor:
+    """Return how far two weighted samples of points are from being of one distribution.
+
+    2 E|x - y| - E|x - x'| - E|y - y'|, which is 0 between equal samples and never negative
+    (Szekely and Rizzo, "Energy statistics: a class of statistics based on distances", 2013).
+
+    Args:
+        x: (B, F, C).
+        of_x: (B, F) weights, not negative, whose sum is above 0.
+        y: (B, G, C).
+        of_y: (B, G) weights, likewise.
+
+    Returns:
+        (B,).
+    """
+    of_x = of_x / of_x.sum(dim=1, keepdim=True)
+    of_y = of_y / of_y.sum(dim=1, keepdim=True)
+
+    def mean(a: Tensor, of_a: Tensor, b: Tensor, of_b: Tensor) -> Tensor:
+        # differences of squares would lose near points to rounding
+        apart = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+        return torch.einsum("bf,bfg,bg->b", of_a, apart, of_b)
+
+    return 2 * mean(x, of_x, y, of_y) - mean(x, of_x, x, of_x) - mean(y, of_y, y, of_y)
 
 
 def _at(log_probability: Tensor, labels: Tensor) -> Tensor:
