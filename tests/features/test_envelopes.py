@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vctool.features import world
-from vctool.features.envelopes import at_level, smoothed, varied
+from vctool.features.envelopes import at_level, at_loudness, smoothed, varied, without_noise
 from vctool.features.settings import FeatureConfig
 
 FEATURES = FeatureConfig(rate=16000, hop_length=160, envelope_dim=25, envelope_coding="mcep")
@@ -56,3 +56,62 @@ def test_every_frame_keeps_its_power() -> None:
     before, after = (world.decode_envelope(one, FEATURES).mean(axis=1) for one in (own, out))
     np.testing.assert_allclose(after, before, rtol=1e-6)
     np.testing.assert_allclose(out[:, 1:], own[:, 1:] + change[:, 1:])
+
+
+def bump(hz: float, width: float, db: float) -> np.ndarray:
+    """The code (1, 25) of a hill in the spectrum."""
+    bins = np.linspace(0, FEATURES.rate / 2, 1 + world.fft_size(FEATURES) // 2)
+    return world.code_envelope(
+        10 ** (db * np.exp(-(((bins - hz) / width) ** 2)) / 10)[None], FEATURES
+    )
+
+
+def test_what_is_taken_from_one_band_does_not_raise_all_others() -> None:
+    """A vowel has nearly all of its power in the first formant."""
+    own = bump(500, 250, 35)
+    change = bump(500, 250, -15)
+    change[:, 0] = 0
+    by_power = world.envelope_gain_db(at_level(own, change, FEATURES), FEATURES)[0, 300]
+    by_loudness = world.envelope_gain_db(at_loudness(own, change, FEATURES), FEATURES)[0, 300]
+    assert by_power > 9 and by_loudness < 0.6 * by_power
+
+
+def test_a_sibilant_whose_band_is_raised_does_not_burst() -> None:
+    own, change = bump(6000, 900, 40), bump(6000, 900, 15)
+    change[:, 0] = 0
+    level = [
+        10 * np.log10(world.decode_envelope(own + one, FEATURES).mean())
+        for one in (0 * change, change, at_loudness(own, change, FEATURES))
+    ]
+    assert level[1] - level[0] > 8 and level[2] - level[0] < 0.6 * (level[1] - level[0])
+
+
+def test_loudness_does_not_depend_on_the_level_of_a_recording() -> None:
+    random = np.random.default_rng(2)
+    own, change = (random.standard_normal((30, 25)) / np.arange(1, 26) for _ in range(2))
+    shifted = at_loudness(own, change, FEATURES)
+    louder = own + 3.0 * np.eye(1, 25)
+    np.testing.assert_allclose(at_loudness(louder, change, FEATURES), shifted)
+    np.testing.assert_allclose(at_loudness(own, change + np.eye(1, 25), FEATURES), shifted)
+    np.testing.assert_allclose(shifted[:, 1:], change[:, 1:])
+
+
+def test_noise_is_not_raised_but_may_be_lowered() -> None:
+    loud = np.arange(400) % 100 < 60
+    own = np.where(loud[:, None], 6.0, 0.0) * np.eye(1, 25)  # 52 dB apart
+    for db in (12.0, -12.0):
+        change = np.repeat(bump(5000, 1500, db), 400, axis=0)
+        kept = without_noise(own, change, FEATURES, 15.0)
+        inside = np.convolve(loud, np.ones(9), "same") % 9 == 0
+        pause, voice = inside & ~loud, inside & loud
+        np.testing.assert_allclose(kept[voice], change[voice], atol=1e-9)
+        left = world.envelope_gain_db(kept[pause], FEATURES)
+        asked = world.envelope_gain_db(change[pause], FEATURES)
+        np.testing.assert_allclose(left, np.minimum(asked, 0), atol=0.3)
+    np.testing.assert_array_equal(without_noise(own, change, FEATURES, 0.0), change)
+
+
+def test_a_held_vowel_is_not_taken_for_noise() -> None:
+    own = np.repeat(bump(500, 250, 35), 300, axis=0)
+    change = np.repeat(bump(3000, 800, 12), 300, axis=0)
+    np.testing.assert_allclose(without_noise(own, change, FEATURES, 15.0), change, atol=1e-9)

@@ -161,7 +161,7 @@ def analyse_with(wave: np.ndarray, config: FeatureConfig, f0: np.ndarray) -> np.
         part = slice(start, start + FRAMES_AT_ONCE)
         power = pyworld.cheaptrick(padded, f0[part], times[part], config.rate, fft_size=size)
         noise = pyworld.d4c(padded, f0[part], times[part], config.rate, fft_size=size)
-        envelope = _code_envelope(power, config)
+        envelope = code_envelope(power, config)
         return join(f0[part], envelope, pyworld.code_aperiodicity(noise, config.rate))
 
     coded = np.concatenate(map_parts(code, range(0, len(f0), FRAMES_AT_ONCE)))
@@ -182,7 +182,7 @@ def analyse_envelope(wave: np.ndarray, config: FeatureConfig, f0: np.ndarray) ->
     def code(start: int) -> np.ndarray:
         part = slice(start, start + FRAMES_AT_ONCE)
         power = pyworld.cheaptrick(padded, known[part], times[part], config.rate, fft_size=size)
-        return _code_envelope(power, config)
+        return code_envelope(power, config)
 
     parts = map_parts(code, range(0, len(known), FRAMES_AT_ONCE))
     return np.concatenate(parts).astype(np.float32)
@@ -210,8 +210,8 @@ def synthesise(features: np.ndarray, config: FeatureConfig, samples: int) -> np.
     return wave.astype(np.float32)
 
 
-def _code_envelope(power: np.ndarray, config: FeatureConfig) -> np.ndarray:
-    """Code power (F, 1 + fft_size // 2) into (F, envelope_dim)."""
+def code_envelope(power: np.ndarray, config: FeatureConfig) -> np.ndarray:
+    """Code power (F, 1 + fft_size // 2) into (F, envelope_dim): what `decode_envelope` decodes."""
     if config.envelope_coding == "mcep":
         return mcep.encode(power, config.envelope_dim - 1, config.mcep_alpha)
     return np.asarray(pyworld.code_spectral_envelope(power, config.rate, config.envelope_dim))

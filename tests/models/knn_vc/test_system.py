@@ -18,7 +18,10 @@ ENVELOPE, SHAPE = slice(1, 26), slice(2, 26)
 """Columns of the envelope, and of all of it but the level."""
 SAID = 12
 """Phones that the voices say."""
+ALL_OF_IT = {"noise_range_db": 0.0}
+"""Settings with which no noise is spared: every frame of these voices is as loud as any."""
 EXACT = {"detail": 0.0, "strength": 1.0, "smoothing_ms": 0.0, "neighbours": 4, "variance": 0.0}
+EXACT |= ALL_OF_IT
 """Settings with which an envelope becomes the mean of the neighbours'."""
 
 
@@ -87,19 +90,27 @@ def test_the_sources_own_detail_stays_and_the_rest_is_replaced() -> None:
 @pytest.mark.parametrize("coding", ["mcep", "world"])
 @pytest.mark.parametrize("amount", [0.5, 1.0])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_every_frame_keeps_the_power_of_the_source(coding: str, amount: float, stride: int) -> None:
+def test_every_frame_keeps_its_loudness(coding: str, amount: float, stride: int) -> None:
     """Those between the frames that are searched too."""
     hop_length = round(0.01 * FEATURES.rate / stride)
     config = FEATURES.model_copy(update={"envelope_coding": coding, "hop_length": hop_length})
-    model = System(KnnVcConfig(), Context(features=config, vocoder="direct", roles=())).eval()
+    settings = KnnVcConfig(level=0.0, **ALL_OF_IT)
+    model = System(settings, Context(features=config, vocoder="direct", roles=())).eval()
     source = said(0.3 * voice(0), 110.0, order(2), level=-8.0)
     made = convert(model, source, [said(0.3 * voice(1), 210.0, order(3))], amount=amount)
-    power = [
-        10 * np.log10(world.decode_envelope(values[:, ENVELOPE], config).mean(axis=1))
-        for values in (made, source["world"])
-    ]
-    np.testing.assert_allclose(power[0], power[1], atol=0.01)
+    np.testing.assert_allclose(loudness(made, config), loudness(source["world"], config), atol=0.2)
     assert np.abs(made[:, SHAPE] - source["world"][:, SHAPE]).max() > 0.3
+
+
+def loudness(values: np.ndarray, config: FeatureConfig = FEATURES) -> np.ndarray:
+    """Sum the power of narrow mel bands, each to 0.3: (F,) [dB] of a power that is as loud."""
+    power = world.decode_envelope(values[:, ENVELOPE], config)
+    mel = 2595 * np.log10(1 + np.linspace(0, config.rate / 2, power.shape[1]) / 700)
+    summed = np.concatenate([np.zeros((len(power), 1)), np.cumsum(power, axis=1)], axis=1)
+    places = np.append(mel, 2 * mel[-1] - mel[-2]) - 0.5 * (mel[1] - mel[0])
+    edges = np.linspace(0, mel[-1], 400)
+    bands = np.diff(np.stack([np.interp(edges, places, row) for row in summed]), axis=1)
+    return np.asarray(10 / 0.3 * np.log10((bands**0.3).sum(axis=1)))
 
 
 def test_strength_is_a_factor_on_the_change() -> None:
@@ -201,6 +212,58 @@ def test_one_word_in_a_minute_of_silence_is_all_that_is_kept() -> None:
     made = system().reference([both])
     assert len(made["described"]) == len(word["mfcc"])
     np.testing.assert_allclose(made["log_f0"], system().reference([word])["log_f0"], atol=1e-6)
+
+
+def test_sibilants_are_as_loud_beside_vowels_as_the_target_says_them() -> None:
+    """By `level`, and however loud either voice was recorded."""
+    mine, theirs = 0.05 * voice(0), 0.05 * voice(1)
+    mine[:, 0], theirs[:, 0] = 0.0, np.linspace(-1.0, 1.0, SAID)
+    source = said(mine, 110.0, order(2), level=-3.0)
+    levels = []
+    for share, told in ((0.0, -8.0), (1.0, -8.0), (1.0, -2.0)):
+        made = convert(
+            system(**EXACT, level=share), source, [said(theirs, 210.0, order(3), level=told)]
+        )
+        levels.append((made - source["world"])[15::30, 1])
+    by_phone = theirs[order(2), 0]
+    assert np.abs(levels[0]).max() < 0.1
+    slope = np.polyfit(by_phone, levels[1], 1)[0]
+    np.testing.assert_allclose(slope, 1.0, atol=0.1)
+    np.testing.assert_allclose(levels[2], levels[1], atol=0.02)  # float16 keeps a reference
+
+
+def test_the_sources_own_stress_stays_whatever_the_target_does() -> None:
+    mine, theirs = 0.05 * voice(0), 0.05 * voice(1)
+    source = said(mine, 110.0, order(2, 240))
+    swell = 0.5 * np.sin(2 * np.pi * np.arange(len(source["world"])) / 700)
+    stressed = {**source, "world": source["world"].copy()}
+    stressed["world"][:, 1] += swell
+    target = [said(theirs, 210.0, order(3))]
+    flat, made = (convert(system(**EXACT, level=1.0), one, target) for one in (source, stressed))
+    # what a phone's mean has of it counts as the phone's
+    kept = np.polyfit(swell[15::30], (made - flat)[15::30, 1], 1)[0]
+    assert 0.85 < kept < 1.01
+
+
+def test_noise_of_the_source_is_not_raised_with_the_voice() -> None:
+    """Every second of it a pause of steady noise, 40 dB lower; the target is brighter."""
+    mine, theirs = 0.05 * voice(0), 0.05 * voice(1)
+    theirs[:, 1] -= 0.7
+    source = said(mine, 110.0, order(2))
+    pause = np.arange(len(source["world"])) % 120 < 40
+    source["world"][pause, 1] -= 40 / (20 / np.log(10))
+    raised = {}
+    for range_db in (0.0, 15.0):
+        settings = {**EXACT, "level": 0.0, "noise_range_db": range_db}
+        made = convert(system(**settings), source, [said(theirs, 210.0, order(3))])
+        change = world.envelope_gain_db((made - source["world"])[:, ENVELOPE], FEATURES)
+        raised[range_db] = change[:, -40:].mean(axis=1)
+    edges = np.convolve(np.abs(np.diff(pause.astype(int), prepend=0)), np.ones(9), "same") > 0
+    assert raised[0.0][pause].mean() > 3
+    assert raised[15.0][pause & ~edges].max() < 0.5
+    np.testing.assert_allclose(
+        raised[15.0][~pause & ~edges], raised[0.0][~pause & ~edges], atol=0.5
+    )
 
 
 def test_a_reference_of_nothing_is_refused() -> None:

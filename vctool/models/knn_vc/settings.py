@@ -17,12 +17,18 @@ class KnnVcConfig(Config):
     detail: float = Field(0.3, ge=0, le=1)
     """Share of the source's detail that is kept: how its envelope differs from what its phones
     explain. More keeps naturalness, less comes nearer to the target."""
-    strength: float = Field(1.4, ge=0, le=3)
+    strength: float = Field(1.3, ge=0, le=3)
     """Factor on the change of the envelope. A mean of neighbours is nearer to every voice than the
     target itself, so 1 stops short of it."""
     variance: float = Field(1.0, ge=0, le=1)
     """How far the spread of every coefficient is carried to that of the target's frames: a mean of
     neighbours varies less than what it is a mean of, and is heard as dull."""
+    level: float = Field(0.5, ge=0, le=1)
+    """How loud a frame becomes: at 0 as loud as it was, at 1 as much louder or softer than the
+    voice's mean as the target says its phones, with the source's own stress."""
+    noise_range_db: float = Field(15.0, ge=0, le=60)
+    """What lies less than about this above the noise of the source, bin by bin, is raised less, or
+    not at all [dB]; at 0 noise is raised like a voice."""
     smoothing_ms: float = Field(40.0, ge=0, le=1000)
     """Half width of the Hann window that smooths the change over time [ms]."""
     cepstra_weight: float = Field(0.3, ge=0)

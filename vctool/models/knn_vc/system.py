@@ -17,7 +17,7 @@ from vctool.data.feature_set import FeatureSet
 from vctool.errors import DataError
 from vctool.features import search, world
 from vctool.features.base import Features
-from vctool.features.envelopes import at_level, smoothed, varied
+from vctool.features.envelopes import at_loudness, smoothed, varied, without_noise
 from vctool.features.stats import SpeakerStats
 from vctool.models import base
 from vctool.models.base import Condition, Context, Reference
@@ -184,7 +184,7 @@ class System(base.System):
             moments = np.arange(len(f0))
             every = np.stack([np.interp(moments, places, row) for row in change.T], axis=1)
             columns = slice(1, 1 + envelope.shape[1])
-            result[:, columns] += at_level(envelope, every, features).astype(np.float32)
+            result[:, columns] += self._levelled(envelope, every).astype(np.float32)
         return {"world": result}
 
     @property
@@ -244,20 +244,35 @@ class System(base.System):
         return moved
 
     def _change(self, part: search.Frames, described: Tensor, envelopes: Tensor) -> np.ndarray:
-        """Compute the change of the envelope at every n-th frame: (N, D), 0 in the first column."""
+        """Compute the change of the envelope at every n-th frame: (N, D).
+
+        Its first column is how much more than those of the source the target's levels differ from
+        their mean, by phones; no level of a whole recording is compared.
+        """
         config, features = self.config, self.context.features
         norm = search.normalisation([part])
         weights = config.cepstra_weight, config.voicing_weight
         queries = torch.from_numpy(search.described(part, norm, features, *weights))
         queries = queries.to(self.device)
-        theirs = search.mean_of_nearest(queries, described, envelopes, config.neighbours)
+        nearest = search.mean_of_nearest(queries, described, envelopes, config.neighbours)
+        theirs = nearest.double().cpu().numpy()
         own = part.envelope.astype(np.float64)
         smooth = smoothed(part.posteriors, PHONE_SECONDS / self._seconds_per_step)
         explained = search.explained(smooth, own, part.active)
         less = (1 - config.detail) * own + config.detail * explained
-        change = config.strength * (theirs.cpu().numpy() - less)
-        change[:, 0] = 0  # levels are not compared
+        change = config.strength * (theirs - less)
+        change[:, 0] = theirs[:, 0] - float(envelopes[:, 0].double().mean())
+        change[:, 0] -= explained[:, 0] - own[part.active, 0].mean()
         change = smoothed(change, config.smoothing_ms * 1e-3 / self._seconds_per_step)
         wanted = envelopes.double().std(dim=0, correction=0).cpu().numpy()
         rate = 1 / self._seconds_per_step
         return change + config.variance * varied(own + change, part.active, wanted, rate)
+
+    def _levelled(self, own: np.ndarray, change: np.ndarray) -> np.ndarray:
+        """Set the level of changes (F, D) of the source's envelopes, and spare its noise."""
+        config, features = self.config, self.context.features
+        wanted = change[:, 0].copy()
+        change[:, 0] = 0
+        change = at_loudness(own, change, features)
+        change[:, 0] += config.level * (wanted - change[:, 0])
+        return without_noise(own, change, features, config.noise_range_db)
