@@ -34,9 +34,10 @@ class KnnVcConfig(Config):
     cepstra_weight: float = Field(0.3, ge=0)
     """Weight of the speaker-normalised cepstra and their slope in the search, beside the phone
     posteriors."""
-    voicing_weight: float = Field(2.0, ge=0)
+    voicing_weight: float = Field(0.5, ge=0)
     """Distance between a voiced and an unvoiced frame; two frames with nothing else in common are
-    about 1.4 apart."""
+    about 1.4 apart. Where it rules, a sibilant that the search for F0 calls voiced is made a
+    vowel, and bursts where that ends."""
 
 
 class KnnVcOptions(Config):
