@@ -156,5 +156,6 @@ def test_frames_that_are_known_to_say_the_same_are_paired_by_that_alone() -> Non
     held = normalised(sounds(2, 20))
     wanted = normalised(torch.einsum("de,nef->ndf", turn, held))
     made = alignment.apply(held, weight)
-    assert (made - wanted).square().mean() < 0.05 * (held - wanted).square().mean()
+    # with wrong pairs from source to target it is 0.04, with wrong ones back 0.02
+    assert (made - wanted).square().mean() < 0.01 * (held - wanted).square().mean()
     torch.testing.assert_close(made.std(dim=(0, 2)), wanted.std(dim=(0, 2)), rtol=0.1, atol=0.0)
