@@ -18,12 +18,11 @@ STEP = heard_notes.HOP / heard_notes.RATE
 
 
 @pytest.fixture
-def hears() -> Callable[[np.ndarray, int], np.ndarray]:
-    pytest.importorskip("onnxruntime", reason="local/setup.sh --eval")
+def hears(needs: Any) -> Callable[[np.ndarray, int], np.ndarray]:
     try:
         heard_notes.require()
-    except MetricUnavailable as error:
-        pytest.skip(str(error))
+    except MetricUnavailable as missing:
+        needs.lacks(str(missing))
     return lambda wave, rate: heard_notes.hear(audio.resample(wave, rate, heard_notes.RATE))
 
 
@@ -68,7 +67,9 @@ def test_activations_become_notes() -> None:
 
 
 @pytest.mark.parametrize("package", ["basic_pitch", "onnxruntime"])
-def test_an_absent_package_is_named(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_absent_package_is_named(
+    package: str, monkeypatch: pytest.MonkeyPatch, needs: Any
+) -> None:
     real: Any = heard_notes.find_spec
 
     def without(name: str) -> Any:
@@ -76,7 +77,7 @@ def test_an_absent_package_is_named(package: str, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(heard_notes, "find_spec", without)
     if package == "onnxruntime" and real("basic_pitch") is None:
-        pytest.skip("basic-pitch is not installed")
+        needs.lacks("basic-pitch is not installed")
     with pytest.raises(MetricUnavailable, match=r"not installed; local/setup\.sh --eval"):
         heard_notes.require()
 

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from vctool.evaluation.timbre.board import TimbreTask
 from vctool.experiment.recipe import CorpusConfig, EvaluateConfig, Recipe
 from vctool.features.settings import FeatureConfig
 from vctool.metrics import heard_notes
+from vctool.metrics.unavailable import MetricUnavailable
 from vctool.stages import evaluate
 
 Fill = Callable[[str], Recipe]
@@ -67,14 +69,17 @@ def converted(corpus: Path, request: pytest.FixtureRequest) -> Fill:
     return fill
 
 
-def needs_notes() -> None:
-    pytest.importorskip("onnxruntime", reason="local/setup.sh --eval")
-    if heard_notes.find_spec("basic_pitch") is None:
-        pytest.skip("basic-pitch: local/setup.sh --eval")
+@pytest.fixture
+def hears_notes(needs: Any) -> None:
+    """The network that hears notes: it is installed."""
+    try:
+        heard_notes.require()
+    except MetricUnavailable as missing:
+        needs.lacks(str(missing))
 
 
+@pytest.mark.usefixtures("hears_notes")
 def test_the_target_itself_closes_every_gap(converted: Fill) -> None:
-    needs_notes()
     recipe = converted("target")
     evaluate.run(recipe)
     found = json.loads((recipe.exp / "results.json").read_text())
@@ -106,8 +111,8 @@ def test_the_target_itself_closes_every_gap(converted: Fill) -> None:
     assert len(table) >= 4 and (recipe.exp / "report.html").stat().st_size > 10000
 
 
+@pytest.mark.usefixtures("hears_notes")
 def test_a_model_with_the_sound_and_other_notes_fails_the_gate(corpus: Path) -> None:
-    needs_notes()
     data = DataDir.read(Path("data/tones/test"))
     rows = data.triplets[:2]
     contents, styles, targets = (
