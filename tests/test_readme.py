@@ -88,7 +88,8 @@ def project(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
         soundfile.write(folder / name, wave[: round(SECONDS * rate)], rate)
     save_speaker_model(folder / "exp" / "vcc2016_cyclegan_vc_SF1_TM3")
     save_vocoder(folder / "exp" / "vcc2016_istft")
-    save_timbre_model(folder / "exp" / "nottingham_timbre_vqvae")
+    save_timbre_model(folder / "exp" / "nottingham_timbre_vqvae", "tiny_timbre_vqvae")
+    save_timbre_model(folder / "exp" / "nottingham_timbre_glow", "tiny_timbre_glow")
     for name in ("riff", "sax", "tuba", "oboe"):
         hz = {"tuba": 110, "riff": 440}.get(name, 330)
         soundfile.write(folder / f"{name}.wav", buzz(SECONDS, hz, 8), 16000)
@@ -132,10 +133,10 @@ def save_voices_model(folder: Path, voices: tuple[str, ...]) -> None:
     checkpoint.save(folder / "checkpoints", made, family="vae_gan", step=1)
 
 
-def save_timbre_model(folder: Path) -> None:
+def save_timbre_model(folder: Path, recipe: str) -> None:
     """Save an untrained model of instruments."""
     torch.manual_seed(0)
-    one = recipes.load("tiny_timbre_vqvae")
+    one = recipes.load(recipe)
     system = family(one.family)
     context = Context(features=one.features, vocoder=one.vocoder, roles=())
     made = system(build(system.Config, one.model, "tiny"), context)

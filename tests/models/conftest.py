@@ -15,7 +15,7 @@ from vctool import models
 from vctool.config import PROJECT_ROOT, build, read_yaml
 from vctool.data.feature_set import FeatureSet
 from vctool.engine.settings import TrainConfig
-from vctool.experiment import recipe
+from vctool.experiment import plan, recipe
 from vctool.features.analysis import whole_features
 from vctool.features.base import accompaniment_kinds, of_accompaniment, voice_kinds
 from vctool.features.base import plain as plain_kind
@@ -216,7 +216,8 @@ def shipped() -> dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]]:
     """Name what must keep the contract: every family, and every choice that a recipe makes in it.
 
     Whole numbers and lists are sizes, and stay tiny; all else in a recipe's `model` is a choice,
-    such as what a voice is, or whether there is an accompaniment.
+    such as what a voice is, or whether there is an accompaniment. Which experiment it builds on is
+    none.
     """
     found: dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]] = {
         name: (name, {}, None) for name in base.families()
@@ -224,10 +225,12 @@ def shipped() -> dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]]:
     known = [FamilyCase(*one).config for one in found.values()]
     for title in recipe.recipes():
         one = recipe.load(title)
+        below = base.family(one.family).builds_on(plan.model_config(one)).values()
         choices = {
             field: value
             for field, value in one.model.items()
-            if isinstance(value, bool) or value == 0 or not isinstance(value, int | list)
+            if (isinstance(value, bool) or value == 0 or not isinstance(value, int | list))
+            and value not in below
         }
         weights = one.train.model_dump(mode="json", by_alias=True)["weights"]
         config = FamilyCase(one.family, choices, weights).config

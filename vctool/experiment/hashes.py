@@ -82,6 +82,11 @@ def of_checkpoint(experiment: Path) -> str:
     return MISSING if folder is None else of_file(folder / MODEL)
 
 
+def of_model(path: Path) -> str:
+    """Hash the weights of an experiment, or a pack."""
+    return of_file(path) if path.is_file() else of_checkpoint(path)
+
+
 def of_files(files: Iterable[Path]) -> dict[Path, str]:
     """Return a digest of the content of every file; why there is none, where it is unreadable."""
     wanted = list(dict.fromkeys(files))

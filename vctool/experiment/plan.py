@@ -244,6 +244,8 @@ def _train_inputs(recipe: Recipe) -> Inputs:
         if experiment is not None:
             inputs[f"fine_tune.{field}"] = experiment.name
             inputs[str(experiment)] = hashes.of_checkpoint(experiment)
+    for part, path in system(recipe).builds_on(model_config(recipe)).items():
+        inputs[f"weights of {part}"] = hashes.of_model(Path(path))
     return inputs | flatten(model, "model") | flatten(train, "train")
 
 

@@ -335,11 +335,10 @@ class Converter:
         if request.stretch != 1:
             voiced = voicing(wave, source, self.features, known)
             source = stretched(source, voiced, block, request, self.features, watch)
-        condition = None
-        if accomp is not None:
-            assert accomp_known is not None
-            condition = self.condition(accomp.read(start, stop), accomp_known)
-        made = self.infer(source, condition, request, known.voice)
+        heard = None if accomp is None else accomp.read(start, stop)
+        condition = None if heard is None else self.condition(heard, accomp_known)
+        frame = start // self.features.hop_length
+        made = self.infer(source, condition, request, known.voice, frame)
         after = 0.0 if self.system.transposes else request.transpose
         return self.synthesise(made, stop - start, after)
 
@@ -354,8 +353,7 @@ class Converter:
     def condition(self, wave: np.ndarray, known: Scan | None = None) -> Features:
         """Analyse an accompaniment (T,) at the model's rate into `accomp_` features."""
         wanted = accompaniment_kinds(self.reads)
-        if known is None:
-            known = scan(ArrayTrack(wave), self.features, wanted, max(len(wave), 1))
+        known = known or scan(ArrayTrack(wave), self.features, wanted, max(len(wave), 1))
         return voice_features(wave, wanted, self.features, known)
 
     def infer(
@@ -364,6 +362,7 @@ class Converter:
         condition: Features | None,
         request: Request,
         voice: SpeakerStats | None = None,
+        start: int = 0,
     ) -> Features:
         """Run the model on features that already have the output's length, F frames.
 
@@ -372,6 +371,7 @@ class Converter:
             condition: features of the accompaniment, or None.
             request: the conversion.
             voice: F0 statistics of the whole source, of which the features are a block.
+            start: frame of the whole output that they begin with.
 
         Returns:
             The vocoder's input: features of the kinds in `gives`.
@@ -379,9 +379,9 @@ class Converter:
         Raises:
             CheckpointError: the model gave NaN or infinity.
         """
+        moved = request.transpose if self.system.transposes else 0.0
+        told = Condition(condition, request.reference, request.options, voice, moved, start)
         with torch.no_grad():
-            moved = request.transpose if self.system.transposes else 0.0
-            told = Condition(condition, request.reference, request.options, voice, moved)
             own = {kind: source[kind] for kind in voice_kinds(self.reads)}
             made = self.system.convert(own, told, request.to)
         made_of.require(made, source, self.writes, self.path)

@@ -72,6 +72,9 @@ class Condition(NamedTuple):
     transpose: float = 0.0
     """Shift of the pitch of what is played [semitones], where the system does that itself
     (`System.transposes`); else 0."""
+    start: int = 0
+    """Frame of the whole conversion that the source begins with, where it is a block; noise is a
+    function of it, so that blocks are what one pass is."""
 
 
 class Note(NamedTuple):
@@ -254,6 +257,17 @@ class System(nn.Module):
             Features of the kinds in `writes`, each (F, D) float32.
         """
         raise NotImplementedError
+
+    @classmethod
+    def builds_on(cls, config: Any) -> dict[str, str]:
+        """Name the trained experiments or packs whose weights parts of it take over and keep.
+
+        Returns:
+            A path by the name of an attribute, which holds a `System` with frozen parameters. A
+            new system is given their weights before `setup` (`vctool.training.parts`); checkpoints
+            hold them, so that a trained one needs the paths no more.
+        """
+        return {}
 
     @classmethod
     def needs_accompaniment(cls, config: Any, to: str | None) -> bool:

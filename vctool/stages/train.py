@@ -11,7 +11,7 @@ import torch
 from vctool import cache
 from vctool.engine.distributed import any_process, processes
 from vctool.experiment.recipe import Recipe
-from vctool.training import extend, fine_tune, setup
+from vctool.training import extend, fine_tune, parts, setup
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ def run(recipe: Recipe, device: str = "auto", fresh: bool = False) -> Path:
             torch.set_float32_matmul_precision("high")
         if not fresh:
             fine_tune.require_start(recipe)
+            parts.require_kept(recipe)
         before = None if recipe.base is None else extend.read(recipe)
         if before is not None and not fresh:
             extend.require_kept(recipe, before)

@@ -16,7 +16,7 @@ from vctool.experiment.recipe import Recipe
 from vctool.features.stats import SpeakerStats, pool
 from vctool.models.base import Context, Dataset, System, family
 from vctool.progress import busy
-from vctool.training import extend, fine_tune
+from vctool.training import extend, fine_tune, parts
 from vctool.training.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ def prepare(recipe: Recipe, own: Processes, before: extend.Base | None = None) -
         extend.take_over(system, before)
     if recipe.start is not None:
         fine_tune.begin(system, recipe)
+    parts.take_over(system, recipe)
     valid: Dataset | None = None
     sample: Samples | None = None
     if not system.groups():

@@ -10,11 +10,11 @@ from vctool.features.settings import FeatureConfig
 from vctool.models.timbre_vqvae import decoder as decoders
 from vctool.models.timbre_vqvae import vector
 from vctool.models.timbre_vqvae.content import Content, Series, rounded
+from vctool.models.timbre_vqvae.heard import most_active
 from vctool.models.timbre_vqvae.settings import TimbreVqvaeConfig
 from vctool.models.timbre_vqvae.spectra import PITCHES, Spectra, frequencies
 from vctool.models.timbre_vqvae.style import HARMONICS, Instrument, Profiler
 from vctool.models.timbre_vqvae.synthesis import synthesise
-from vctool.models.timbre_vqvae.system import most_active
 
 FEATURES = FeatureConfig(rate=16000, hop_length=500, n_fft=2048, win_length=2000)
 A4 = 144

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vctool.models.timbre_vqvae.spectra import PER_OCTAVE, PITCHES
+from vctool.models.timbre_vqvae.spectra import PER_OCTAVE, PITCHES, SEMITONES
 
 SERIES = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 """Multiples of a pitch at which its spectrum is looked at."""
@@ -41,6 +41,14 @@ class Content(NamedTuple):
             functional.pad(values, ends)[:, kept] for values in (self.active, self.onset)
         )
         return Content(active, onset, self.energy)
+
+    def by_semitone(self) -> Tensor:
+        """Return the most of each semitone's bins, and the loudness: (B, 2 * SEMITONES + 1, F)."""
+        both = torch.cat([self.active, self.onset], dim=1)
+        # a semitone's own bin is its middle one; none lies below that of the lowest
+        around = functional.pad(both.unflatten(1, (2, PITCHES)), (0, 0, 1, 0))[:, :, :PITCHES]
+        most = around.unflatten(2, (SEMITONES, -1)).amax(dim=3)
+        return torch.cat([most.flatten(1, 2), self.energy], dim=1)
 
 
 def rounded(values: Tensor, levels: int) -> Tensor:

@@ -17,7 +17,8 @@ PER_SEMITONE = 3
 PER_OCTAVE = 12 * PER_SEMITONE
 LOWEST = 21
 """MIDI number of the lowest pitch: A0, 27.5 Hz."""
-PITCHES = 88 * PER_SEMITONE
+SEMITONES = 88
+PITCHES = SEMITONES * PER_SEMITONE
 """Bins of pitch, from A0 to C8."""
 FLOOR = 1e-7
 """Powers are told from each other down to this share of the level around: -70 dB."""

@@ -8,9 +8,7 @@ or vectors of a book (`vector`), and sound is made of magnitudes (`synthesis`).
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -26,12 +24,14 @@ from vctool.models import base
 from vctool.models.base import Condition, Context, Note, Reference, Terms
 from vctool.models.timbre_vqvae import notes, vector
 from vctool.models.timbre_vqvae.content import Content, Series
+from vctool.models.timbre_vqvae.heard import Heard, Told, evaluating, most_active
 from vctool.models.timbre_vqvae.settings import TimbreVqvaeConfig, TimbreVqvaeOptions
 from vctool.models.timbre_vqvae.spectra import (
     FLOOR,
     PER_OCTAVE,
     PER_SEMITONE,
     PITCHES,
+    SEMITONES,
     Spectra,
     to_wave,
 )
@@ -52,21 +52,6 @@ LEAST_HEARD = 0.5
 """A recording has a pitch where one is active for this long [frames]."""
 SOUNDING = 0.1
 """Frames with this share of the power around them sound."""
-
-
-class Heard(NamedTuple):
-    """Sound as the networks see it."""
-
-    spectrum: Tensor
-    """(B, K, F) complex."""
-    level: Tensor
-    """(B, 1, F) power around every frame."""
-    power: Tensor
-    """(B, K, F) over the level."""
-    logs: Tensor
-    """(B, L, F) by pitch [bel]."""
-    energy: Tensor
-    """(B, 1, F) log10 power of a frame over the level."""
 
 
 class System(base.System):
@@ -248,19 +233,44 @@ class System(base.System):
 
     def _described(self, heard: Heard) -> Reference:
         """Describe what plays; see `reference`."""
-        network = self.network
-        if isinstance(network, vector.VectorNetwork):
-            return {"style": _array(network.listen(self._scaled(heard))[0])}
-        content = network.find(heard.logs, heard.energy)
-        instrument = network.listen(heard.logs, heard.energy, content)
+        found = self._instrument(heard)
+        if not self.finds_notes:
+            return {"style": _array(found.style[0])}
+        active = self._found(heard).active[0]
         return {
-            "style": _array(instrument.style[0]),
-            "profile": _array(instrument.profile[0]),
-            "pitches": _array(content.active[0].square().sum(dim=1)),
+            "style": _array(found.style[0]),
+            "profile": _array(found.profile[0]),
+            "pitches": _array(active.square().sum(dim=1)),
         }
+
+    @property
+    def code_size(self) -> int:
+        """Channels of `Told.codes`."""
+        return 2 * SEMITONES + 1 if self.finds_notes else self.config.width
+
+    @property
+    def style_size(self) -> int:
+        """Length of a style."""
+        return self.config.style if self.finds_notes else self.config.width
+
+    def tell(self, content: Tensor, style: Tensor) -> Told:
+        """Code frames of sound (B, hop, F), and describe what plays others (B, hop, G)."""
+        with torch.no_grad(), evaluating(self.network):
+            notes_of, playing = (self._heard(to_wave(part)) for part in (content, style))
+            return self._told(notes_of, self._instrument(playing))
+
+    def relative_power(self, frames: Tensor) -> Tensor:
+        """Return the power (B, K, F) of frames of sound (B, hop, F), over the level around."""
+        return self._heard(to_wave(frames)).power
 
     def convert(self, source: Features, condition: Condition, to: str | None) -> Features:
         """Play the notes of a recording by the reference's instrument."""
+        return self.play(source, condition, lambda told: told.power)
+
+    def play(
+        self, source: Features, condition: Condition, shape: Callable[[Told], Tensor]
+    ) -> Features:
+        """Convert with powers (B, K, F), over the level around, that `shape` makes."""
         known, amount = condition.reference, condition.options.amount
         assert known is not None, "a conversion needs a reference"
         frames = source["wave"]
@@ -269,11 +279,11 @@ class System(base.System):
         with torch.inference_mode(), evaluating(self.network):
             wave = self._wave(frames)
             heard = self._heard(self.spectra.padded(wave))
-            made = self._power(heard, known, condition.transpose) * heard.level
-            own = heard.power * heard.level
+            told = self._told(heard, self._known(known), condition.transpose)
+            made, own = shape(told) * heard.level, heard.power * heard.level
             if condition.transpose and amount < 1:  # the source itself is at another pitch
-                own = self._power(heard, self._described(heard), condition.transpose)
-                own = own * heard.level
+                told = self._told(heard, self._instrument(heard), condition.transpose)
+                own = told.power * heard.level
             magnitude = torch.sqrt(made**amount * (own + 1e-20) ** (1 - amount))
             result = synthesise(magnitude, heard.spectrum, self.spectra, self.config.iterations)
         return {"wave": self._frames(_array(result[0, : wave.shape[1]]), len(frames))}
@@ -298,24 +308,39 @@ class System(base.System):
         return round((notes.middle(reference["pitches"]) - notes.middle(heard)) / PER_OCTAVE)
 
     def _content(self, source: Features) -> Content:
+        with torch.inference_mode(), evaluating(self.network):
+            return self._found(self._heard(self._wave(source["wave"])))
+
+    def _found(self, heard: Heard) -> Content:
+        """Return the structured content of sound, rounded."""
         network = self.network
         assert isinstance(network, Structured), "only structured content has pitches"
-        with torch.inference_mode(), evaluating(network):
-            heard = self._heard(self._wave(source["wave"]))
-            return network.find(heard.logs, heard.energy)
+        return network.find(heard.logs, heard.energy)
 
-    def _power(self, heard: Heard, known: Reference, transpose: float) -> Tensor:
-        """Return the power (B, K, F) of a conversion, over the level around."""
-        style = self._tensor(known["style"])[None]
-        if isinstance(self.network, vector.VectorNetwork):
-            coded = self.network.encode(self._scaled(heard))
-            made = self.network.decode(coded.nearest, style, heard.power.shape[2])
-            return self._unscaled(made, heard)
-        content = self.network.find(heard.logs, heard.energy)
-        content = content.moved(round(transpose * PER_SEMITONE))
-        instrument = Instrument(style, self._tensor(known["profile"])[None])
-        power: Tensor = self.network.decoder(content, instrument)
-        return power
+    def _instrument(self, heard: Heard) -> Instrument:
+        """Describe what plays; of a book of vectors, by the style alone."""
+        network = self.network
+        if isinstance(network, vector.VectorNetwork):
+            style = network.listen(self._scaled(heard))
+            return Instrument(style, style[:, :0])
+        return network.listen(heard.logs, heard.energy, self._found(heard))
+
+    def _known(self, reference: Reference) -> Instrument:
+        """Return what `reference` has described."""
+        style = self._tensor(reference["style"])[None]
+        profile = self._tensor(reference["profile"])[None] if self.finds_notes else style[:, :0]
+        return Instrument(style, profile)
+
+    def _told(self, heard: Heard, instrument: Instrument, transpose: float = 0.0) -> Told:
+        """Code sound, move its notes by semitones, and decode it by an instrument."""
+        network, style = self.network, instrument.style
+        if isinstance(network, vector.VectorNetwork):
+            coded, frames = network.encode(self._scaled(heard)), heard.power.shape[2]
+            made = self._unscaled(network.decode(coded.nearest, style, frames), heard)
+            codes = coded.nearest.repeat_interleave(vector.EVERY, dim=2)[:, :, :frames]
+            return Told(codes, style, made)
+        content = self._found(heard).moved(round(transpose * PER_SEMITONE))
+        return Told(content.by_semitone(), style, network.decoder(content, instrument))
 
     def _tonality(self, heard: Heard) -> Tensor:
         """Return how far harmonics stand out of every frame of one recording: (F,) [bel]."""
@@ -360,27 +385,6 @@ class System(base.System):
     def _frames(self, wave: np.ndarray, count: int) -> np.ndarray:
         """Cut a wave into frames (count, hop)."""
         return framing.frame(wave, self.context.features)[:count]
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Use a network's running statistics; its modes are restored after."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
-def most_active(frames: np.ndarray, most: int) -> np.ndarray:
-    """Return the `most` frames on end of (F, hop) that have the most energy, or all."""
-    if len(frames) <= most:
-        return frames
-    total = np.concatenate([[0.0], np.cumsum(np.square(frames, dtype=np.float64).sum(axis=1))])
-    start = int(np.argmax(total[most:] - total[:-most]))
-    return frames[start : start + most]
 
 
 def _array(values: Tensor) -> np.ndarray:

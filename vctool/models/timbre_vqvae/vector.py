@@ -21,6 +21,8 @@ DECAY = 0.99
 """Of the running means of a book."""
 DEAD = 0.02
 """A code begins again where its running count of vectors is below this share of the mean."""
+EVERY = 4
+"""One of this many frames is coded."""
 LEAST_STYLE = 4
 """Shortest style that the first layer takes [frames]."""
 
