@@ -22,6 +22,7 @@ from vctool.data.triplets import TripletBatch
 from vctool.engine import checkpoint
 from vctool.experiment import recipe
 from vctool.experiment.features import open_set
+from vctool.features import framing
 from vctool.models.timbre_glow.condition import Conditioner
 from vctool.models.timbre_glow.flow import Flow
 from vctool.models.timbre_glow.system import CELL, Gaps, System
@@ -45,20 +46,19 @@ def system() -> System:
     return cast(System, checkpoint.load(Path(PLACE))[0])
 
 
-def held_out(frames: int, group: str) -> TripletBatch:
-    """Cut the test triplets of a group; neighbours are of different instruments and stretches."""
-    one = recipe.load(NAME)
+def held_out(system: System, group: str) -> TripletBatch:
+    """Cut the test triplets of a group; neighbours are of other instruments and stretches."""
+    one, frames = recipe.load(NAME), system.config.clip_frames
     (corpus,) = one.corpus.names
-    waves = open_set(one, corpus, one.evaluate.split, ("wave",))
-    rows = DataDir.read(one.data(corpus, one.evaluate.split)).triplets
-    chosen = [t for t in rows if t.group == group][:ROWS]
+    data = DataDir.read(one.data(corpus, one.evaluate.split))
+    chosen = [t for t in data.triplets if t.group == group][:ROWS]
+
+    def cut(name: str) -> Tensor:
+        wave = framing.frame(data[name].load(one.features.rate), one.features)
+        return torch.from_numpy(wave[FIRST : FIRST + frames].T.copy())
+
     parts = (
-        torch.stack(
-            [
-                torch.tensor(waves.load(getattr(t, part), "wave")[FIRST : FIRST + frames].T)
-                for t in chosen
-            ]
-        )
+        torch.stack([cut(getattr(t, part)) for t in chosen])
         for part in ("content", "style", "target")
     )
     return TripletBatch._make([*parts, torch.arange(len(chosen))])
@@ -82,7 +82,7 @@ def told(gaps: Gaps) -> str:
 def test_what_the_conditions_are_worth(system: System) -> None:
     print()
     for group in GROUPS:
-        gaps = mean(system, held_out(system.config.clip_frames, group))
+        gaps = mean(system, held_out(system, group))
         print(f"{group}: {told(gaps)}")
         assert float(gaps.content.mean()) >= CONTENT
         assert float(gaps.style.mean()) >= (STYLE if group == "seen" else UNHEARD)
@@ -137,7 +137,7 @@ def test_beside_an_unconditional_flow_and_one_told_at_full_rate(system: System) 
             nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 5.0)
         adam.step()
     print(f"\nafter {STEPS} steps each, on the test triplets of programs seen:")
-    batch = held_out(system.config.clip_frames, "seen")
+    batch = held_out(system, "seen")
     found = mean(ours, batch)
     kept, gap, none = [], [], []
     with torch.no_grad():
