@@ -23,8 +23,9 @@ PATIENCE = 1.0
 holder keeps it for as long as the work takes."""
 
 _POLL = 0.002
-_ATTEMPTS = 50
-"""Attempts after which a busy lock is taken to be really held, not just tested by `is_held`."""
+_ATTEMPTS = 150
+"""Attempts after which a busy lock is taken to be really held, not just tested by `is_held`: a
+process that asks may be kept from its core for a tenth of a second where others are busy."""
 
 
 @contextmanager

@@ -366,6 +366,8 @@ def test_a_killed_stage_is_half_done_and_a_living_one_is_running(tmp_path: Path)
         "plan.model_config = lambda recipe: Model()\n"
         "plan.check = lambda recipe: None\n"
         "plan.borrowed = lambda recipe: ()\n"
+        "class System:\n    builds_on = staticmethod(lambda config: {})\n"
+        "plan.system = lambda recipe: System\n"
     )
     script = patches + CHILD.replace("{tree!r}", repr(TREE))
     root = Path(plan.__file__).parents[2]

@@ -16,6 +16,7 @@ def test_the_folder_is_the_registry() -> None:
         "mcd",
         "f0_error",
         "content",
+        "transcript",
         "distillmos",
         "naturalness",
         "real_time",
