@@ -192,6 +192,19 @@ def test_a_session_has_a_limit(served: Served, wav: Wav) -> None:
     assert answers == [201] * 9 + [413] * 2 or answers == [201] * 10 + [413]
 
 
+def test_the_reason_comes_through_however_much_was_on_its_way(served: Served) -> None:
+    # Refused by its headers. A connection that is closed at once is reset, and loses the answer.
+    for size in (2**20, 2**23, 2**25):
+        head = (
+            f"POST /api/recordings?kind=none HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
+            f"Cookie: {served.cookie}\r\nContent-Length: {size}\r\n\r\n"
+        )
+        with socket.create_connection(("127.0.0.1", served.port), timeout=20) as connection:
+            connection.sendall(head.encode() + b"x" * size)
+            said = b"".join(iter(lambda: connection.recv(2**16), b""))
+        assert said.startswith(b"HTTP/1.1 422 ") and b"A recording is one of" in said, size
+
+
 def test_a_full_disk_is_said(start: Start, wav: Wav) -> None:
     other = start(prelude="import vctool.app.session as one\none.RESERVE = 2**60")
     answer = other.upload("voice", wav(speak(1, 110, 0.3)))

@@ -16,6 +16,7 @@ GET    /api/jobs/ID/FILE                      voice.wav voice.flac mix.wav mix.f
 (?backing=DB for mixes)
 """
 
+import asyncio
 import json
 import logging
 import math
@@ -26,7 +27,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -50,6 +51,9 @@ TYPES = {
 
 MOST_JSON = 2**16
 """Bytes of a request that is no recording."""
+
+REST_BYTES, REST_SECONDS = 2**26, 1.0
+"""How much is read of what was refused before all of it had come, and for how long [s]."""
 
 REPORT_POLICY = (
     "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; "
@@ -339,7 +343,10 @@ def _route(path: str, answer: Answer, method: str) -> Route:
         try:
             return await answer(request)
         except Refused as error:
-            close = {"connection": "close"} if method == "POST" else None
+            close = None
+            if method == "POST":
+                close = {"connection": "close"}
+                await _rest(request)
             return JSONResponse({"error": str(error)}, error.status, headers=close)
         except VctoolError as error:
             session: Session = answer.__self__.session  # type: ignore[attr-defined]
@@ -347,6 +354,24 @@ def _route(path: str, answer: Answer, method: str) -> Route:
             return JSONResponse({"error": session.tidy(str(error))}, status)
 
     return Route(path, told, methods=[method])
+
+
+async def _rest(request: Request) -> None:
+    """Read what is still on its way of a body that nobody wants.
+
+    A connection that is closed before that is reset, and the answer can be lost with it.
+    """
+    read = 0
+    try:
+        async with asyncio.timeout(REST_SECONDS):
+            async for piece in request.stream():
+                read += len(piece)
+                if read > REST_BYTES:
+                    return
+    except (ClientDisconnect, TimeoutError):
+        return
+    except RuntimeError:  # starlette's, where all of it has been read
+        return
 
 
 async def _json(request: Request) -> Any:
