@@ -16,8 +16,6 @@ GET    /api/jobs/ID/FILE                      voice.wav voice.flac mix.wav mix.f
 (?backing=DB for mixes)
 """
 
-import asyncio
-import json
 import logging
 import math
 import urllib.parse
@@ -27,11 +25,11 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from vctool.app import uploads
+from vctool.app import bodies, uploads
 from vctool.app.jobs import Job, Queue, checked
 from vctool.app.lane import WorkerEnded
 from vctool.app.session import Refused, Session
@@ -48,12 +46,6 @@ TYPES = {
     ".svg": "image/svg+xml",
 }
 """Media types of the page's files, by ending."""
-
-MOST_JSON = 2**16
-"""Bytes of a request that is no recording."""
-
-REST_BYTES, REST_SECONDS = 2**26, 1.0
-"""How much is read of what was refused before all of it had come, and for how long [s]."""
 
 REPORT_POLICY = (
     "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; "
@@ -224,7 +216,7 @@ class Routes:
 
     async def convert(self, request: Request) -> Response:
         """Queue a conversion."""
-        asked = checked(await _json(request))
+        asked = checked(await bodies.json_of(request))
         about = await self._described(asked["model"])
         job = self.queue.add(asked, self.models[asked["model"]], about)
         return JSONResponse(job.plain(), 201)
@@ -346,7 +338,7 @@ def _route(path: str, answer: Answer, method: str) -> Route:
             close = None
             if method == "POST":
                 close = {"connection": "close"}
-                await _rest(request)
+                await bodies.rest(request)
             return JSONResponse({"error": str(error)}, error.status, headers=close)
         except VctoolError as error:
             session: Session = answer.__self__.session  # type: ignore[attr-defined]
@@ -354,41 +346,6 @@ def _route(path: str, answer: Answer, method: str) -> Route:
             return JSONResponse({"error": session.tidy(str(error))}, status)
 
     return Route(path, told, methods=[method])
-
-
-async def _rest(request: Request) -> None:
-    """Read what is still on its way of a body that nobody wants.
-
-    A connection that is closed before that is reset, and the answer can be lost with it.
-    """
-    read = 0
-    try:
-        async with asyncio.timeout(REST_SECONDS):
-            async for piece in request.stream():
-                read += len(piece)
-                if read > REST_BYTES:
-                    return
-    except (ClientDisconnect, TimeoutError):
-        return
-    except RuntimeError:  # starlette's, where all of it has been read
-        return
-
-
-async def _json(request: Request) -> Any:
-    """Read a small body of JSON.
-
-    Raises:
-        Refused: it is too large, or no JSON.
-    """
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MOST_JSON:
-            raise Refused(413, f"A request may have {MOST_JSON >> 10} KB; this one has more.")
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        raise Refused(422, "This request is no JSON.") from None
 
 
 async def _no_such(request: Request, error: Exception) -> Response:
