@@ -16,8 +16,9 @@ def load(path: Path | str, device: str = "auto", vocoder: str | None = None) -> 
     has no effect if torch was imported before.
 
     Args:
-        path: an experiment `exp/<name>` (its latest checkpoint), one checkpoint folder, a pack
-            (`NAME.vctool`), or the name of a model in `exp/`, in `$VCTOOL_MODELS` or of vctool.
+        path: an experiment `exp/<name>` (its latest checkpoint, or its best with
+            `train.converts: best`), one checkpoint folder, a pack (`NAME.vctool`), or the name of
+            a model in `exp/`, in `$VCTOOL_MODELS` or of vctool.
         device: `auto`, `cpu`, `cuda`, or `cuda:N`.
         vocoder: a name, or the path of a trained one, in place of that of the model's recipe.
 

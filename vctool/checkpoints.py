@@ -63,7 +63,7 @@ OPTIONAL: dict[str, Kind] = {
 
 
 def find(path: Path) -> Path:
-    """Return the checkpoint folder that a path stands for; the latest if there are several.
+    """Return the checkpoint folder that a path stands for; the one that converts if several.
 
     A pack (`vctool.packs`) stands for itself.
 
@@ -85,7 +85,7 @@ def find(path: Path) -> Path:
     if (path / STATE).exists() or STEP_NAME.fullmatch(path.name):
         return path
     folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
-    found = latest(folder)
+    found = converting(folder)
     if found is None:
         raise CheckpointError(f"{path}: holds no checkpoint; train with ./run.sh --stage 3")
     return found
@@ -104,6 +104,19 @@ def latest(checkpoints: Path) -> Path | None:
     return steps[max(steps)] if steps else None
 
 
+def converting(checkpoints: Path) -> Path | None:
+    """Return the checkpoint that converts: the best if `train.converts` says so, else the latest.
+
+    None where there is no checkpoint.
+    """
+    manifest = read_manifest(checkpoints)
+    if manifest.get("converts") == "best" and "best" in manifest:
+        folder: Path = checkpoints / manifest["best"]
+        if (folder / STATE).is_file():
+            return folder
+    return latest(checkpoints)
+
+
 def step_folders(checkpoints: Path) -> dict[int, Path]:
     """Return the checkpoint folders in order of their steps."""
     named = ((STEP_NAME.fullmatch(path.name), path) for path in checkpoints.glob("step-*"))
@@ -119,7 +132,7 @@ def read_manifest(checkpoints: Path) -> dict[str, Any]:
     path = checkpoints / MANIFEST
     if not path.is_file():
         return {}
-    kinds: dict[str, Kind] = {"latest": str, "best": str, "best_score": float}
+    kinds: dict[str, Kind] = {"latest": str, "best": str, "best_score": float, "converts": str}
     try:
         manifest = read_fields(path, {}, kinds)
         if "best" in manifest and "best_score" not in manifest:

@@ -192,6 +192,8 @@ def test_a_score_counts_no_opponent_and_the_last_weight_of_a_ramp(toy: ModuleTyp
         "generator/identity": 4.0,
         "discriminator/adversarial": 100.0,
     }
+    assert score(system, values, toy.train_config()) == 0.5 * 4.0
+    system.adversarial_terms = ()
     assert score(system, values, toy.train_config()) == 1.0 + 0.5 * 4.0
     system.discriminator_groups = ("generator",)
     assert score(system, values, toy.train_config()) == 100.0

@@ -59,6 +59,7 @@ class Config(settings.Config):
 class System(base.System):
     Config: ClassVar[type[settings.Config]] = Config
     discriminator_groups = ("discriminator",)
+    adversarial_terms = ("adversarial",)
 
     def __init__(self, config: Any, context: base.Context) -> None:
         super().__init__(config, context)

@@ -99,6 +99,22 @@ def test_each_term_alone_reaches_its_own_group(learner: Case) -> None:
         assert any(gradient.abs().max() > 0 for gradient in found), f"{group}/{name} is flat"
 
 
+def test_terms_that_discriminators_decide_rank_no_checkpoint(learner: Case) -> None:
+    """Other discriminators change exactly the terms that are left out of the held-out score."""
+    one, other = learner.system(), learner.system()
+    for group in other.discriminator_groups:
+        for parameter in other.groups()[group]:
+            parameter.data.add_(0.3 * torch.randn(parameter.shape).sign() * parameter.abs().mean())
+    first, second = (all_terms(system.eval(), learner.data.batch(0)) for system in (one, other))
+    moved = {
+        name
+        for (group, name), term in first.items()
+        if group not in one.discriminator_groups and not torch.equal(term, second[group, name])
+    }
+    trained = {n for g, n in first if g not in one.discriminator_groups}
+    assert moved == set(one.adversarial_terms) & trained
+
+
 def test_every_parameter_of_a_group_is_reached_by_some_term(learner: Case) -> None:
     system = learner.system()
     names = {parameter: name for name, parameter in system.named_parameters()}

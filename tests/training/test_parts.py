@@ -104,3 +104,12 @@ def test_training_goes_on_with_the_same_weights_alone(here: Path, tmp_path: Path
     checkpoint.save(tmp_path / "checkpoints", system, family="timbre_vqvae", step=3)
     with pytest.raises(CheckpointError, match=r"was trained with other weights than .*--fresh"):
         train.run(load("tiny_timbre_glow", f"model.codes={tmp_path}"), device="cpu")
+
+
+def test_the_best_checkpoint_wants_held_out_recordings(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without any there is no best, and the latest would convert in silence."""
+    monkeypatch.setattr("vctool.training.setup.has_split", lambda recipe, split: split == "train")
+    with pytest.raises(ConfigError, match=r"train\.converts: best, and there is no dev split"):
+        train.run(load("tiny_timbre_vqvae", "name=best", "train.converts=best"), device="cpu")

@@ -20,7 +20,7 @@ from vctool import audio
 from vctool.app.worker import Post
 from vctool.audio.loudness import SILENT_SWING
 from vctool.audio.tracks import CHUNK_SECONDS, SpoolTrack
-from vctool.checkpoints import latest
+from vctool.checkpoints import converting
 from vctool.errors import AudioError, CheckpointError, DataError
 from vctool.experiment import places
 from vctool.experiment.recipe import ConvertConfig
@@ -353,7 +353,7 @@ def vocoders() -> list[dict[str, Any]]:
 def _stamp(path: Path) -> float | None:
     """Return what changes when a vocoder does; None where it is not there."""
     try:
-        folder = latest(path / "checkpoints") if path.is_dir() else path
+        folder = converting(path / "checkpoints") if path.is_dir() else path
         return None if folder is None else folder.stat().st_mtime
     except (OSError, CheckpointError):
         return None

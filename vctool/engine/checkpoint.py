@@ -3,6 +3,8 @@
     checkpoints/manifest.json                     latest, best, and the score of each
     checkpoints/step-00012000/model.safetensors       weights and buffers, by name
                               optimizer.safetensors   Adam's moments, `group/parameter/moment`
+                              training.safetensors    weights that training goes on with, where
+                                                      the model's are their running mean
                               state.json              family, config, context, step, recipe, train
 
 A folder is written under a temporary name and renamed, then the manifest is replaced, each only
@@ -46,6 +48,7 @@ logger = logging.getLogger(__name__)
 __all__ = [
     "MODEL",
     "OPTIMIZER",
+    "TRAINING",
     "State",
     "changed_fields",
     "converting",
@@ -60,6 +63,9 @@ __all__ = [
 
 OPTIMIZER = "optimizer.safetensors"
 """The file of the optimizers' moments."""
+
+TRAINING = "training.safetensors"
+"""The file of the weights that training goes on with; only where a running mean of them is kept."""
 
 
 def describe(
@@ -107,6 +113,7 @@ def save(
     train: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
     moments: Mapping[str, Tensor] | None = None,
+    training: Mapping[str, Tensor] | None = None,
     score: float | None = None,
     progress: Mapping[str, Any] | None = None,
 ) -> Path:
@@ -121,6 +128,7 @@ def save(
         train: the training settings as plain values.
         data: what each role was trained on.
         moments: the optimizers' tensors (`optim.moments`); none where training is over.
+        training: the weights that training goes on with, where the system has their running mean.
         score: held-out score at this step, lower is better; None where none was measured.
         progress: the loop's own numbers (learning rate scale, rollbacks, seconds).
 
@@ -133,6 +141,8 @@ def save(
     state = describe(system, family, step, recipe=recipe or {}, train=train or {}, data=data or {})
     state |= {"score": score, "progress": dict(progress or {})}
     tensors = {MODEL: writable(system.state_dict()), OPTIMIZER: writable(moments or {})}
+    if training:
+        tensors[TRAINING] = writable(training)
     folder = checkpoints / f"step-{step:08d}"
     beside = checkpoints / f".tmp-{folder.name}-{os.getpid()}"
     try:
@@ -164,7 +174,7 @@ def load(path: Path, device: str | torch.device = "cpu") -> tuple[base.System, S
 
     Args:
         path: an experiment `exp/<name>`, its `checkpoints` folder, or one `step-...` folder; the
-            first two mean the latest checkpoint. Or a pack, which holds no discriminators: those
+            first two mean the one that converts. Or a pack, which holds no discriminators: those
             of the system are then untaught.
         device: where the weights go.
 
@@ -254,6 +264,12 @@ def load_weights(folder: Path, system: nn.Module) -> None:
     remedy = "it is of another family or version: train again with --fresh"
     _require_fit(folder / MODEL, stored, system, set(), remedy)
     system.load_state_dict(stored)
+
+
+def read_training(folder: Path) -> dict[str, Tensor]:
+    """Return the weights that training goes on with; none where the model's are these."""
+    path = folder / TRAINING
+    return read_tensors(path) if path.is_file() else {}
 
 
 def _require_fit(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vctool.engine import checkpoint, distributed, manifest, resuming
+from vctool.engine.averaging import Average
 from vctool.engine.distributed import Flags, Processes, any_process, broadcast
 from vctool.engine.interrupt import Interrupt
 from vctool.engine.log import Averages, Journal, progress_line
@@ -21,6 +22,7 @@ from vctool.engine.step import (
     VALIDATION,
     QueuedStep,
     evaluate_objectives,
+    failure,
     score,
     seed_step,
     train_step,
@@ -35,9 +37,6 @@ logger = logging.getLogger(__name__)
 
 Sample = Callable[[System, int], None]
 """Writes conversions of held-out recordings at a step; called in eval mode."""
-
-NAMED_UTTERANCES = 8
-"""Most utterances that an error lists; it counts the rest."""
 
 
 class Trainer:
@@ -93,6 +92,7 @@ class Trainer:
         self.family, self.recipe = family, dict(recipe or {})
         self.recordings = dict(recordings or {})
         self.optimizers = GroupOptimizers(self.system, config)
+        self.average = Average(self.system, config.average)
         self.steps = config.steps if self.optimizers.parameters else 0
         """The last step; 0 for a system without training."""
         assert data is not None or not self.steps, f"{family}: learns without batches"
@@ -124,6 +124,8 @@ class Trainer:
                 self._train(step)
         finally:
             self._journal.close()
+        if self.processes.writes:
+            manifest.choose(self.checkpoints, self.config.converts)
         found = manifest.latest(self.checkpoints)
         assert found is not None, f"{self.checkpoints}: the loop ended without a checkpoint"
         return found
@@ -144,6 +146,7 @@ class Trainer:
         else:
             step = 0
             self._set_up()
+            self.average.load({})
         if self.processes.writes:
             self._journal.rewind(step)
             if found is None:
@@ -161,7 +164,8 @@ class Trainer:
             data=self.recordings,
         )
         resuming.require_same(folder, state, own, self.system)
-        changes = checkpoint.changed_fields(state["train"], own["train"], "train.")
+        stored = checkpoint.completed(self.config, state["train"])
+        changes = checkpoint.changed_fields(stored, own["train"], "train.")
         resuming.require_work(folder, int(state["step"]), self.steps, changes)
         if changes:
             self._say(logging.WARNING, "going on with changed settings: %s", "; ".join(changes))
@@ -177,6 +181,7 @@ class Trainer:
 
     def _restore(self, folder: Path) -> int:
         checkpoint.load_weights(folder, self.system)
+        self.average.load(checkpoint.read_training(folder))
         self.optimizers.load_moments(checkpoint.read_tensors(folder / checkpoint.OPTIMIZER))
         return int(checkpoint.read_state(folder)["step"])
 
@@ -228,6 +233,7 @@ class Trainer:
                 averages, seconds, unread = Averages(), list[float](), None
                 continue
             step += 1
+            self.average.update(step)
             averages.add(done.values)
             seconds.append(time.monotonic() - began)
             self._progress["seconds"] += seconds[-1]
@@ -292,14 +298,14 @@ class Trainer:
         self._score = None
         if self.valid is None or (step % self.config.validate_every and step != self.config.steps):
             return False
-        with busy("validating"):
+        with self.average.used(), busy("validating"):
             values = self.validate(step)
         self._score = score(self.system, values, self.config)
         if not self.processes.writes:
             return False
         self._journal.write(step, "dev", {**values, "score": self._score})
         if self.sample is not None:
-            with undisturbed(self.system), busy("writing samples"):
+            with self.average.used(), undisturbed(self.system), busy("writing samples"):
                 self.sample(self.system, step)
         best = manifest.read_manifest(self.checkpoints).get("best_score", float("inf"))
         return self._score < best
@@ -331,18 +337,21 @@ class Trainer:
                     f"step {step}: the weights {name} are not finite, nothing was saved; go on "
                     "from the last checkpoint with a lower train.learning_rate"
                 )
-        checkpoint.save(
-            self.checkpoints,
-            self.system,
-            family=self.family,
-            step=step,
-            recipe=self.recipe,
-            train=self._train_settings(),
-            data=self.recordings,
-            moments=self.optimizers.moments(),
-            score=self._score,
-            progress=self._progress,
-        )
+        training = self.average.training()
+        with self.average.used():
+            checkpoint.save(
+                self.checkpoints,
+                self.system,
+                family=self.family,
+                step=step,
+                recipe=self.recipe,
+                train=self._train_settings(),
+                data=self.recordings,
+                moments=self.optimizers.moments(),
+                training=training,
+                score=self._score,
+                progress=self._progress,
+            )
         manifest.prune(self.checkpoints, self.config.keep, self.config.save_every)
 
     def _roll_back(self, step: int, values: Mapping[str, Tensor]) -> int:
@@ -352,13 +361,7 @@ class Trainer:
         is skipped, so that an interrupted run recovers as an uninterrupted one does.
         """
         assert self.data is not None
-        names = list(dict.fromkeys(self.data.names(step)))
-        more = f" and {len(names) - NAMED_UTTERANCES} more" if len(names) > NAMED_UTTERANCES else ""
-        guilty = [name for name, value in values.items() if not torch.isfinite(value).all()]
-        what = (
-            f"step {step + 1}: not finite: {', '.join(guilty) or 'a loss in another process'}, "
-            f"on the utterances {', '.join(names[:NAMED_UTTERANCES])}{more}"
-        )
+        what = failure(step, self.data.names(step), values)
         rollbacks = self._progress["rollbacks"] + 1
         if rollbacks > self.config.retries:
             raise TrainingError(

@@ -14,6 +14,7 @@ from vctool.checkpoints import (
     MANIFEST,
     STATE,
     STEP_NAME,
+    converting,
     find,
     latest,
     read_manifest,
@@ -23,7 +24,9 @@ from vctool.data.atomic import write_text
 
 __all__ = [
     "STATE",
+    "choose",
     "clear",
+    "converting",
     "find",
     "latest",
     "note",
@@ -50,6 +53,13 @@ def note(checkpoints: Path, name: str, score: float | None) -> None:
     if score is not None and (not known or score < manifest["best_score"]):
         manifest |= {"best": name, "best_score": score}
     write_manifest(checkpoints, manifest)
+
+
+def choose(checkpoints: Path, converts: str) -> None:
+    """Note which checkpoint converts: `latest` or `best`."""
+    manifest = read_manifest(checkpoints)
+    if manifest.get("converts", "latest") != converts:
+        write_manifest(checkpoints, manifest | {"converts": converts})
 
 
 def prune(checkpoints: Path, keep: int, save_every: int) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from vctool.engine.checkpoint import State, changed_fields, completed
-from vctool.engine.settings import PACE_FIELDS
+from vctool.engine.settings import CHOICE_FIELDS, PACE_FIELDS
 from vctool.errors import CheckpointError
 from vctool.models.base import System
 
@@ -69,7 +69,7 @@ def require_work(folder: Path, step: int, steps: int, changes: Sequence[str]) ->
     Raises:
         CheckpointError: the model is fully trained with other settings.
     """
-    pace = tuple(f"train.{field}: " for field in PACE_FIELDS)
+    pace = tuple(f"train.{field}: " for field in (*PACE_FIELDS, *CHOICE_FIELDS))
     decisive = [change for change in changes if not change.startswith(pace)]
     if step >= steps and decisive:
         raise CheckpointError(

@@ -44,6 +44,9 @@ class TrainConfig(Config):
     """Largest norm of one group's gradient; none where not given."""
     weights: dict[str, dict[str, float | Ramp]] = {}
     """Weight of every loss term, by group: `weights[group][term]`."""
+    average: float | None = Field(None, ge=0, lt=1)
+    """Decay of a running mean of the weights, such as 0.999, which is then what is validated, saved
+    and converted with; without it the weights of the last step are."""
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
     """Precision of the forward pass (autocast); weights stay float32. `auto` uses bf16 where the
     device supports it natively."""
@@ -57,6 +60,9 @@ class TrainConfig(Config):
     """Steps between checkpoints; a new best validation is saved too."""
     keep: int = Field(2, ge=1)
     """Newest checkpoints kept, besides the best."""
+    converts: Literal["latest", "best"] = "latest"
+    """Which checkpoint converts: the latest, or that of the lowest held-out losses, without those
+    that discriminators decide. They are a poor guide to a model that begins near the identity."""
     tracking: Literal["tensorboard", "mlflow"] = "tensorboard"
     """Where scalars go besides `log/metrics.jsonl` and TensorBoard: `mlflow` adds a file store of
     MLflow, `mlruns/` in the experiment."""
@@ -74,3 +80,6 @@ PACE_FIELDS = (
     "retries",
 )
 """Fields of `TrainConfig` that affect logging and checkpoints only, not the trained weights."""
+
+CHOICE_FIELDS = ("converts",)
+"""Fields of `TrainConfig` that choose among weights already trained."""

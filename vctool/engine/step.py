@@ -1,6 +1,6 @@
 """One training step over all parameter groups, and the same objectives for validation."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -18,6 +18,10 @@ from vctool.precision import computes_bf16
 
 TRAINING, VALIDATION, SETUP = 0, 1, 2
 """Purposes of random numbers; each has its own stream at every step."""
+
+
+NAMED_UTTERANCES = 8
+"""Most utterances that an error lists; it counts the rest."""
 
 
 class StepResult(NamedTuple):
@@ -126,6 +130,23 @@ def train_step(
     return StepResult(values, bad)
 
 
+def failure(step: int, utterances: Sequence[str], values: Mapping[str, Tensor]) -> str:
+    """Describe a step that was not finite: its losses that were not, and its utterances.
+
+    Args:
+        step: steps done before it.
+        utterances: those of its batch; one may come twice.
+        values: its scalars, as in `StepResult`.
+    """
+    names = list(dict.fromkeys(utterances))
+    more = f" and {len(names) - NAMED_UTTERANCES} more" if len(names) > NAMED_UTTERANCES else ""
+    guilty = [name for name, value in values.items() if not torch.isfinite(value).all()]
+    return (
+        f"step {step + 1}: not finite: {', '.join(guilty) or 'a loss in another process'}, "
+        f"on the utterances {', '.join(names[:NAMED_UTTERANCES])}{more}"
+    )
+
+
 def evaluate_objectives(
     system: System, batch: Any, step: int, config: TrainConfig, device: torch.device
 ) -> dict[str, Tensor]:
@@ -162,14 +183,15 @@ def score(system: System, values: Mapping[str, float], config: TrainConfig) -> f
     """Sum the weighted held-out terms that rank checkpoints; lower is better.
 
     Groups in `System.discriminator_groups` do not count: their losses fall when the generators
-    get worse. Ramped weights count with their last value, so that checkpoints of different steps
-    are comparable.
+    get worse. Nor do `System.adversarial_terms`, which fall when the discriminators do. Ramped
+    weights count with their last value, so that checkpoints of different steps are comparable.
     """
     return sum(
         weight_at(weight, config.steps) * values[f"{group}/{name}"]
         for group in system.groups()
         if group not in system.discriminator_groups
         for name, weight in config.weights.get(group, {}).items()
+        if name not in system.adversarial_terms
     )
 
 

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from vctool import cache
-from vctool.checkpoints import MODEL, latest
+from vctool.checkpoints import MODEL, converting
 from vctool.data import content
 from vctool.errors import AudioError
 
@@ -78,7 +78,7 @@ def of_results(experiment: Path, files: Iterable[Path]) -> str:
 
 def of_checkpoint(experiment: Path) -> str:
     """Hash the weights that conversion with an experiment would load."""
-    folder = latest(experiment / "checkpoints")
+    folder = converting(experiment / "checkpoints")
     return MISSING if folder is None else of_file(folder / MODEL)
 
 

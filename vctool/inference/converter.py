@@ -53,8 +53,8 @@ class Converter:
     """A trained model, ready to convert.
 
     Args:
-        path: an experiment (its latest checkpoint), one checkpoint folder, a pack, or a name of
-            one (`places.locate`) or of a family that needs no training (`knn_vc`).
+        path: an experiment (the checkpoint that `train.converts` says), one checkpoint folder, a
+            pack, or a name of one (`places.locate`) or of an untrained family (`knn_vc`).
         device: `auto`, `cpu`, `cuda`, or `cuda:N`.
         vocoder: a name or a path (`vocoders.get`) instead of the recipe's vocoder.
         rate: of an untrained family's output, of `untrained.RATES` [Hz]; the lowest where None.

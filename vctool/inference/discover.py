@@ -210,7 +210,7 @@ def _few(told: Sequence[str], most: int = 3, between: str = "; ") -> str:
 
 
 def _trained(root: Path, asked: Asked, refused: list[str]) -> list[tuple[Path, Path]]:
-    """Return the latest checkpoint of every experiment, and every pack, the newest first.
+    """Return the checkpoint of every experiment that converts, and every pack, the newest first.
 
     Those that come with vctool are last, and only where they turn anyone into the voices that are
     named: its `mini` was made of synthetic voices, and is for demonstration.
@@ -222,7 +222,7 @@ def _trained(root: Path, asked: Asked, refused: list[str]) -> list[tuple[Path, P
     for one in places.found(root):
         try:
             pack = packs.is_pack(one.path)
-            folder = one.path if pack else manifest.latest(one.path / "checkpoints")
+            folder = one.path if pack else manifest.converting(one.path / "checkpoints")
             if folder is None:
                 continue
             if one.place != "vctool":

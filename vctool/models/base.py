@@ -112,6 +112,9 @@ class System(nn.Module):
     discriminator_groups: ClassVar[tuple[str, ...]] = ()
     """Parameter groups of discriminators. Their losses fall when the generators get worse, so
     checkpoints are ranked by the held-out losses of all other groups."""
+    adversarial_terms: ClassVar[tuple[str, ...]] = ()
+    """Terms of other groups that discriminators decide. They fall when these get worse, so they do
+    not rank checkpoints either."""
     training_buffers: ClassVar[tuple[str, ...]] = ()
     """Buffers besides those of the discriminators that only training reads; packs lack them."""
     task: ClassVar[str] = "voices"

@@ -9,7 +9,7 @@ import torch
 from vctool.data.feature_set import FeatureSet
 from vctool.engine.distributed import Processes
 from vctool.engine.loop import Trainer
-from vctool.errors import DataError
+from vctool.errors import ConfigError, DataError
 from vctool.experiment import plan
 from vctool.experiment.features import open_set
 from vctool.experiment.recipe import Recipe
@@ -55,6 +55,11 @@ def prepare(recipe: Recipe, own: Processes, before: extend.Base | None = None) -
         logger.info("%s: learns nothing; it is set up and saved", recipe.family)
     elif held is None:
         logger.warning("no dev split of every role: training without held-out validation")
+        if recipe.train.converts == "best":
+            raise ConfigError(
+                "train.converts: best, and there is no dev split of every role to tell which is; "
+                "prepare one, or set it to latest"
+            )
     else:
         valid = dataset(recipe, system, held, recipe.train.seed + VALIDATION_SEED)
         if own.writes:

@@ -41,6 +41,12 @@ class System(base.System):
     Config = CycleGanVcConfig
     not_real_time = "its generators are normalised over a whole utterance (instance normalisation)"
     discriminator_groups = ("discriminator",)
+    adversarial_terms = (
+        "adversarial_source",
+        "adversarial_target",
+        "second_source",
+        "second_target",
+    )
     config: CycleGanVcConfig
     source_mean: Tensor
 

@@ -32,6 +32,7 @@ class System(base.System):
     Config = HifiganTrainingConfig
     not_real_time = "it turns mel into sound, and its convolutions look ahead"
     discriminator_groups = ("discriminator",)
+    adversarial_terms = ("adversarial", "matching")
     task = "vocoders"
     config: HifiganTrainingConfig
 

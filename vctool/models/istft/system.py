@@ -31,6 +31,7 @@ class System(base.System):
     Config = IstftTrainingConfig
     not_real_time = "it turns mel into sound, and makes phases consistent over a whole utterance"
     discriminator_groups = ("discriminator",)
+    adversarial_terms = ("adversarial", "matching")
     task = "vocoders"
     config: IstftTrainingConfig
 

@@ -42,6 +42,7 @@ class System(base.System):
 
     Config = SpeakerAutoencoderConfig
     discriminator_groups = ("discriminator",)
+    adversarial_terms = ("confusion",)
     takes_reference = True
     config: SpeakerAutoencoderConfig
     embeddings: Tensor

@@ -54,6 +54,7 @@ class System(base.System):
     Config = VaeGanConfig
     not_real_time = "its encoder is normalised over a whole utterance (instance normalisation)"
     discriminator_groups = ("discriminator",)
+    adversarial_terms = ("adversarial",)
     takes_more_roles = True
     config: VaeGanConfig
 

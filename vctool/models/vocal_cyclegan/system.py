@@ -49,6 +49,7 @@ class System(base.System):
         "its melody is the best path through a whole utterance, normalised by its mean and spread"
     )
     discriminator_groups = ("discriminator",)
+    adversarial_terms = ("adversarial_singing", "adversarial_speech")
     training_buffers = ("critic_mean",)
     task = "singing"
     config: VocalCycleGanConfig
