@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from vctool.models.timbre_vqvae.content import Content, Finder
 from vctool.models.timbre_vqvae.settings import TimbreVqvaeConfig, TimbreVqvaeOptions
 from vctool.models.timbre_vqvae.structured import Structured
 from vctool.models.timbre_vqvae.system import System
+from vctool.models.timbre_vqvae.vector import tell_usage
 
 RATE = 16000
 FEATURES = build(FeatureConfig, read_yaml(PROJECT_ROOT / "conf/features/16k_timbre.yaml"), "16k")
@@ -102,7 +102,7 @@ def convert(system: System, source: np.ndarray, style: np.ndarray, **options: An
 def bands(system: System, wave: np.ndarray) -> np.ndarray:
     """Return log10 power in mel bands, floored at -40 dB: (bands, F)."""
     power = system.spectra.power(torch.from_numpy(wave)[None])[0]
-    mel = (system.bands @ power).numpy()
+    mel = system.bands(power).numpy()
     return np.log10(mel / mel.max() + 1e-4)
 
 
@@ -231,14 +231,12 @@ def test_only_the_most_active_of_a_long_target_is_heard(
     np.testing.assert_allclose(found["profile"], alone["profile"], atol=0.1)
 
 
-def test_a_collapsed_book_is_told(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+def test_a_collapsed_book_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """Proof G5: the published book may hold one code, and nothing says so."""
     caplog.set_level(logging.INFO)
-    config = TimbreVqvaeConfig(content="vector", width=16, codes=64, clip_frames=32)
-    system = System(config, Context(features=FEATURES, vocoder="wave", roles=())).eval()
-    system._tell_usage(torch.zeros(8, 33, dtype=torch.int64))
+    tell_usage(torch.zeros(8, 33, dtype=torch.int64), 64)
     assert "codebook: 1 of 64 codes in 264 frames, perplexity 1: less than a tenth" in caplog.text
     assert caplog.records[-1].levelno == logging.WARNING
-    system._tell_usage(torch.arange(64).repeat(4))
+    tell_usage(torch.arange(64).repeat(4), 64)
     assert "64 of 64 codes in 256 frames, perplexity 64" in caplog.records[-1].getMessage()
     assert caplog.records[-1].levelno == logging.INFO

@@ -20,7 +20,7 @@ from vctool.data.feature_set import FeatureSet
 from vctool.data.sampling import keyed_uniform
 from vctool.data.triplets import TripletBatch, TripletClips
 from vctool.features.base import Features
-from vctool.features.mel import hz_to_mel, mel_filterbank, mel_frequencies
+from vctool.features.mel_bands import MelBands
 from vctool.models import base
 from vctool.models.base import Condition, Context, Note, Reference, Terms
 from vctool.models.timbre_glow.coder import Coder, Told
@@ -60,11 +60,10 @@ class System(base.System):
     Options = TimbreGlowOptions
     task = "timbre"
     takes_reference = True
+    reference_version = 2
     only_references = True
     transposes = True
     config: TimbreGlowConfig
-    filters: Tensor
-    to_bins: Tensor
 
     def __init__(self, config: TimbreGlowConfig, context: Context) -> None:
         super().__init__(config, context)
@@ -75,15 +74,7 @@ class System(base.System):
             config.bands, coder.code_size, coder.style_size, config.width
         )
         self.flow = Flow(config.bands, config.width, config.depth, config.width)
-        settings = context.features.model_copy(update={"n_mels": config.bands})
-        filters = mel_filterbank(settings)
-        weights = filters / filters.sum(dim=1, keepdim=True).clamp(min=1e-9)
-        self.register_buffer("filters", weights, persistent=False)
-        centres = hz_to_mel(mel_frequencies(settings)[1:-1])
-        bins = hz_to_mel(np.arange(1 + settings.n_fft // 2) * settings.rate / settings.n_fft)
-        rows = [np.interp(bins, centres, one) for one in np.eye(config.bands)]
-        table = torch.from_numpy(np.stack(rows, axis=1).astype(np.float32))
-        self.register_buffer("to_bins", table, persistent=False)
+        self.bands = MelBands(context.features, config.bands)
 
     @property
     def _coder(self) -> Coder:
@@ -180,7 +171,7 @@ class System(base.System):
 
     def _bands(self, power: Tensor) -> Tensor:
         """Return the loudness (B, M, F) of powers (B, K, F) [bel]."""
-        return torch.log10(self.filters @ power + FLOOR)
+        return torch.log10(self.bands(power) + FLOOR)
 
     def _condition(self, told: Told) -> tuple[Tensor, Tensor]:
         """Return what the coder makes (B, M, F) [bel], and the condition of the flow."""
@@ -201,7 +192,7 @@ class System(base.System):
             latent = condition.options.temperature * noise
             # a block's context is long beyond what any layer sees
             bands = (made + self.flow.inverse(latent, given)).clamp(math.log10(FLOOR), MOST)
-            return told.power * torch.pow(10.0, self.to_bins @ (bands - made))
+            return told.power * torch.pow(10.0, self.bands.spread(bands - made))
 
         return self._coder.play(source, condition, drawn)
 

@@ -21,12 +21,15 @@ class TimbreVqvaeConfig(Config):
     """Numbers that describe an instrument (structured)."""
     levels: int | None = Field(8, ge=2)
     """Levels that the activity of a pitch is rounded to (structured); None leaves it as it is,
-    without a bottleneck."""
+    without a bottleneck: it shows that the code then tells the content's own sound."""
     measured: bool = True
     """Whether the decoder starts from the harmonic profile that is measured in the reference
     (structured)."""
     bands: int = Field(128, ge=16)
     """Mel bands of the loss in dB beside that of the bins."""
+    mels: int | None = Field(None, ge=16)
+    """Mel bands that spectra are reduced to, both what is heard and what is made; None keeps every
+    bin. It shows what such features cost: 128 do not tell apart the partials of chords."""
     width: int = Field(192, ge=4)
     """Channels of every layer (vector); 1024 as published."""
     codes: int = Field(512, ge=2)

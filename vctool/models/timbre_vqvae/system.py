@@ -19,10 +19,10 @@ from vctool.data.triplets import TripletBatch, TripletClips
 from vctool.errors import DataError
 from vctool.features import framing
 from vctool.features.base import Features
-from vctool.features.mel import mel_filterbank
+from vctool.features.mel_bands import MelBands
 from vctool.models import base
 from vctool.models.base import Condition, Context, Note, Reference, Terms
-from vctool.models.timbre_vqvae import notes, vector
+from vctool.models.timbre_vqvae import mending, notes, vector
 from vctool.models.timbre_vqvae.content import Content, Series
 from vctool.models.timbre_vqvae.heard import Heard, Told, evaluating, most_active
 from vctool.models.timbre_vqvae.settings import TimbreVqvaeConfig, TimbreVqvaeOptions
@@ -62,10 +62,10 @@ class System(base.System):
     Options = TimbreVqvaeOptions
     task = "timbre"
     takes_reference = True
+    reference_version = 2
     only_references = True
     transposes = True
     config: TimbreVqvaeConfig
-    bands: Tensor
 
     def __init__(self, config: TimbreVqvaeConfig, context: Context) -> None:
         super().__init__(config, context)
@@ -85,9 +85,9 @@ class System(base.System):
             self.network = vector.VectorNetwork(
                 self.spectra.bins, config.width, config.codes, config.codebook
             )
-        filters = mel_filterbank(context.features.model_copy(update={"n_mels": config.bands}))
-        weights = filters / filters.sum(dim=1, keepdim=True).clamp(min=1e-9)
-        self.register_buffer("bands", weights, persistent=False)
+        self.bands = MelBands(context.features, config.bands)
+        self.kept = MelBands(context.features, config.mels) if config.mels else None
+        self.broad = MelBands(context.features, mending.ENVELOPE_BANDS)
 
     @classmethod
     def reads(cls, config: TimbreVqvaeConfig) -> tuple[str, ...]:
@@ -154,7 +154,8 @@ class System(base.System):
         with torch.no_grad():  # what plays when is told; it is not learnt from its timbre
             style = network.find(heard[1].logs, heard[1].energy)
         instrument = network.listen(heard[1].logs, heard[1].energy, style)
-        made, real = network.decoder(content.rounded(levels), instrument), heard[2].power
+        made = self._kept(network.decoder(content.rounded(levels), instrument))
+        real = heard[2].power
         bins = (torch.log10(made + AUDIBLE) - torch.log10(real + AUDIBLE)).abs().mean()
         return {
             "bins": bins,
@@ -165,7 +166,7 @@ class System(base.System):
 
     def _band_distance(self, made: Tensor, real: Tensor) -> Tensor:
         """Return the log-spectral distance of powers (B, K, F) in mel bands [bel]."""
-        one, other = (torch.log10(self.bands @ power + AUDIBLE) for power in (made, real))
+        one, other = (torch.log10(self.bands(power) + AUDIBLE) for power in (made, real))
         return ((one - other).square().mean(dim=2) + 1e-4).sqrt().mean()
 
     def _vector_objectives(
@@ -184,25 +185,15 @@ class System(base.System):
         if self.config.codebook == "ema" and self.training:
             network.book.follow(coded, batch.key)
         if not self.training:
-            self._tell_usage(coded.rows)
-
-    def _tell_usage(self, index: Tensor) -> None:
-        """Log how a held-out batch uses the book, which may collapse unseen otherwise."""
-        found = vector.usage(index, self.config.codes)
-        most = min(self.config.codes, index.numel())
-        told = "codebook: %d of %d codes in %d frames, perplexity %.0f"
-        values = found.used, found.codes, index.numel(), found.perplexity
-        if found.used < 0.1 * most:
-            logger.warning(told + ": less than a tenth of what there could be", *values)
-        else:
-            logger.info(told, *values)
+            vector.tell_usage(coded.rows, self.config.codes)
 
     def reference(self, recordings: Iterable[Features]) -> Reference:
         """Describe the instrument of some recordings, up to their most active 30 s.
 
         Returns:
-            Of structured content `style` (S,), `profile` (COMPONENTS, PITCHES, HARMONICS) and
-            `pitches` (PITCHES,), how much of each pitch sounds [frames]; else `style` (W,).
+            Of structured content `style` (S,), `profile` (COMPONENTS, PITCHES, HARMONICS),
+            `pitches` (PITCHES,), how much of each pitch sounds [frames], and `lacking` (M,), see
+            `mending.shortfall` [bel]; else `style` (W,).
 
         Raises:
             DataError: less than 0.3 s, or nothing in it has a pitch.
@@ -237,10 +228,12 @@ class System(base.System):
         if not self.finds_notes:
             return {"style": _array(found.style[0])}
         active = self._found(heard).active[0]
+        made = self._told(heard, found).power
         return {
             "style": _array(found.style[0]),
             "profile": _array(found.profile[0]),
             "pitches": _array(active.square().sum(dim=1)),
+            "lacking": _array(mending.shortfall(heard.power, made, self.bands)[0]),
         }
 
     @property
@@ -265,7 +258,13 @@ class System(base.System):
 
     def convert(self, source: Features, condition: Condition, to: str | None) -> Features:
         """Play the notes of a recording by the reference's instrument."""
-        return self.play(source, condition, lambda told: told.power)
+        known = condition.reference
+        if known is None or not self.finds_notes:
+            return self.play(source, condition, lambda told: told.power)
+        lacking = self._tensor(known["lacking"])[None]
+        return self.play(
+            source, condition, lambda told: mending.made_up(told.power, lacking, self.bands)
+        )
 
     def play(
         self, source: Features, condition: Condition, shape: Callable[[Told], Tensor]
@@ -280,11 +279,13 @@ class System(base.System):
             wave = self._wave(frames)
             heard = self._heard(self.spectra.padded(wave))
             told = self._told(heard, self._known(known), condition.transpose)
-            made, own = shape(told) * heard.level, heard.power * heard.level
+            made, own = shape(told), heard.power
+            if self.finds_notes and not condition.transpose:
+                made = mending.blended(made, own, told.codes[:, :SEMITONES], self.broad)
             if condition.transpose and amount < 1:  # the source itself is at another pitch
                 told = self._told(heard, self._instrument(heard), condition.transpose)
-                own = told.power * heard.level
-            magnitude = torch.sqrt(made**amount * (own + 1e-20) ** (1 - amount))
+                own = told.power
+            magnitude = torch.sqrt(heard.level * made**amount * (own + 1e-20) ** (1 - amount))
             result = synthesise(magnitude, heard.spectrum, self.spectra, self.config.iterations)
         return {"wave": self._frames(_array(result[0, : wave.shape[1]]), len(frames))}
 
@@ -336,11 +337,12 @@ class System(base.System):
         network, style = self.network, instrument.style
         if isinstance(network, vector.VectorNetwork):
             coded, frames = network.encode(self._scaled(heard)), heard.power.shape[2]
-            made = self._unscaled(network.decode(coded.nearest, style, frames), heard)
+            made = self._kept(self._unscaled(network.decode(coded.nearest, style, frames), heard))
             codes = coded.nearest.repeat_interleave(vector.EVERY, dim=2)[:, :, :frames]
             return Told(codes, style, made)
         content = self._found(heard).moved(round(transpose * PER_SEMITONE))
-        return Told(content.by_semitone(), style, network.decoder(content, instrument))
+        made = self._kept(network.decoder(content, instrument))
+        return Told(content.by_semitone(), style, made)
 
     def _tonality(self, heard: Heard) -> Tensor:
         """Return how far harmonics stand out of every frame of one recording: (F,) [bel]."""
@@ -351,9 +353,13 @@ class System(base.System):
         spectrum = self.spectra.stft(wave)
         power = spectrum.real.square() + spectrum.imag.square()
         level = self.spectra.level(power)
-        power = power / level
+        power = self._kept(power / level)
         energy = torch.log10(power.sum(dim=1, keepdim=True) + 1e-6)
         return Heard(spectrum, level, power, self.spectra.logs(power), energy)
+
+    def _kept(self, power: Tensor) -> Tensor:
+        """Return powers (B, K, F) as the mel bands of `mels` tell them, or as they are."""
+        return power if self.kept is None else torch.pow(10.0, self.kept.curve(power, FLOOR))
 
     def _scaled(self, heard: Heard) -> Tensor:
         """Return what a network of vectors sees and makes, none below 0.

@@ -6,6 +6,7 @@ Oord et al., 2017), the last state of a recurrent network as style, and a decode
 book may also be learnt as running means, without gradients (appendix A.1 of van den Oord et al.).
 """
 
+import logging
 from typing import Literal, NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from torch.nn import functional
 from vctool.data.sampling import keyed_uniform
 from vctool.processes import mean_over_processes, process_count
 
+logger = logging.getLogger(__name__)
 SLOPE = 0.1
 """Of the leaky rectifiers."""
 DECAY = 0.99
@@ -135,6 +137,18 @@ def usage(index: Tensor, codes: int) -> Usage:
     share = counts[counts > 0] / counts.sum()
     entropy = float(-(share * share.log()).sum())
     return Usage(len(share), codes, float(torch.exp(torch.tensor(entropy))))
+
+
+def tell_usage(index: Tensor, codes: int) -> None:
+    """Log how a held-out batch uses the book, which may collapse unseen otherwise."""
+    found = usage(index, codes)
+    most = min(codes, index.numel())
+    told = "codebook: %d of %d codes in %d frames, perplexity %.0f"
+    values = found.used, found.codes, index.numel(), found.perplexity
+    if found.used < 0.1 * most:
+        logger.warning(told + ": less than a tenth of what there could be", *values)
+    else:
+        logger.info(told, *values)
 
 
 class Residual(nn.Module):
