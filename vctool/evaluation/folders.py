@@ -1,14 +1,19 @@
 """Folders of recordings that any system made, for `vctool evaluate FOLDER`."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
 from vctool import audio
 from vctool.errors import DataError
+from vctool.evaluation.board import JUDGED, markdown
 from vctool.evaluation.matching import match
+from vctool.evaluation.outputs import digest
+from vctool.evaluation.parallel import workers
+from vctool.evaluation.scoring import Scoring, score
 from vctool.metrics.pitch import RATE
 
 LEAST = 2
@@ -83,6 +88,29 @@ def owners(
     return found
 
 
+def partners(
+    names: Sequence[str], place: Path, found: Mapping[str, Path], what: str, remedy: str
+) -> list[Path]:
+    """Return the recording that belongs to every name.
+
+    Args:
+        names: of the recordings that are scored.
+        place: folder of what belongs to them.
+        found: what it holds, by name.
+        what: what that is, such as `style`.
+        remedy: what to do where some have none, for the error.
+
+    Raises:
+        DataError: some have none, or a name may belong to several.
+    """
+    named = match(names, list(found), what)
+    if lost := [name for name in names if name not in named]:
+        raise DataError(
+            f"{place}: no {what} of '{lost[0]}' ({len(lost)} of {len(names)} lack one); {remedy}"
+        )
+    return [found[named[name]] for name in names]
+
+
 def plain_names(sources: Sequence[str]) -> list[str]:
     """Make names that tables and file names can hold.
 
@@ -100,6 +128,58 @@ def few(names: Sequence[str]) -> str:
     """List the first few recordings, and count the others."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
+
+
+class About(TypedDict):
+    """What every report on folders says of itself; see `Scoring`."""
+
+    folder: Path
+    name: str
+    utterances: list[str]
+    config_hash: str
+    data_hash: str
+    seed: int
+    resamples: int
+    notes: list[str]
+    cache: Path
+
+
+def about(
+    converted: Path,
+    out: Path,
+    names: Sequence[str],
+    scored: object,
+    heard: Iterable[np.ndarray],
+    notes: list[str],
+) -> About:
+    """Describe what is scored.
+
+    Args:
+        converted: folder of a system's recordings.
+        out: folder that gets the results.
+        names: of what the recordings belong to.
+        scored: names of all recordings that outputs are compared with, as JSON can hold them.
+        heard: these recordings; their hash tells which scores can be compared.
+        notes: what the reader must know.
+    """
+    return About(
+        folder=out,
+        name=str(converted),
+        utterances=plain_names(names),
+        config_hash=digest([RATE, SEED, RESAMPLES], ()),
+        data_hash=digest(scored, heard),
+        seed=SEED,
+        resamples=RESAMPLES,
+        notes=notes,
+        cache=out / JUDGED,
+    )
+
+
+def table(job: Scoring, nj: int) -> str:
+    """Score on some processes, write the report, and return its table with its notes."""
+    with workers(nj) as each:
+        told = score(job, each).findings
+    return "\n".join([markdown(told.scores), *told.notes, *told.cautions])
 
 
 def read(paths: Sequence[Path], rate: int = RATE) -> list[np.ndarray]:

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vctool import audio
+from vctool.metrics import note_distance
 from vctool.metrics.base import Row
+from vctool.metrics.bootstrap import Pooled, ratio
 from vctool.metrics.unavailable import MetricUnavailable
 
 PACKAGES = ("basic-pitch", "onnxruntime")
@@ -63,6 +65,22 @@ def of_targets(row: Row) -> list[np.ndarray]:
     targets = row.targets
     assert targets is not None
     return targets.once("heard notes", lambda: hear_all(targets.waves, targets.rate, row))
+
+
+def compared(name: str, row: Row, others: Sequence[np.ndarray]) -> dict[str, Pooled]:
+    """Pool the distances of what is heard in a row's outputs from other notes.
+
+    Args:
+        name: of the measures, `<name>_pitch` and `<name>_onsets`.
+        row: the outputs.
+        others: (N,) each (K, 3), the notes of every output's counterpart.
+    """
+    pairs = list(zip(of_outputs(row), others, strict=True))
+    ones = np.ones(len(pairs))
+    return {
+        f"{name}_pitch": ratio(np.array([note_distance.jaccard(*pair) for pair in pairs]), ones),
+        f"{name}_onsets": ratio(np.array([note_distance.onset_f1(*pair) for pair in pairs]), ones),
+    }
 
 
 def hear_all(waves: Sequence[np.ndarray], rate: int, row: Row) -> list[np.ndarray]:

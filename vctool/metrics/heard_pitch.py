@@ -1,10 +1,8 @@
 """Whether the notes heard in an output are those heard in its target."""
 
-import numpy as np
-
-from vctool.metrics import heard_notes, note_distance
+from vctool.metrics import heard_notes
 from vctool.metrics.base import Measure, Row, Stand
-from vctool.metrics.bootstrap import Pooled, ratio
+from vctool.metrics.bootstrap import Pooled
 
 TITLE = "notes heard"
 MEASURES = {
@@ -31,9 +29,4 @@ SETTINGS = heard_notes.SETTINGS
 
 def measure(row: Row) -> dict[str, Pooled]:
     """Pool the distances of what is heard."""
-    pairs = list(zip(heard_notes.of_outputs(row), heard_notes.of_targets(row), strict=True))
-    ones = np.ones(len(pairs))
-    return {
-        "heard_pitch": ratio(np.array([note_distance.jaccard(*pair) for pair in pairs]), ones),
-        "heard_onsets": ratio(np.array([note_distance.onset_f1(*pair) for pair in pairs]), ones),
-    }
+    return heard_notes.compared("heard", row, heard_notes.of_targets(row))

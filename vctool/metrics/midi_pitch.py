@@ -1,10 +1,8 @@
 """Whether the notes heard in an output are those of the score that its content was played from."""
 
-import numpy as np
-
-from vctool.metrics import heard_notes, note_distance
+from vctool.metrics import heard_notes
 from vctool.metrics.base import Measure, Row, Stand
-from vctool.metrics.bootstrap import Pooled, ratio
+from vctool.metrics.bootstrap import Pooled
 
 TITLE = "notes of the score"
 MEASURES = {
@@ -33,9 +31,4 @@ SETTINGS = heard_notes.SETTINGS
 def measure(row: Row) -> dict[str, Pooled]:
     """Pool the distances of what is heard from what was written."""
     assert row.notes is not None
-    pairs = list(zip(heard_notes.of_outputs(row), row.notes, strict=True))
-    ones = np.ones(len(pairs))
-    return {
-        "midi_pitch": ratio(np.array([note_distance.jaccard(*pair) for pair in pairs]), ones),
-        "midi_onsets": ratio(np.array([note_distance.onset_f1(*pair) for pair in pairs]), ones),
-    }
+    return heard_notes.compared("midi", row, row.notes)

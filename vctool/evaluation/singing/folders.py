@@ -11,20 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from vctool.errors import DataError
-from vctool.evaluation.board import JUDGED, markdown
-from vctool.evaluation.folders import (
-    LEAST,
-    RESAMPLES,
-    SEED,
-    owners,
-    plain_names,
-    read,
-    recordings,
-)
+from vctool.evaluation.folders import LEAST, SEED, about, owners, partners, read, recordings, table
 from vctool.evaluation.matching import match
-from vctool.evaluation.outputs import digest
-from vctool.evaluation.parallel import workers
-from vctool.evaluation.scoring import score
 from vctool.evaluation.singing.baselines import DRONE
 from vctool.evaluation.singing.board import SingingTask
 from vctool.evaluation.singing.report import SHUFFLED, SingingScoring
@@ -92,25 +80,15 @@ def run_folder(
     )
     heard = chain(task.sources, task.real_a, task.real_b, task.accomps or ())
     job = SingingScoring(
-        folder=out,
-        name=str(converted),
-        utterances=plain_names(own),
-        config_hash=digest([RATE, SEED, RESAMPLES], ()),
-        data_hash=digest([own, real], heard),
-        seed=SEED,
-        resamples=RESAMPLES,
-        notes=notes,
+        **about(converted, out, own, [own, real], heard, notes),
         task=task,
         outputs=outputs,
         model=f"the recordings in {converted}",
         time_maps=_even_maps(task.sources, outputs),
-        cache=out / JUDGED,
         absent={SHUFFLED: "whether the system heeds its accompaniment is not known of recordings"}
         | ({} if task.accomps is not None else {DRONE: "no accompaniment of the sources is known"}),
     )
-    with workers(nj) as each:
-        scored = score(job, each)
-    return "\n".join([markdown(scored.findings.scores), *notes, *scored.findings.cautions])
+    return table(job, nj)
 
 
 def _accompaniments(
@@ -122,14 +100,10 @@ def _accompaniments(
         DataError: some have one and others do not.
     """
     found = match(names, list(music), "accompaniment") if music else {}
-    if not found:
+    if not found or place is None:
         return None
-    if lost := [name for name in names if name not in found]:
-        raise DataError(
-            f"{place}: {len(lost)} of {len(names)} recordings have no accompaniment there, such as "
-            f"'{lost[0]}'; give all of them one, or none"
-        )
-    return read([music[found[name]] for name in names])
+    remedy = "give all of them one, or none"
+    return read(partners(names, place, music, "accompaniment", remedy))
 
 
 def _even_maps(

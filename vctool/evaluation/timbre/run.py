@@ -13,17 +13,8 @@ import numpy as np
 
 from vctool.data.datadir import DataDir
 from vctool.errors import DataError
-from vctool.evaluation.board import JUDGED, markdown
-from vctool.evaluation.folders import (
-    LEAST,
-    RESAMPLES,
-    SEED,
-    owners,
-    plain_names,
-    read,
-    recordings,
-)
-from vctool.evaluation.matching import match
+from vctool.evaluation.board import JUDGED
+from vctool.evaluation.folders import LEAST, about, owners, partners, read, recordings, table
 from vctool.evaluation.outputs import digest, read_outputs
 from vctool.evaluation.page.journal import held_out_losses
 from vctool.evaluation.page.report import config_hash, recipe_settings
@@ -138,14 +129,7 @@ def run_folder(
 
     def beside(folder: Path, what: str) -> list[Path]:
         found = own(folder, f"{what}s")
-        named = match(targeted, list(found), what)
-        lacking = [name for name in targeted if name not in named]
-        if lacking:
-            raise DataError(
-                f"{folder}: no {what} of '{lacking[0]}' ({len(lacking)} in all); give them the "
-                "targets' names"
-            )
-        return [found[named[name]] for name in targeted]
+        return partners(targeted, folder, found, what, "give them the targets' names")
 
     task = TimbreTask(
         RATE,
@@ -153,23 +137,12 @@ def run_folder(
         read(beside(style, "style"), RATE),
         read([targets[name] for name in targeted], RATE),
     )
-    names = plain_names(targeted)
+    heard = [*task.contents, *task.styles, *task.targets]
     job = TimbreScoring(
-        folder=out,
-        name=str(converted),
-        utterances=names,
+        **about(converted, out, targeted, targeted, heard, notes),
         task=task,
         outputs=read([outputs[name] for name in owner], RATE),
         model=f"the recordings in {converted}",
-        groups=["all"] * len(names),
-        config_hash=digest([RATE, SEED, RESAMPLES], ()),
-        data_hash=digest(names, [*task.contents, *task.styles, *task.targets]),
-        seed=SEED,
-        resamples=RESAMPLES,
-        notes=notes,
-        cache=out / JUDGED,
+        groups=["all"] * len(targeted),
     )
-    with workers(nj) as each:
-        scored = score(job, each)
-    told = scored.findings
-    return "\n".join([markdown(told.scores), *told.notes, *told.cautions])
+    return table(job, nj)
