@@ -76,16 +76,16 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
         DataError: there are no files, FluidSynth or a sound font is not installed, the disk is too
             small, or there is too little for three splits.
     """
-    files = sorted(source.glob("lmd_full/[0-9a-f]/*.mid")) or sorted(source.glob("[0-9a-f]/*.mid"))
-    if not files:
+    songs = files(source)
+    if not songs:
         absent(source, INFO)
     rendering.program()
     fonts, notes = _fonts()
-    assigned, rejected = _assign(files, seed, nj)
+    assigned, rejected = _assign(songs, seed, nj)
     rendering.check_room(out, 2 * excerpts.STRETCH * len(assigned), INFO.rate)
     found: list[Utterance] = []
     for split in SPLITS:
-        own = [file for file in files if assigned.get(file) == split]
+        own = [file for file in songs if assigned.get(file) == split]
         for file, played in _play(own, seed, fonts[split], out / "rendered", nj):
             if "reason" in played:
                 rejected.append(Rejected(file, played["reason"]))
@@ -102,6 +102,11 @@ def prepare(source: Path, out: Path, *, seed: int, nj: int = 1) -> Report:
         rejected=[*rejected, *unusable, *lonely],
         notes=notes,
     )
+
+
+def files(source: Path) -> list[Path]:
+    """Return the songs of a folder that `find` has found, in order."""
+    return sorted(source.glob("lmd_full/[0-9a-f]/*.mid")) or sorted(source.glob("[0-9a-f]/*.mid"))
 
 
 def _fonts() -> tuple[dict[str, Fonts], list[str]]:

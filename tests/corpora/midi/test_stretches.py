@@ -157,7 +157,7 @@ def test_real_tunes_are_dealt_without_common_stretches(shared_data: Path) -> Non
         tune = stretches._look(file.stem, file, arrange=nottingham.arrange)
         if isinstance(tune, stretches.Tune):
             tunes[tune.name] = tune
-    dealt = stretches._deal(nottingham_gm.INFO, tunes, 0)
+    dealt = stretches._deal(nottingham_gm.INFO, tunes, 0, stretches.COUNTS)
     notes: dict[str, set[str]] = {split: set() for split in SPLITS}
     for stretch, tracks in dealt.items():
         notes[stretch.split].add(score.fingerprint(tracks[0]))

@@ -119,6 +119,7 @@ def prepare(
     *,
     seed: int,
     nj: int,
+    counts: Mapping[str, int] | None = None,
 ) -> Report:
     """Render stretches of tunes, and write their data dirs.
 
@@ -129,6 +130,7 @@ def prepare(
         out: folder of the data dirs, and of `rendered`.
         seed: of all that is drawn.
         nj: number of threads.
+        counts: most melodies of every split; `COUNTS` where not given.
 
     Raises:
         DataError: FluidSynth or a sound font is not installed, the disk is too small, or there are
@@ -140,7 +142,7 @@ def prepare(
         read = list(pool.map(partial(_look, arrange=arrange), files, files.values()))
     tunes = {one.name: one for one in read if isinstance(one, Tune)}
     rejected = [one for one in read if isinstance(one, Rejected)]
-    parts = _deal(info, tunes, seed)
+    parts = _deal(info, tunes, seed, counts or COUNTS)
     cast = casting.cast(
         parts,
         [_instrument(FONT.name, program) for program in SEEN],
@@ -197,7 +199,9 @@ def _look(name: str, file: Path, *, arrange: Arrange) -> Tune | Rejected:
     return tune if tune.places else Rejected(file, f"no {SECONDS:g} s with enough onsets")
 
 
-def _deal(info: CorpusInfo, tunes: Mapping[str, Tune], seed: int) -> dict[Stretch, Tracks]:
+def _deal(
+    info: CorpusInfo, tunes: Mapping[str, Tune], seed: int, counts: Mapping[str, int]
+) -> dict[Stretch, Tracks]:
     """Draw the stretches of every split, with what is played in them.
 
     Raises:
@@ -215,7 +219,7 @@ def _deal(info: CorpusInfo, tunes: Mapping[str, Tune], seed: int) -> dict[Stretc
     split_of = {tune.name: chosen[first[tune.fingerprint]] for tune in tunes.values()}
     known: set[str] = set()  # notes of the splits before
     found: dict[Stretch, Tracks] = {}
-    for split, most in COUNTS.items():
+    for split, most in counts.items():
         here: set[str] = set()
         # a stretch of every tune in turn, so that few tunes do not fill a split
         turns: dict[str, tuple[int, str, int]] = {}
