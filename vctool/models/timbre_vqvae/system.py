@@ -50,6 +50,8 @@ LEAST_TONALITY = 0.9
 """A reference has a pitch where harmonics stand out this far in half of what sounds [bel]."""
 LEAST_HEARD = 0.5
 """A recording has a pitch where one is active for this long [frames]."""
+LOUDEST = 12.0
+"""No log(1 + |STFT|) of sound at full scale is above it."""
 SOUNDING = 0.1
 """Frames with this share of the power around them sound."""
 
@@ -125,7 +127,7 @@ class System(base.System):
             batch_size=batch_size,
             seed=seed,
             rendering=config.rendering,
-            setup_clips=batch_size,
+            setup_clips=max(32, batch_size),
         )
 
     def groups(self) -> dict[str, Iterable[nn.Parameter]]:
@@ -133,11 +135,11 @@ class System(base.System):
         return {"model": list(self.network.parameters())}
 
     def setup(self, batch: TripletBatch) -> None:
-        """Begin a book at what is coded of a batch."""
+        """Begin a book, and running statistics, at a batch."""
         if isinstance(self.network, vector.VectorNetwork):
             with torch.no_grad():
-                heard = self._heard(to_wave(batch.content))
-                self.network.book.begin(self.network.encoder(self._scaled(heard)))
+                parts = (self._scaled(self._heard(to_wave(one))) for one in batch[:2])
+                self.network.begin(*parts)
 
     def objectives(self, batch: TripletBatch, step: int) -> Iterator[tuple[str, Terms]]:
         """Decode the content by the style, and compare with the target."""
@@ -375,7 +377,7 @@ class System(base.System):
     def _unscaled(self, made: Tensor, heard: Heard) -> Tensor:
         """Undo `_scaled`: powers over the level around."""
         if self.config.scale == "log1p":
-            magnitude = torch.expm1(made.clamp(min=0.0)) * self.spectra.scale
+            magnitude = torch.expm1(made.clamp(0.0, LOUDEST)) * self.spectra.scale
             return magnitude.square() / heard.level
         return torch.pow(10.0, made.clamp(max=9.0)) * FLOOR
 

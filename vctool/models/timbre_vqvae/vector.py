@@ -19,6 +19,8 @@ from vctool.processes import mean_over_processes, process_count
 logger = logging.getLogger(__name__)
 SLOPE = 0.1
 """Of the leaky rectifiers."""
+MOMENTUM = 0.1
+"""Share of a batch in the running statistics that evaluation normalises by."""
 DECAY = 0.99
 """Of the running means of a book."""
 DEAD = 0.02
@@ -230,6 +232,19 @@ class VectorNetwork(nn.Module):
             Residual(nn.BatchNorm1d(bins), nn.LeakyReLU(SLOPE), OverTime(bins)),
             nn.ReLU(),
         )
+
+    @torch.no_grad()
+    def begin(self, content: Tensor, style: Tensor) -> None:
+        """Begin the book, and what evaluation normalises by, at a batch of spectra (B, K, F)."""
+        mode, norms = self.training, [m for m in self.modules() if isinstance(m, nn.BatchNorm1d)]
+        for norm in norms:
+            norm.momentum = 1.0
+        self.train()
+        self.book.begin(self.encoder(content))
+        self.decode(self.encode(content).nearest, self.listen(style), content.shape[2])
+        for norm in norms:
+            norm.momentum = MOMENTUM
+        self.train(mode)
 
     def encode(self, spectra: Tensor) -> Coded:
         """Code spectra (B, K, F) at a quarter of their frames."""
