@@ -32,7 +32,8 @@ from vctool.metrics.resynthesis import aligned, log_spectral_distance
 from vctool.metrics.speaker import SpeakerEncoder, centroid
 from vctool.metrics.voice_analysis import analyse_all
 from vctool.models.speaker_autoencoder.envelope import Envelope
-from vctool.models.speaker_autoencoder.spectra import Spectra, framed, overlapped
+from vctool.models.speaker_autoencoder.spectra import Spectra, overlapped
+from vctool.nn.fourier import framed
 from vctool.vocoders.griffin_lim import Vocoder as GriffinLim
 
 MODEL = Path(os.environ.get("SPEAKER_AUTOENCODER", "exp/ravdess_speaker_autoencoder"))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vctool.nn.streaming import (
+from vctool.nn.cached_padding import (
     Cached,
     Chain,
     Conv,
@@ -15,9 +15,8 @@ from vctool.nn.streaming import (
     Delay,
     Pointwise,
     Sum,
-    from_digits,
-    to_digits,
 )
+from vctool.nn.streaming import from_digits, to_digits
 
 
 def run(layer: Cached, x: Tensor, granule: int, counts: tuple[int, ...]) -> Tensor:

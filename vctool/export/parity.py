@@ -119,7 +119,7 @@ def measure(stream: Stream, start: Start, controls: Controls, seconds: float = 1
         _require(row)
         rows.append(row)
     voice = made["voice"][: round(BLOCK_SECONDS * stream.rate)]
-    latency = measured_latency(start, voice, stream.granule)
+    latency = measured_latency(start, voice, stream.granule, stream.grain)
     if latency != stream.latency:
         raise ExportError(
             f"an impulse is {latency} samples late, and the network declares {stream.latency}"
@@ -148,9 +148,16 @@ def _run(run: Run, wave: np.ndarray, granules: int) -> np.ndarray:
     return made[run.latency : run.latency + len(wave)]
 
 
-def measured_latency(start: Start, wave: np.ndarray, granule: int) -> int:
-    """Return by how many samples an impulse in a sound comes out late."""
+def measured_latency(start: Start, wave: np.ndarray, granule: int, grain: int = 1) -> int:
+    """Return by how many samples an impulse in a sound comes out late.
+
+    Where time is kept by grains (`Stream.grain`) the sound is silence, since an impulse may turn
+    the phase of all that comes after it; the impulse is at the centre of a grain, and late by as
+    many whole grains as the loudest grain of what it becomes.
+    """
     place = len(wave) // 2 + granule // 3
+    if grain > 1:
+        wave, place = np.zeros_like(wave), len(wave) // 2 // grain * grain
     clicked = wave.copy()
     clicked[place] += 0.5
     total = chunk_samples(granule, len(wave))
@@ -159,7 +166,11 @@ def measured_latency(start: Start, wave: np.ndarray, granule: int) -> int:
         run = start()
         padded = np.pad(one, (0, total - len(one))).reshape(-1, granule)
         outputs.append(np.concatenate([run.step(part) for part in padded]))
-    return int(np.abs(outputs[1] - outputs[0]).argmax()) - place
+    changed = np.abs(outputs[1] - outputs[0])
+    if grain == 1:
+        return int(changed.argmax()) - place
+    around = np.convolve(np.square(changed), np.ones(2 * grain), "same")
+    return round((int(around.argmax()) - place) / grain) * grain
 
 
 def cut(wave: np.ndarray, block: int | None) -> Iterator[np.ndarray]:

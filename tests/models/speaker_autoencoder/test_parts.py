@@ -16,7 +16,8 @@ from vctool.models.speaker_autoencoder.embedder import MELS, RATE, Embedder
 from vctool.models.speaker_autoencoder.envelope import FLOOR, Envelope
 from vctool.models.speaker_autoencoder.perturbation import Perturbation
 from vctool.models.speaker_autoencoder.pitch import HOPS, Pitch
-from vctool.models.speaker_autoencoder.spectra import Spectra, Transform, framed, overlapped
+from vctool.models.speaker_autoencoder.spectra import Spectra, overlapped
+from vctool.nn.fourier import Transform, framed
 
 FEATURES = FeatureConfig(rate=44100, hop_length=512, n_fft=1024, n_mels=64)
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from vctool.vocoders.istft.vocoder import IstftConfig
+from vctool.vocoders.istft.settings import IstftConfig
 
 
 class IstftTrainingConfig(IstftConfig):

@@ -21,15 +21,21 @@ from vctool.models import base
 from vctool.models.base import Condition, Context, Terms
 from vctool.models.istft.settings import IstftTrainingConfig
 from vctool.nn.stft_loss import MultiResolutionStft
+from vctool.nn.streaming import NotRealTime, Stream
 from vctool.nn.wave_discriminators import WaveDiscriminators
-from vctool.vocoders.istft.vocoder import IstftNetwork, synthesise
+from vctool.vocoders.istft.causal import CausalNetwork
+from vctool.vocoders.istft.live import Live
+from vctool.vocoders.istft.vocoder import network, synthesise
 
 
 class System(base.System):
     """The vocoder's network as the generator, and its discriminators."""
 
     Config = IstftTrainingConfig
-    not_real_time = "it turns mel into sound, and makes phases consistent over a whole utterance"
+    not_real_time = (
+        "it makes phases consistent over a whole utterance, and F0 a path through it; "
+        "model.causal trains one that does neither"
+    )
     discriminator_groups = ("discriminator",)
     adversarial_terms = ("adversarial", "matching")
     task = "vocoders"
@@ -37,7 +43,7 @@ class System(base.System):
 
     def __init__(self, config: IstftTrainingConfig, context: Context) -> None:
         super().__init__(config, context)
-        self.generator = IstftNetwork(config, context.features)
+        self.generator = network(config, context.features)
         self.discriminators = WaveDiscriminators(
             config.periods, config.period_width, 0, 1, config.spectra, config.spectrum_width
         )
@@ -46,8 +52,8 @@ class System(base.System):
 
     @classmethod
     def reads(cls, config: IstftTrainingConfig) -> tuple[str, ...]:
-        """Return the feature kind that sound is synthesised from."""
-        return ("mel",)
+        """Return the feature kind that sound is synthesised from: in real time, sound."""
+        return ("wave",) if config.causal else ("mel",)
 
     @classmethod
     def learns(cls, config: IstftTrainingConfig) -> tuple[str, ...]:
@@ -121,10 +127,18 @@ class System(base.System):
 
     def convert(self, source: Features, condition: Condition, to: str | None) -> Features:
         """Synthesise an utterance's sound from its mel alone; see `base.System.convert`."""
+        if self.config.causal:
+            return base.stream_convert(self, source, condition, to)
         mel = torch.tensor(source["mel"], dtype=torch.float32).T[None]
         wave = synthesise(self.generator, mel)
         hop = self.context.features.hop_length
         return {"wave": np.ascontiguousarray(wave[: len(source["mel"]) * hop].reshape(-1, hop))}
+
+    def streamable(self) -> Stream | NotRealTime:
+        """Return the causal network behind an analysis of sound."""
+        if isinstance(self.generator, CausalNetwork):
+            return Live(self.generator)
+        return super().streamable()
 
     def _parts(self, batch: Mapping[str, Clips]) -> tuple[dict[str, Tensor], Tensor]:
         kinds = self.learns(self.config)

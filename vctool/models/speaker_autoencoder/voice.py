@@ -24,7 +24,8 @@ from vctool.models.speaker_autoencoder.envelope import Envelope
 from vctool.models.speaker_autoencoder.networks import Memory, Stack, Style
 from vctool.models.speaker_autoencoder.pitch import HOPS, Pitch
 from vctool.models.speaker_autoencoder.settings import SpeakerAutoencoderConfig
-from vctool.models.speaker_autoencoder.spectra import Spectra, framed, overlapped
+from vctool.models.speaker_autoencoder.spectra import Spectra, overlapped
+from vctool.nn.fourier import framed
 from vctool.nn.streaming import Stream
 
 LARGEST = 3.0

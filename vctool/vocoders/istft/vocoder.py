@@ -23,67 +23,32 @@ What differs from these:
 
 import math
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from vctool.config import Config
-from vctool.errors import ConfigError
-from vctool.features.mel import mel_filterbank, mel_frequencies
+from vctool.features.mel import mel_filterbank
 from vctool.features.settings import FeatureConfig
 from vctool.nn.excitation import fixed_noise, pulses
+from vctool.vocoders.istft import live
+from vctool.vocoders.istft.causal import CausalNetwork
 from vctool.vocoders.istft.convnext import ConvNext
 from vctool.vocoders.istft.pitch_head import PitchHead
+from vctool.vocoders.istft.settings import (
+    CANCELLED,
+    EVEN_BEGINS,
+    FAINTEST,
+    NEPERS,
+    NOISE_BEGINS,
+    STEEPEST,
+    IstftConfig,
+    Made,
+    require_bins,
+    spread,
+)
 from vctool.vocoders.istft.spectra import Spectra, minimum_phase
 from vctool.vocoders.stored.neural import NeuralVocoder
-
-STEEPEST = 9.0
-"""Limit of a filter's natural log gain, so that a wild prediction cannot overflow."""
-FAINTEST = 1e-6
-"""Magnitudes, of STFT and mel bins, are raised to this."""
-CANCELLED = 0.1
-"""Share of the wanted magnitude below which a bin is too weak to be scaled up to all of it."""
-NOISE_BEGINS = -1.0
-"""Initial natural log gain of noise; that of pulses is 0."""
-EVEN_BEGINS = 1.0
-"""Initial logit of the share of the mel's smooth spectrum in the magnitudes."""
-NEPERS = math.log(10) / 20
-"""Natural log of amplitude per dB."""
-
-
-class IstftConfig(Config):
-    """Settings of the network; the family adds those of training."""
-
-    excitation: Literal["harmonic", "none"] = "harmonic"
-    """`harmonic`: filter pulses and noise; `none`: predict magnitude and phase, as Vocos does."""
-    width: int = Field(256, ge=8)
-    """Channels of the backbone."""
-    blocks: int = Field(8, ge=1)
-    """ConvNeXt blocks of the backbone."""
-    window_hops: int = Field(4, ge=2)
-    """Length of the synthesis window [hops]."""
-    passes: int = Field(6, ge=1)
-    """Number of inverse STFTs; between two of them the wave's STFT is taken and corrected."""
-    held: int = Field(2, ge=0)
-    """How many of the last corrections restore the mel; those before restore magnitudes."""
-    pitch_width: int = Field(96, ge=8)
-    """Channels of the head that predicts F0 from the mel."""
-    pitch_blocks: int = Field(3, ge=1)
-    """ConvNeXt blocks of this head."""
-    pitch_cents: float = Field(25.0, ge=5, le=100)
-    """Distance between its classes [cents]."""
-
-
-class Made(NamedTuple):
-    """Output of the network."""
-
-    wave: Tensor
-    """(B, F * hop_length)."""
-    pitch: Tensor | None
-    """(B, F, C) log probability of F0 classes; None without excitation."""
 
 
 class IstftNetwork(nn.Module):
@@ -108,10 +73,10 @@ class IstftNetwork(nn.Module):
         self.spectra = Spectra(hop, window, 1 << (window - 1).bit_length())
         self.register_buffer("mean", torch.full((features.n_mels, 1), -40.0))
         self.register_buffer("std", torch.full((features.n_mels, 1), 20.0))
-        self.register_buffer("spread", _spread(features, self.spectra.bins), persistent=False)
+        self.register_buffer("spread", spread(features, self.spectra.bins), persistent=False)
         same = features.model_copy(update={"n_fft": self.spectra.n_fft})
         self.register_buffer("filters", mel_filterbank(same), persistent=False)
-        self._require_bins(mel_filterbank(features))
+        require_bins(self.filters, mel_filterbank(features), features, config, self.spectra.n_fft)
         # From mels of the synthesis STFT to those of the features: other bins, another window.
         energy = 0.375 * features.window / self.spectra.energy
         bins = math.log(features.n_fft / self.spectra.n_fft) / features.mel_power
@@ -133,26 +98,6 @@ class IstftNetwork(nn.Module):
                 features.f0_floor,
                 features.f0_ceil,
                 config.pitch_cents,
-            )
-
-    def _require_bins(self, own: Tensor) -> None:
-        """Check that the synthesis STFT covers every mel bin of the features.
-
-        A mel bin that lies between two STFT bins stays silent in any output, and correcting
-        towards it makes the other bins ever louder.
-
-        Args:
-            own: the filterbank of the features (n_mels, bins).
-
-        Raises:
-            ConfigError: a mel bin is not covered.
-        """
-        lost = ((self.filters.sum(dim=1) == 0) & (own.sum(dim=1) > 0)).sum().item()
-        if lost:
-            raise ConfigError(
-                f"istft: {lost} of {self.features.n_mels} mel bins lie between the bins of the "
-                f"synthesis FFT of {self.spectra.n_fft} samples; raise model.window_hops = "
-                f"{self.config.window_hops}, or lower features.n_mels"
             )
 
     @torch.no_grad()
@@ -252,12 +197,9 @@ def _magnitude(spectrum: Tensor) -> Tensor:
     return power.clamp_min(FAINTEST**2).sqrt()
 
 
-def _spread(features: FeatureConfig, bins: int) -> Tensor:
-    """Return the matrix (bins, n_mels) that interpolates mel bins to STFT bins."""
-    hz = np.linspace(0.0, features.rate / 2, bins)
-    centres = mel_frequencies(features)[1:-1]
-    columns = [np.interp(hz, centres, row) for row in np.eye(features.n_mels)]
-    return torch.from_numpy(np.stack(columns, axis=1).astype(np.float32))
+def network(config: IstftConfig, features: FeatureConfig) -> IstftNetwork | CausalNetwork:
+    """Build the network for whole utterances, or where `config.causal` the one for real time."""
+    return (CausalNetwork if config.causal else IstftNetwork)(config, features)
 
 
 class Vocoder(NeuralVocoder):
@@ -265,7 +207,7 @@ class Vocoder(NeuralVocoder):
 
     name = "istft"
     settings = IstftConfig
-    build_network = IstftNetwork
+    build_network = staticmethod(network)
 
     def _sound(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
         mel = torch.tensor(features["mel"], dtype=torch.float32).T[None]
@@ -276,7 +218,9 @@ class Vocoder(NeuralVocoder):
 
 
 @torch.no_grad()
-def synthesise(network: IstftNetwork, mel: Tensor, f0: Tensor | None = None) -> np.ndarray:
+def synthesise(
+    network: IstftNetwork | CausalNetwork, mel: Tensor, f0: Tensor | None = None
+) -> np.ndarray:
     """Synthesise one utterance, deterministically.
 
     Args:
@@ -287,6 +231,8 @@ def synthesise(network: IstftNetwork, mel: Tensor, f0: Tensor | None = None) -> 
     Returns:
         ((F + 1) * hop_length,) float32, which begins half a hop before the first frame's centre.
     """
+    if isinstance(network, CausalNetwork):
+        return live.synthesise(network, mel, f0)
     # The last frame is repeated, for the samples beyond the middle of its hop.
     mel = torch.cat([mel, mel[..., -1:]], dim=-1).to(network.mean.device)
     if f0 is not None:

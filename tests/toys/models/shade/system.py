@@ -16,7 +16,8 @@ from vctool.features.base import Features
 from vctool.models import base
 from vctool.models.base import Condition, Context, Reference
 from vctool.nn import hash_noise
-from vctool.nn.streaming import Cached, Chain, Conv, ConvTranspose, Pointwise, Stream, Sum
+from vctool.nn.cached_padding import Cached, Chain, Conv, ConvTranspose, Pointwise, Sum
+from vctool.nn.streaming import Stream
 
 GRANULE = 64
 
