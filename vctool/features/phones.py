@@ -14,6 +14,7 @@ are exactly 0, is taken for ZH.
 """
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -92,23 +93,48 @@ def cepstra(wave: Tensor, rate: int) -> Tensor:
     return torch.log(power + _LOG_FLOOR) @ front.cosines
 
 
-def log_posteriors(cepstra: Tensor, mean: Tensor | None = None) -> Tensor:
+def cepstra_of_bands(frequencies: Sequence[float]) -> Tensor:
+    """Find the matrix that turns bands of an envelope into cepstra, but for a constant.
+
+    Each filter of the front end takes the mean, by its own weights, of the bands' dB at its
+    frequencies. Of an envelope, which is smooth, that is the log of its power but for a constant,
+    and a constant goes with the mean that `log_posteriors` takes away. There is no dither, and no
+    noise is reduced.
+
+    Args:
+        frequencies: centres of the bands, rising [Hz].
+
+    Returns:
+        (bands, CEPSTRA) float32: `bands_db @ matrix` are cepstra.
+    """
+    front = _front_end(torch.device("cpu"))
+    points = np.arange(1 + _FFT // 2) * (RATE / _FFT)
+    order = np.eye(len(frequencies))
+    read = np.stack([np.interp(points, frequencies, band) for band in order])
+    weights = (front.filters / front.filters.sum(dim=0)).double()
+    neper = np.log(10.0) / 10.0
+    return (neper * torch.from_numpy(read) @ weights @ front.cosines.double()).float()
+
+
+def log_posteriors(cepstra: Tensor, mean: Tensor | None = None, every: int = 1) -> Tensor:
     """Return log posteriors of the phones, all equally likely beforehand; differentiable.
 
     Args:
         cepstra: (..., F, CEPSTRA), as the function of that name returns.
         mean: (..., 1, CEPSTRA) of the recording or the voice; that of these frames where None.
+        every: only every n-th frame is heard, from the first, for an n-th of the time; likelihoods
+            are averaged over about as long.
 
     Returns:
-        (..., F, len(PHONES)), columns in the order of `PHONES`.
+        (..., ceil(F / every), len(PHONES)), columns in the order of `PHONES`.
     """
     if mean is None:
         mean = cepstra.mean(dim=-2, keepdim=True)
-    streams = _streams(cepstra - mean)
+    streams = _streams(cepstra - mean)[..., ::every, :, :]
     flat = streams.reshape(-1, *streams.shape[-2:])
     model = _model(cepstra.device)
     scores = torch.cat([_log_likelihoods(part, model) for part in flat.split(_CHUNK)])
-    scores = _averaged(scores.reshape(*streams.shape[:-2], -1))
+    scores = _averaged(scores.reshape(*streams.shape[:-2], -1), SPREAD // 2 // every)
     silence = torch.logsumexp(scores[..., model.fillers], dim=-1, keepdim=True)
     return torch.cat([scores[..., model.spoken], silence], dim=-1).log_softmax(dim=-1)
 
@@ -245,12 +271,11 @@ def _log_likelihoods(streams: Tensor, model: _Model) -> Tensor:
     return torch.logsumexp(summed, dim=1).T
 
 
-def _averaged(scores: Tensor) -> Tensor:
-    """Average (..., F, P) over `SPREAD` frames; the first and the last are held."""
-    half = SPREAD // 2
+def _averaged(scores: Tensor, half: int) -> Tensor:
+    """Average (..., F, P) over 1 + 2 * half frames; the first and the last are held."""
     first, last = scores[..., :1, :], scores[..., -1:, :]
     held = torch.cat([*[first] * half, scores, *[last] * half], dim=-2)
-    return held.unfold(-2, SPREAD, 1).mean(dim=-1)
+    return held.unfold(-2, 1 + 2 * half, 1).mean(dim=-1)
 
 
 def _noise_gains(power: Tensor) -> Tensor:

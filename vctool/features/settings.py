@@ -54,6 +54,11 @@ class FeatureConfig(Config):
     """`dio` (with StoneMask) and `harvest` are WORLD's; `harvest` is steadier and ten times slower.
     `swift_f0` takes the pitch of a network where DIO hears a voice (`features.swift`): half the
     gross errors on singing, for twice the time; swift-f0 must be installed."""
+    bridge_f0: bool = False
+    """Analyse WORLD's envelope and aperiodicity where no voice was found at an F0 between those of
+    the neighbours. For systems that decide on voicing anew: WORLD looks at a frame without F0
+    through a window so short that the periods of a voice, where there was one, are in the envelope.
+    The F0 itself stays as it was found."""
     f0_floor: float = Field(65.0, gt=0)
     """Lowest F0 of the first, wide pass [Hz]."""
     f0_ceil: float = Field(1000.0, gt=0)

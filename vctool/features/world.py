@@ -154,18 +154,26 @@ def analyse(
 
 def analyse_with(wave: np.ndarray, config: FeatureConfig, f0: np.ndarray) -> np.ndarray:
     """Analyse a wave (T,) whose F0 is known, as `find_f0` gives it, into (F, D) float32."""
-    padded = _padded(wave, config)
+    padded, heard = _padded(wave, config), _analysed_at(f0, config)
     times, size = _times(len(f0), config), fft_size(config)
 
     def code(start: int) -> np.ndarray:
         part = slice(start, start + FRAMES_AT_ONCE)
-        power = pyworld.cheaptrick(padded, f0[part], times[part], config.rate, fft_size=size)
-        noise = pyworld.d4c(padded, f0[part], times[part], config.rate, fft_size=size)
+        power = pyworld.cheaptrick(padded, heard[part], times[part], config.rate, fft_size=size)
+        noise = pyworld.d4c(padded, heard[part], times[part], config.rate, fft_size=size)
         envelope = code_envelope(power, config)
         return join(f0[part], envelope, pyworld.code_aperiodicity(noise, config.rate))
 
     coded = np.concatenate(map_parts(code, range(0, len(f0), FRAMES_AT_ONCE)))
     return coded[: config.frames(len(wave))]
+
+
+def _analysed_at(f0: np.ndarray, config: FeatureConfig) -> np.ndarray:
+    """Return the F0 (F,) [Hz] at which envelope and aperiodicity are analysed (`bridge_f0`)."""
+    voiced = np.flatnonzero(f0 > 0)
+    if not config.bridge_f0 or not len(voiced):
+        return f0
+    return np.asarray(np.exp(np.interp(np.arange(len(f0)), voiced, np.log(f0[voiced]))))
 
 
 def analyse_envelope(wave: np.ndarray, config: FeatureConfig, f0: np.ndarray) -> np.ndarray:
@@ -177,7 +185,7 @@ def analyse_envelope(wave: np.ndarray, config: FeatureConfig, f0: np.ndarray) ->
         f0: (F,) of the wave [Hz], 0 where unvoiced.
     """
     padded, times, size = _padded(wave, config), _times(len(f0), config), fft_size(config)
-    known = np.ascontiguousarray(f0, dtype=np.float64)
+    known = _analysed_at(np.ascontiguousarray(f0, dtype=np.float64), config)
 
     def code(start: int) -> np.ndarray:
         part = slice(start, start + FRAMES_AT_ONCE)

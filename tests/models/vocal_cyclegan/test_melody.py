@@ -16,6 +16,7 @@ from vctool.models.vocal_cyclegan.melody import (
     expand,
     expected_note,
     glide,
+    glides,
     interpolate_f0,
     intonation,
     midi_to_hz,
@@ -163,3 +164,17 @@ def test_intonation_is_read_beside_the_note_and_from_nowhere_else() -> None:
     # A second peak an octave away is another note, not this one sung badly.
     other = torch.logaddexp(sharp, -0.5 * ((rows[:, None] - 72) / 0.5).square())
     torch.testing.assert_close(intonation(other, path), offset)
+
+
+def test_paths_and_glides_of_a_batch_are_those_of_its_clips() -> None:
+    scores = 3 * torch.randn(3, NOTES, 20, generator=torch.Generator().manual_seed(0))
+    held = torch.tensor([60.0, 60, 60, 62, 62, 60]).repeat_interleave(4)[None]
+    transitions = count_transitions(held, torch.ones_like(held))
+    paths = best_path(scores, transitions, 0.3)
+    sung = paths + intonation(scores, paths)
+    together = glides(sung.double(), 78, RATE, 0.08)
+    for clip in range(3):
+        path = best_path(scores[clip], transitions, 0.3)
+        assert torch.equal(path, paths[clip])
+        one = path + intonation(scores[clip], path)
+        np.testing.assert_allclose(together[clip], glide(one, 78, RATE, 0.08), atol=1e-5)

@@ -24,6 +24,7 @@ class Kind(FeatureKind):
         "envelope_coding",
         "mcep_alpha",
     )
+    later = {"bridge_f0": False}
     in_voice_range = True
     f0_column = 0
 

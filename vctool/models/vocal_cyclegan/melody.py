@@ -232,48 +232,65 @@ def count_transitions(notes: Tensor, voiced: Tensor) -> Tensor:
 
 
 def best_path(scores: Tensor, transitions: Tensor, emission: float) -> Tensor:
-    """Find the likeliest sequence of notes (Viterbi).
+    """Find the likeliest sequences of notes (Viterbi).
 
     Args:
-        scores: (NOTES, S) unnormalised log-probabilities of one utterance.
+        scores: (..., NOTES, S) unnormalised log-probabilities.
         transitions: (2 * NOTES - 1,) log-probabilities of moves.
         emission: exponent of the posterior against the transitions; neighbouring steps are
             correlated, so it is below one.
 
     Returns:
-        (S,) MIDI notes.
+        (..., S) MIDI notes, on the CPU.
     """
-    emissions = (emission * scores.log_softmax(dim=0)).double().cpu().numpy()
-    steps = emissions.shape[1]
+    emissions = (emission * scores.log_softmax(dim=-2)).double().cpu().numpy()
+    steps = emissions.shape[-1]
+    emissions = emissions.reshape(-1, NOTES, steps)
     moves = np.arange(NOTES)[:, None] - np.arange(NOTES)[None, :] + NOTES - 1
     step_cost = transitions.double().cpu().numpy()[moves]  # (to, from)
-    best = emissions[:, 0].copy()
-    origin = np.zeros((steps, NOTES), np.int64)
+    best = emissions[..., 0].copy()
+    origin = np.zeros((steps, *best.shape), np.int64)
     for step in range(1, steps):
-        candidates = best[None, :] + step_cost
-        origin[step] = candidates.argmax(axis=1)
-        best = candidates[np.arange(NOTES), origin[step]] + emissions[:, step]
-    path = np.empty(steps, np.int64)
-    path[-1] = int(best.argmax())
+        candidates = best[:, None, :] + step_cost
+        origin[step] = candidates.argmax(axis=2)
+        best = candidates.max(axis=2) + emissions[..., step]
+    path = np.empty((len(best), steps), np.int64)
+    path[:, -1] = best.argmax(axis=1)
+    each = np.arange(len(best))
     for step in range(steps - 1, 0, -1):
-        path[step - 1] = origin[step, path[step]]
-    return torch.from_numpy(path + LOWEST_NOTE)
+        path[:, step - 1] = origin[step, each, path[:, step]]
+    found = torch.from_numpy(path + LOWEST_NOTE)
+    return found.reshape(*scores.shape[:-2], steps)
 
 
 def intonation(scores: Tensor, path: Tensor) -> Tensor:
     """Find the deviation of the posterior from the notes of a path: sung pitch is not on a grid.
 
     Args:
-        scores: (NOTES, S) unnormalised log-probabilities of one utterance.
-        path: (S,) MIDI notes.
+        scores: (..., NOTES, S) unnormalised log-probabilities.
+        path: (..., S) MIDI notes.
 
     Returns:
-        (S,) semitones: the posterior's mean over each note and its two neighbours, minus the note.
+        (..., S) semitones: the posterior's mean over each note and its two neighbours, minus the
+        note; on the CPU.
     """
     rows = torch.arange(LOWEST_NOTE, LOWEST_NOTE + NOTES, device=scores.device)
-    beside = rows[:, None] - path.to(scores.device)[None]
-    near = scores.masked_fill(beside.abs() > 1, float("-inf")).softmax(dim=0)
-    return (near * beside).sum(dim=0).cpu()
+    beside = rows[:, None] - path.to(scores.device)[..., None, :]
+    near = scores.masked_fill(beside.abs() > 1, float("-inf")).softmax(dim=-2)
+    return (near * beside).sum(dim=-2).cpu()
+
+
+def glides(paths: Tensor, frames: int, frame_rate: float, seconds: float) -> Tensor:
+    """Turn a batch of paths (B, S) into contours (B, frames), as `glide` does one."""
+    held = paths.repeat_interleave(POOL, dim=1)[:, :frames]
+    taps = int(seconds * frame_rate) | 1
+    if taps < 3:
+        return held
+    window = torch.hann_window(taps + 2, periodic=False, device=held.device, dtype=held.dtype)
+    window = window[1:-1] / window.sum()
+    padded = F.pad(held[:, None], (taps // 2, taps // 2), mode="replicate")
+    with torch.autocast(held.device.type, enabled=False):
+        return F.conv1d(padded, window[None, None])[:, 0]
 
 
 def glide(path: Tensor, frames: int, frame_rate: float, seconds: float) -> np.ndarray:

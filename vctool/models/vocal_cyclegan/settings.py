@@ -15,7 +15,10 @@ class VocalCycleGanConfig(Config):
     accompaniment: bool = True
     """Condition singing on an accompaniment; false where the singing has none."""
     clip_frames: int = Field(128, ge=32)
-    """Length of a training clip [frames]."""
+    """Length of a training clip [frames of the networks]."""
+    stride: int = Field(1, ge=1, le=16)
+    """Frames of the features in one frame of the networks. Sound is made at the features' own
+    frames: the source's envelope there, plus the change of the envelope, interpolated."""
     singing_channels: tuple[int, ...] = (64, 96, 128)
     """Widths of the Wave-U-Net to singing; published: 1024, 2048, 4096."""
     speech_channels: tuple[int, ...] = (64, 96, 128)
@@ -24,6 +27,12 @@ class VocalCycleGanConfig(Config):
     """Length of the Wave-U-Nets' convolutions [frames], odd; published: 3."""
     residual: bool = True
     """Start from the mean-variance transform between domains and learn the residual."""
+    smoothing_ms: float = Field(0.0, ge=0, le=1000)
+    """Half width of the Hann window that smooths the change of the envelope over time [ms], in
+    training too; needs `residual`. What a voice is changes slowly, what it says fast: a change that
+    is free to move as fast as phones takes the words away. 0: it is free."""
+    phones: bool = False
+    """Add a loss of phones heard in a fake and not in its source, and the reverse (`heard`)."""
     melody_width: int = Field(16, ge=4)
     """Channels of the melody networks."""
     melody_layers: int = Field(4, ge=1)
@@ -36,6 +45,9 @@ class VocalCycleGanConfig(Config):
     """How far a converted melody follows the input's contour; training draws it from 0 to 1."""
     emission: float = Field(0.3, gt=0, le=1)
     """Exponent of the pitch posterior against the note transitions when converting."""
+    judged_notes: Literal["mean", "path"] = "mean"
+    """Notes of a fake that its discriminators see: the posterior's mean, or the best path with its
+    intonation and glides, as it is converted; its gradient is taken for that of the mean."""
     glide_seconds: float = Field(0.08, ge=0)
     """Length of the glide from note to note [s]."""
     rocket_features: int = Field(2000, ge=84)
@@ -57,4 +69,10 @@ class VocalCycleGanConfig(Config):
         for name in ("singing_channels", "speech_channels"):
             if len(getattr(self, name)) < 2:
                 raise ValueError(f"{name} must name at least two widths")
+        if self.smoothing_ms and not self.residual:
+            raise ValueError("smoothing_ms smooths a change and needs residual: true")
+        if self.voice == "mel":
+            for name, off in (("smoothing_ms", 0), ("phones", False), ("stride", 1)):
+                if getattr(self, name) != off:
+                    raise ValueError(f"{name} needs voice: world")
         return self

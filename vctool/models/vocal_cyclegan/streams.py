@@ -13,6 +13,7 @@ import numpy as np
 
 from vctool.errors import ConfigError
 from vctool.features import world
+from vctool.features.interpolation import at_positions
 from vctool.features.mel import mel_frequencies
 from vctool.features.settings import FeatureConfig
 from vctool.models.vocal_cyclegan.melody import contour, interpolate_f0, midi_to_hz
@@ -131,6 +132,35 @@ def from_channels(
     # WORLD codes aperiodicity in dB; more than full is meaningless to its decoder.
     aperiodicity = np.minimum(spectrum[:, shape.bands :], 0.0)
     return world.join(f0, coded, aperiodicity)
+
+
+def at_all_frames(
+    made: np.ndarray,
+    notes: np.ndarray,
+    voiced: np.ndarray,
+    channels: np.ndarray,
+    followed: np.ndarray,
+    stride: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bring what was made at every `stride`-th frame of a source to all its frames.
+
+    Args:
+        made: (ceil(F / stride), D) [dB].
+        notes: (ceil(F / stride),) MIDI notes.
+        voiced: (ceil(F / stride),) bool.
+        channels: (F, C) of the source, the first D as in `made`.
+        followed: (D,) bool: channels whose change from the source is interpolated, so that what
+            moves faster than every `stride`-th frame shows is the source's.
+        stride: frames of the features in one frame of the networks.
+
+    Returns:
+        The same three at all frames: (F, D), (F,) and (F,) bool.
+    """
+    at = np.minimum(np.arange(len(channels)) / stride, len(made) - 1)
+    base = channels[:, : made.shape[1]] * followed
+    change = at_positions(made - base[::stride], at)
+    pitch = at_positions(np.stack([notes, voiced], axis=1), at)
+    return base + change, pitch[:, 0], pitch[:, 1] > 0.5
 
 
 def level(bands: np.ndarray) -> float:

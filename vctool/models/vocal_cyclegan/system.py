@@ -18,17 +18,18 @@ from torch import Tensor, nn
 
 from vctool.data.batches import Clips, Role, UnpairedClips
 from vctool.data.feature_set import FeatureSet
-from vctool.data.sampling import keyed_normal, keyed_uniform
 from vctool.errors import DataError
 from vctool.features.base import Features
 from vctool.models import base
 from vctool.models.base import Condition, Context, Terms
 from vctool.models.vocal_cyclegan.critic import PatchCritic, RocketCritic
 from vctool.models.vocal_cyclegan.generator import Bottleneck, Generator, Output
+from vctool.models.vocal_cyclegan.heard import Hearing
 from vctool.models.vocal_cyclegan.melody import contour_of, cross_entropy
 from vctool.models.vocal_cyclegan.normalise import Domain, shared_bands
 from vctool.models.vocal_cyclegan.settings import VocalCycleGanConfig
 from vctool.models.vocal_cyclegan.streams import (
+    at_all_frames,
     floored,
     from_channels,
     layout,
@@ -64,7 +65,8 @@ class System(base.System):
         )
         self.register_buffer("shared", torch.ones(self.layout.spectrum, dtype=torch.bool))
         self.register_buffer("critic_mean", torch.tensor(float("nan")))
-        frame_rate = features.frame_rate
+        self.frame_rate = frame_rate = features.frame_rate / config.stride
+        self.hearing = Hearing(self.layout, frame_rate) if config.phones else None
         self.to_singing = Generator(
             config, self.layout, config.singing_channels, self.condition_channels, frame_rate
         )
@@ -114,11 +116,13 @@ class System(base.System):
         shape = layout(config.voice, context.features)
 
         def voice(utterances: FeatureSet, name: str) -> np.ndarray:
-            return to_channels(utterances.load(name, config.voice), shape, context.features)
+            channels = to_channels(utterances.load(name, config.voice), shape, context.features)
+            return channels[:: config.stride]
 
         def condition(utterances: FeatureSet, name: str) -> np.ndarray:
             mel = utterances.load(name, "accomp_mel")
-            return to_condition(mel, utterances.load(name, "accomp_chroma"), context.features)
+            chroma = utterances.load(name, "accomp_chroma")
+            return to_condition(mel, chroma, context.features)[:: config.stride]
 
         singing = sets[SINGING]
         if config.accompaniment:
@@ -155,16 +159,22 @@ class System(base.System):
         under = speech.condition  # a random song's accompaniment
         sung = self._sing(speech.voice, under, speech.key)
         spoken = self._speak(singing.voice, singing.key)
+        shown = sung, spoken
+        if self.config.judged_notes == "path" and self.layout.kind == "world":
+            shown = (
+                self.to_singing.delivered(sung, self._domain(SINGING)),
+                self.to_speech.delivered(spoken, self._domain(SPEECH)),
+            )
         judged = {
             SINGING: (
                 self._judged(SINGING, self._truth(singing.voice), singing.condition),
-                self._judged(SINGING, sung, under),
+                self._judged(SINGING, shown[0], under),
                 singing.key,
                 speech.key,
             ),
             SPEECH: (
                 self._judged(SPEECH, self._truth(speech.voice), None),
-                self._judged(SPEECH, spoken, None),
+                self._judged(SPEECH, shown[1], None),
                 speech.key,
                 singing.key,
             ),
@@ -177,6 +187,9 @@ class System(base.System):
             yield "discriminator", critic_terms
 
         terms: Terms = {}
+        if self.hearing is not None:
+            terms["phones_singing"] = self.hearing.distance(sung.spectrum, speech.voice)
+            terms["phones_speech"] = self.hearing.distance(spoken.spectrum, singing.voice)
         for name in (SINGING, SPEECH):
             _, fake, _, keys = judged[name]
             scores = self._scores(name, fake, rocket[name], keys)
@@ -205,7 +218,8 @@ class System(base.System):
         config, features = self.config, self.context.features
         raw = source[config.voice]
         channels = to_channels(raw, self.layout, features)
-        voice = torch.from_numpy(channels.T.copy())[None].to(self.device)
+        seen = channels[:: config.stride]
+        voice = torch.from_numpy(seen.T.copy())[None].to(self.device)
         under = self._condition(condition.accompaniment, len(raw)) if to == SINGING else None
         origin = SPEECH if to == SINGING else SINGING
         was_training = self.training
@@ -228,6 +242,13 @@ class System(base.System):
             notes, voiced = generator.decode(output, self._domain(to))
         self.train(was_training)
         spectrum = output.spectrum[0].float().cpu().numpy().T
+        if config.stride > 1:
+            assert notes is not None and voiced is not None
+            followed = self.shared.numpy(force=True)
+            followed[self.layout.bands :] = False
+            spectrum, notes, voiced = at_all_frames(
+                spectrum, notes, voiced, channels, followed, config.stride
+            )
         spectrum[:, : self.layout.bands] = floored(
             spectrum[:, : self.layout.bands], features.top_db
         )
@@ -249,7 +270,7 @@ class System(base.System):
 
     def _sing(self, voice: Tensor, condition: Tensor, keys: Tensor, own: bool = False) -> Output:
         origin = self._domain(SINGING if own else SPEECH)
-        bottleneck = self._bottleneck(keys, voice.shape[-1], 1)
+        bottleneck = Bottleneck.drawn(keys, voice.shape[-1], 1, self.config)
         output: Output = self.to_singing(
             voice, condition, origin, self._domain(SINGING), self.shared, bottleneck
         )
@@ -257,21 +278,11 @@ class System(base.System):
 
     def _speak(self, voice: Tensor, keys: Tensor, own: bool = False) -> Output:
         origin = self._domain(SPEECH if own else SINGING)
-        bottleneck = self._bottleneck(keys, voice.shape[-1], 3)
+        bottleneck = Bottleneck.drawn(keys, voice.shape[-1], 3, self.config)
         output: Output = self.to_speech(
             voice, None, origin, self._domain(SPEECH), self.shared, bottleneck
         )
         return output
-
-    def _bottleneck(self, keys: Tensor, frames: int, salt: int) -> Bottleneck:
-        """Draw how much of each clip's pitch a melody network sees, and with how much noise."""
-        scale = keyed_uniform(keys, (1,), salt)[:, 0]
-        knots = keyed_normal(keys, (1, 2 + frames // 32), salt + 1)
-        slow = F.interpolate(knots, size=frames, mode="linear", align_corners=True)[:, 0]
-        offset = keyed_normal(keys, (1,), salt + 100)[:, 0]
-        return Bottleneck(
-            scale, self.config.contour_noise * slow, self.config.register_noise * offset
-        )
 
     def _voice_of(self, output: Output) -> Tensor:
         """Assemble the voice channels of a generated clip, to be converted back."""
@@ -280,7 +291,7 @@ class System(base.System):
         assert output.notes is not None and output.voiced is not None
         # Detached, or the first generator would learn to hide the notes in its contour.
         notes, voiced = output.notes.detach(), output.voiced.detach()
-        shared = contour_of(notes, voiced, self.context.features.frame_rate)
+        shared = contour_of(notes, voiced, self.frame_rate)
         weight = voiced / voiced.sum(dim=1, keepdim=True).clamp_min(1e-3)
         mean = (weight * notes).sum(dim=1, keepdim=True).expand_as(shared)
         pitch = torch.stack([notes, voiced, shared, mean], dim=1)
@@ -304,7 +315,8 @@ class System(base.System):
             condition["accomp_mel"], condition["accomp_chroma"], self.context.features
         )
         assert len(made) == frames, (len(made), frames)
-        return torch.from_numpy(made.T.copy())[None].to(self.device)
+        seen = made[:: self.config.stride]
+        return torch.from_numpy(seen.T.copy())[None].to(self.device)
 
     # Losses.
 
