@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from vctool.corpora import tones
 from vctool.data.datadir import DataDir
-from vctool.errors import DataError
+from vctool.errors import ConfigError, DataError
 from vctool.metrics import timbre_network
 from vctool.metrics.timbre_network import TimbreNetwork
 from vctool.tools import timbre_judge
@@ -37,8 +37,13 @@ def test_examples_share_the_instrument_or_the_notes(corpus: Path) -> None:
         timbre_judge.Examples(data.subset(lambda one: one.speaker == "reed"))
 
 
-def test_training_tells_instruments_better_apart_and_is_kept(corpus: Path, tmp_path: Path) -> None:
-    text = timbre_judge.run(corpus, tmp_path / "t.safetensors", steps=40)
+def test_training_tells_instruments_better_apart_and_is_kept(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(corpus.parent.parent)
+    config = timbre_judge.load(timbre_judge.RECIPE, ["corpus=tones", "steps=40"])
+    assert (config.batch_size, config.margin) == (16, 0.1)
+    text = timbre_judge.run(config, tmp_path / "t.safetensors", "judge.yaml")
     rows = [line.split("|")[1:-1] for line in text.splitlines()[2:]]
     shares = np.array([[float(one) for one in row[3:]] for row in rows])
     counts = np.array([int(row[2]) for row in rows])
@@ -49,7 +54,7 @@ def test_training_tells_instruments_better_apart_and_is_kept(corpus: Path, tmp_p
     network.load_state_dict({name: one.float() for name, one in stored.items()}, strict=False)
     assert all(one.dtype == torch.float16 for one in stored.values())
     card = (tmp_path / "t.md").read_text()
-    assert text in card and "train-timbre-judge data/tones`: 40 batches" in card
+    assert text in card and "the recipe `judge.yaml`" in card and "tones: 40 batches" in card
 
 
 def test_training_widens_the_margin_on_stretches_that_it_never_heard(corpus: Path) -> None:
@@ -66,17 +71,23 @@ def test_training_widens_the_margin_on_stretches_that_it_never_heard(corpus: Pat
     torch.manual_seed(0)
     network = TimbreNetwork()
     with torch.no_grad():
-        before = float(timbre_judge.hinge(network.eval(), examples, held))
+        before = float(timbre_judge.hinge(network.eval(), examples, held, 0.1))
         timbre_judge.accuracy(network, examples, held)
     with torch.enable_grad():
-        timbre_judge.fit(network, train, known, 40, 0)
+        timbre_judge.fit(network, train, known, timbre_judge.JudgeConfig(corpus="tones", steps=40))
     with torch.no_grad():
-        after = float(timbre_judge.hinge(network, examples, held))
+        after = float(timbre_judge.hinge(network, examples, held, 0.1))
     assert after < 0.7 * before
 
 
 def test_the_weights_that_ship_are_those_of_their_card() -> None:
     card = timbre_network.WEIGHTS.with_suffix(".md").read_text()
-    assert "| test | unheard_font |" in card and "data/nottingham_gm" in card
+    config = timbre_judge.load(timbre_judge.RECIPE)
+    assert "| test | unheard_font |" in card and timbre_judge.RECIPE.as_posix() in card
+    assert f"on {config.corpus}: {config.steps} batches of {config.batch_size} triplets" in card
+    told = f"{config.learning_rate:g}, hinge of {config.margin:g} on cosines, seed {config.seed}"
+    assert told in card
+    with pytest.raises(ConfigError, match=r"did you mean.*margin"):
+        timbre_judge.load(timbre_judge.RECIPE, ["margn=0.2"])
     size = sum(one.numel() for one in load_file(timbre_network.WEIGHTS).values())
     assert size == 45_312

@@ -12,13 +12,17 @@ app = typer.Typer()
 
 @app.command("train-timbre-judge", rich_help_panel=MODELS)
 def train_timbre_judge(
-    corpus: Annotated[Path, typer.Argument(help="A prepared corpus, data/nottingham_gm.")],
     out: Annotated[Path, typer.Option("--out", help="The file to write, *.safetensors.")],
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Batches.")] = 1500,
-    seed: Annotated[int, typer.Option("--seed", help="Of weights and examples.")] = 0,
+    recipe: Annotated[
+        Path, typer.Option("--recipe", help="How, and by which prepared corpus of data/.")
+    ] = Path("conf/timbre_judge/nottingham_gm.yaml"),
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Another value, such as steps=100.")
+    ] = None,
 ) -> None:
     """Train the network by which the task timbre tells instruments apart."""
     from vctool.tools import timbre_judge
 
-    print(timbre_judge.run(corpus, out, steps, seed))
+    config = timbre_judge.load(recipe, settings or ())
+    print(timbre_judge.run(config, out, recipe.as_posix()))
     print(f"written to {out}")

@@ -13,10 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from pydantic import Field
 from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional
 
+from vctool.config import Config, Origin, build, find, override, read_yaml
 from vctool.data.atomic import write_bytes, write_text
 from vctool.data.datadir import DataDir
 from vctool.data.sampling import generator
@@ -26,10 +28,25 @@ from vctool.metrics import timbre_network
 from vctool.metrics.timbre_network import TimbreNetwork
 from vctool.progress import progress
 
-MARGIN = 0.1
-"""The cosine to the same instrument should be larger by this."""
-BATCH, LEARNING_RATE = 16, 1e-3
-"""As published; the optimizer is Adam."""
+RECIPE = Path("conf/timbre_judge/nottingham_gm.yaml")
+"""Of the weights that ship."""
+
+
+class JudgeConfig(Config):
+    """A recipe of the network; the optimizer is Adam."""
+
+    corpus: str
+    """A prepared corpus with stretches and triplets, a folder of `data/`."""
+    steps: int = Field(1500, ge=1)
+    """Batches."""
+    batch_size: int = Field(16, ge=1)
+    """Triplets of a batch; as published."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """As published."""
+    margin: float = Field(0.1, ge=0, le=2)
+    """The cosine to the same instrument should be larger by this."""
+    seed: int = 0
+    """Of the weights and of the examples."""
 
 
 class Example(NamedTuple):
@@ -40,30 +57,41 @@ class Example(NamedTuple):
     negative: str
 
 
-def run(folder: Path, out: Path, steps: int = 1500, seed: int = 0) -> str:
+def load(recipe: Path, settings: Sequence[str] = ()) -> JudgeConfig:
+    """Read a recipe, with `--set` overrides.
+
+    Raises:
+        ConfigError: there is no such file, an unknown field, an impossible value.
+    """
+    tree = override(read_yaml(find(recipe)), settings)
+    return build(JudgeConfig, tree, Origin(str(recipe), tuple(settings)))
+
+
+def run(config: JudgeConfig, out: Path, told: str) -> str:
     """Train the network and write it with a card.
 
     Args:
-        folder: a prepared corpus with stretches and triplets, `data/nottingham_gm`.
+        config: the recipe.
         out: the file to write, *.safetensors; the card is beside it.
-        steps: batches of `BATCH` examples.
-        seed: of the weights and of the examples.
+        told: what the card calls the recipe.
 
     Returns:
         Its accuracy on held-out triplets, as a table.
 
     Raises:
-        DataError: the corpus has no stretches that two instruments play, or no triplets.
+        DataError: the corpus is not prepared, or has no stretches that two instruments play or no
+            triplets.
     """
+    folder = Path("data") / config.corpus
     train, dev, test = (DataDir.read(folder / split) for split in ("train", "dev", "test"))
     found = {
         split: _mfccs(data) for split, data in (("train", train), ("dev", dev), ("test", test))
     }
     before = TimbreNetwork()
-    torch.manual_seed(seed)
+    torch.manual_seed(config.seed)
     network = TimbreNetwork()
     before.load_state_dict(network.state_dict())
-    fit(network, train, found["train"], steps, seed)
+    fit(network, train, found["train"], config)
     lines = []
     for data, known in ((dev, found["dev"]), (test, found["test"])):
         if not data.triplets:
@@ -83,12 +111,12 @@ def run(folder: Path, out: Path, steps: int = 1500, seed: int = 0) -> str:
         if "num_batches" not in name
     }
     write_bytes(out, save(stored))
-    write_text(out.with_suffix(".md"), _card(folder, train, steps, seed, text))
+    write_text(out.with_suffix(".md"), _card(told, train, config, text))
     return text
 
 
 def fit(
-    network: TimbreNetwork, data: DataDir, found: dict[str, np.ndarray], steps: int, seed: int
+    network: TimbreNetwork, data: DataDir, found: dict[str, np.ndarray], config: JudgeConfig
 ) -> None:
     """Train a network on the triplets of a training split.
 
@@ -96,28 +124,29 @@ def fit(
         network: changed in place, and left in eval mode.
         data: the split.
         found: its MFCCs by utterance.
-        steps: batches.
-        seed: of the examples.
+        config: the recipe.
 
     Raises:
         DataError: no stretch is played by two programs of which one plays another stretch.
     """
     examples = Examples(data)
-    optimizer = torch.optim.Adam(network.parameters(), LEARNING_RATE)
+    optimizer = torch.optim.Adam(network.parameters(), config.learning_rate)
     network.train()
-    for step in progress(range(steps), "train the timbre network", steps):
-        batch = [examples.draw(seed, step, number) for number in range(BATCH)]
-        loss = hinge(network, batch, found)
+    for step in progress(range(config.steps), "train the timbre network", config.steps):
+        batch = [examples.draw(config.seed, step, number) for number in range(config.batch_size)]
+        loss = hinge(network, batch, found, config.margin)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     network.eval()
 
 
-def hinge(network: TimbreNetwork, batch: Sequence[Example], found: dict[str, np.ndarray]) -> Tensor:
-    """Return the mean of how far triplets are from being told apart by `MARGIN`."""
+def hinge(
+    network: TimbreNetwork, batch: Sequence[Example], found: dict[str, np.ndarray], margin: float
+) -> Tensor:
+    """Return the mean of how far triplets are from being told apart by a margin."""
     near, far = _cosines(network, batch, found)
-    return functional.relu(MARGIN - near + far).mean()
+    return functional.relu(margin - near + far).mean()
 
 
 @torch.no_grad()
@@ -191,12 +220,13 @@ def _mfccs(data: DataDir) -> dict[str, np.ndarray]:
     return {one.id: timbre_network.mfcc(one.load(rate)) for one in every}
 
 
-def _card(folder: Path, train: DataDir, steps: int, seed: int, text: str) -> str:
+def _card(told: str, train: DataDir, config: JudgeConfig, text: str) -> str:
     return f"""# timbre: which of two recordings has the sound of a third
 
 The judge of the task `timbre`: {timbre_network.SETTINGS.partition(";")[0]}, {timbre_network.WIDTH}
-numbers for a recording. Trained by `vctool train-timbre-judge data/{folder.name}`: {steps} batches
-of {BATCH} triplets, Adam at {LEARNING_RATE:g}, hinge of {MARGIN:g} on cosines, seed {seed}.
+numbers for a recording. Trained by the recipe `{told}` (`vctool train-timbre-judge`) on
+{config.corpus}: {config.steps} batches of {config.batch_size} triplets, Adam at
+{config.learning_rate:g}, hinge of {config.margin:g} on cosines, seed {config.seed}.
 
 Learnt from {len(train)} recordings ({train.seconds / 3600:.1f} h) of the training split alone: its
 programs of one sound font, its tunes. In every triplet two recordings are of one instrument and
