@@ -60,22 +60,6 @@ def varied(made: np.ndarray, active: np.ndarray, wanted: np.ndarray, rate: float
     return np.asarray(more)
 
 
-def at_level(own: np.ndarray, change: np.ndarray, features: FeatureConfig) -> np.ndarray:
-    """Shift changes (N, D) so that every frame keeps the power of the source's `own` (N, D).
-
-    The mean of the log power, which the first column holds, does not: a sibilant has its power
-    in few bands.
-    """
-    before, after = (
-        10 * np.log10(world.decode_envelope(values, features).mean(axis=1))
-        for values in (own, own + change)
-    )
-    unit = np.eye(1, own.shape[1])
-    shifted = change.copy()
-    shifted[:, 0] += (before - after) / world.envelope_gain_db(unit, features)[0, 0]
-    return shifted
-
-
 def at_loudness(own: np.ndarray, change: np.ndarray, features: FeatureConfig) -> np.ndarray:
     """Shift changes (N, D) so that every frame keeps the loudness of the source's `own` (N, D).
 
@@ -120,3 +104,27 @@ def without_noise(
     clear = smoothed(clear, NOISE_SECONDS * features.frame_rate)
     raised = np.maximum(world.envelope_gain_db(change, features), 0.0)
     return change + world.code_envelope(10 ** (raised * (clear - 1) / 10), features)
+
+
+def levelled(
+    own: np.ndarray,
+    change: np.ndarray,
+    features: FeatureConfig,
+    share: float,
+    noise_range_db: float,
+) -> np.ndarray:
+    """Set the level of changes (F, D) of the source's envelopes, and spare its noise.
+
+    Args:
+        own: (F, D) envelopes of the source, one frame after the other.
+        change: (F, D), what is to be added to them; its first column is what the target would do
+            with the level of every frame.
+        features: the settings.
+        share: how loud a frame becomes: at 0 as loud as it was (`at_loudness`), at 1 what the
+            first column says.
+        noise_range_db: see `without_noise`.
+    """
+    wanted = change[:, 0].copy()
+    made = at_loudness(own, change, features)
+    made[:, 0] += share * (wanted - made[:, 0])
+    return without_noise(own, made, features, noise_range_db)

@@ -14,6 +14,7 @@ from vctool.engine.settings import TrainConfig
 from vctool.engine.step import train_step
 from vctool.errors import ConfigError
 from vctool.features import world
+from vctool.features.envelopes import at_loudness
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
 from vctool.models.base import Condition, Context
@@ -218,11 +219,25 @@ def test_f0_goes_to_the_targets_mean_and_deviation_and_noise_stays() -> None:
 
 
 def test_the_loudness_of_every_frame_stays() -> None:
-    made, _ = system()
+    made, _ = system(level=0, noise_range_db=0)
     source = utterance("anna", 3, 300)
     out = made.convert({"world": source}, Condition(), "ben")["world"]
-    np.testing.assert_array_equal(out[:, 1], source[:, 1])
+    own, new = (world.split(x, FEATURES)[1] for x in (source, out))
+    np.testing.assert_allclose(new, own + at_loudness(own, new - own, FEATURES), atol=1e-4)
     assert np.abs(out[:, 2:14] - source[:, 2:14]).max() > 0.1
+
+
+def test_noise_of_a_recording_is_not_raised_like_its_voice() -> None:
+    source = utterance("anna", 3, 300)
+    source[100:150, 1] -= 9.0  # a pause
+    own = world.split(source, FEATURES)[1]
+    raised = []
+    for noise_range_db in (0, 60):
+        made, _ = system(noise_range_db=noise_range_db)
+        out = made.convert({"world": source}, Condition(), "ben")["world"]
+        gain = world.envelope_gain_db(world.split(out, FEATURES)[1] - own, FEATURES)
+        raised.append(np.maximum(gain[110:140], 0).mean())
+    assert raised[1] < 0.3 * raised[0]
 
 
 def test_a_louder_recording_is_converted_to_the_same_voice() -> None:
@@ -236,7 +251,7 @@ def test_a_louder_recording_is_converted_to_the_same_voice() -> None:
 
 
 def test_an_untrained_residual_generator_is_the_mean_variance_transform() -> None:
-    made, _ = system(start="identity")
+    made, _ = system(start="identity", noise_range_db=0)
     source = utterance("anna", 3, 300)
     out = made.convert({"world": source}, Condition(), "ben")["world"]
     (m_a, s_a), (m_b, s_b) = (

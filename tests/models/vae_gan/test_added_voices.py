@@ -45,9 +45,11 @@ def clips(level: float) -> Clips:
     return Clips(torch.from_numpy(mel.astype(np.float32)), torch.zeros(6, 0, 32), torch.arange(6))
 
 
-@pytest.mark.parametrize("network", ["1d", "2d"])
-def test_it_begins_as_a_copy_of_the_voice_that_is_nearest(network: str) -> None:
-    made = system(("a", "b", "c"), ("c",), network=network)
+@pytest.mark.parametrize(
+    "choices", [{}, {"network": "2d"}, {"discriminator": "scales", "clip_frames": 64}]
+)
+def test_it_begins_as_a_copy_of_the_voice_that_is_nearest(choices: dict[str, Any]) -> None:
+    made = system(("a", "b", "c"), ("c",), **choices)
     for role, level in (("a", 0.2), ("b", 0.8)):
         made._decoder(role).range.measure(clips(level).voice)
     before = {name: value.clone() for name, value in made.state_dict().items()}
@@ -58,7 +60,10 @@ def test_it_begins_as_a_copy_of_the_voice_that_is_nearest(network: str) -> None:
     assert [name for name in old if not torch.equal(before[name], after[name])] == []
     own = made._decoder("c").range
     assert 0.6 < float(own.low.mean()) < 0.75 < float(own.high.mean()) < 0.9
-    for name in (name for name in after if name not in old and ".range." not in name):
+    measured = (".range.", "2.mean", "2.deviation")
+    if "discriminators.2.mean" in after:
+        assert float(after["discriminators.2.mean"].mean()) == pytest.approx(0.75, abs=0.01)
+    for name in (x for x in after if x not in old and not any(part in x for part in measured)):
         assert torch.equal(after[name], after[name.replace(".2.", ".1.", 1)]), name
 
 

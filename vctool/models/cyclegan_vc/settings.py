@@ -31,7 +31,7 @@ class CycleGanVcConfig(Config):
     normalised features; `phones`, by phone posteriors and cepstra without the voice
     (`features.search`). With `phones` the generators are told the phones as well, the neighbour
     loss draws a fake to the mean of those frames that say what its source says, and conversion
-    keeps every frame's power and carries the spread of its output to the speaker's."""
+    carries the spread of its output to the speaker's."""
     nearest: int = Field(16, ge=1)
     """With `phones`, how many frames are averaged."""
     strength: float = Field(1.0, ge=0, le=3)
@@ -39,6 +39,12 @@ class CycleGanVcConfig(Config):
     voice than any of them, so 1 stops short of the target."""
     smoothing_ms: float = Field(40.0, ge=0, le=1000)
     """With `phones`, half width of the Hann window that smooths the change over time [ms]."""
+    level: float = Field(0.0, ge=0, le=1)
+    """How loud a frame becomes (mcep): at 0 as loud as it was, at 1 as much louder or softer than
+    the voice's mean as the generator says."""
+    noise_range_db: float = Field(15.0, ge=0, le=60)
+    """What lies less than about this above the noise of the source, bin by bin, is raised less, or
+    not at all (mcep) [dB]; at 0 noise is raised like a voice."""
     start: Literal["random", "identity", "alignment"] = "random"
     """Initial mapping of the generator: `random`, as published; `identity`: its output is added to
     its input, so it begins as the mean-variance transform; `alignment`: its output is added to a

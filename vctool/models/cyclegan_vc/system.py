@@ -17,7 +17,7 @@ from vctool.data.sampling import keyed_uniform
 from vctool.errors import ConfigError
 from vctool.features import search, world
 from vctool.features.base import Features
-from vctool.features.envelopes import at_level, smoothed, varied
+from vctool.features.envelopes import levelled, smoothed, varied
 from vctool.features.settings import FeatureConfig
 from vctool.models import base
 from vctool.models.base import Condition, Context, Terms
@@ -255,9 +255,7 @@ class System(base.System):
         if config.voice == "mel":
             return {kind: np.maximum(made, made.max() - np.float32(features.top_db))}
         f0, own, aperiodicity = world.split(raw, features)
-        made[:, 0] = own[:, 0]  # the loudness of frames is the sentence's, not the speaker's
-        if self._told:
-            made = self._finished(own, made, std[:, 0].cpu().numpy())
+        made = self._finished(own, made, std[:, 0].cpu().numpy())
         roles = {side: role for role, side in self.sides.items()}
         moved = streams.move_f0(
             f0, self.context.domains[roles[origin]], self.context.domains[roles[side]]
@@ -265,15 +263,20 @@ class System(base.System):
         return {kind: world.join(moved, made, aperiodicity)}
 
     def _finished(self, own: np.ndarray, made: np.ndarray, spread: np.ndarray) -> np.ndarray:
-        """Give converted envelopes (F, D) the target's spread (D,) and each frame's own power."""
-        features = self.context.features
-        change = self.config.strength * (made - own)
-        change[:, 0] = 0
-        change = smoothed(change, self.config.smoothing_ms * 1e-3 * features.frame_rate)
+        """Give converted envelopes (F, D) their levels and, with phones, the target's spread (D,).
+
+        `level` is that of frames beside the mean of what sounds, not of the whole recording.
+        """
+        config, features = self.config, self.context.features
+        change = made - own
         level = torch.from_numpy(streams.shift_level(own, "mcep", -streams.level(own, "mcep")))
         active = streams.active(level.T[None], "mcep")[0].numpy()
-        change = change + varied(own + change, active, spread, features.frame_rate)
-        return own + at_level(own, change, features)
+        if self._told:
+            change[:, 1:] *= config.strength
+            change = smoothed(change, config.smoothing_ms * 1e-3 * features.frame_rate)
+            change = change + varied(own + change, active, spread, features.frame_rate)
+        change[:, 0] -= change[active, 0].mean() if active.any() else 0.0
+        return own + levelled(own, change, features, config.level, config.noise_range_db)
 
     def _split(self, clips: Tensor) -> tuple[Tensor, Tensor | None]:
         """Separate the channels of a voice (B, C, F) from those that say what is said, if any."""

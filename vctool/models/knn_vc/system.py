@@ -17,7 +17,7 @@ from vctool.data.feature_set import FeatureSet
 from vctool.errors import DataError
 from vctool.features import search, world
 from vctool.features.base import Features
-from vctool.features.envelopes import at_loudness, smoothed, varied, without_noise
+from vctool.features.envelopes import levelled, smoothed, varied
 from vctool.features.stats import SpeakerStats
 from vctool.models import base
 from vctool.models.base import Condition, Context, Reference
@@ -184,7 +184,8 @@ class System(base.System):
             moments = np.arange(len(f0))
             every = np.stack([np.interp(moments, places, row) for row in change.T], axis=1)
             columns = slice(1, 1 + envelope.shape[1])
-            result[:, columns] += self._levelled(envelope, every).astype(np.float32)
+            level = self.config.level, self.config.noise_range_db
+            result[:, columns] += levelled(envelope, every, features, *level).astype(np.float32)
         return {"world": result}
 
     @property
@@ -267,12 +268,3 @@ class System(base.System):
         wanted = envelopes.double().std(dim=0, correction=0).cpu().numpy()
         rate = 1 / self._seconds_per_step
         return change + config.variance * varied(own + change, part.active, wanted, rate)
-
-    def _levelled(self, own: np.ndarray, change: np.ndarray) -> np.ndarray:
-        """Set the level of changes (F, D) of the source's envelopes, and spare its noise."""
-        config, features = self.config, self.context.features
-        wanted = change[:, 0].copy()
-        change[:, 0] = 0
-        change = at_loudness(own, change, features)
-        change[:, 0] += config.level * (wanted - change[:, 0])
-        return without_noise(own, change, features, config.noise_range_db)

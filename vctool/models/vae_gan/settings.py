@@ -43,9 +43,16 @@ class VaeGanConfig(Config):
     """Data augmentation: largest relative change of vocal tract length in the encoder's training
     clips. Frequencies are multiplied by 1 - warp to 1 + warp, so decoders also see codes of other
     voices than their own; 0 leaves clips as they are, as published."""
+    pitch_shift: float = Field(0.0, ge=0, le=24)
+    """Data augmentation: largest shift of the harmonics in the encoder's training clips, their
+    formants staying where they are [semitones]; 0 leaves them, as published. Without pitch, F0 is
+    not known and nothing is moved."""
+    discriminator: Literal["patch", "scales"] = "patch"
+    """`patch`: as published, on log-mel from -1 to 1; `scales`: on bins standardised per voice, at
+    two time scales, with feature matching and an R1 penalty."""
     discriminator_norm: bool = False
-    """Instance normalisation in the discriminators, as published; it hides the loudness of a
-    conversion from them."""
+    """Instance normalisation in the discriminators (`patch`), as published; it hides the loudness
+    of a conversion from them."""
     speakers_per_batch: int | None = Field(4, ge=2)
     """Voices in one batch, all equally often; all voices where there are fewer, or with None."""
 
@@ -53,6 +60,11 @@ class VaeGanConfig(Config):
     def _consistent(self) -> "VaeGanConfig":
         if self.clip_frames % 4:
             raise ValueError(f"clip_frames {self.clip_frames} must be a multiple of 4")
+        if self.discriminator == "scales" and self.clip_frames < 64:
+            raise ValueError(
+                f"clip_frames {self.clip_frames} is too short for discriminator scales, which "
+                "judges frames averaged by 4 as well; take 64 or more, or discriminator patch"
+            )
         if self.network == "2d" and (self.pitch != "none" or self.cepstra or self.loudness):
             raise ValueError("pitch, cepstra and loudness need network 1d")
         return self

@@ -16,15 +16,20 @@ from torch import Tensor, nn
 
 from vctool.data.batches import Clips, Role, UnpairedClips
 from vctool.data.feature_set import FeatureSet
-from vctool.data.sampling import keyed_uniform
 from vctool.errors import ConfigError
 from vctool.features.base import Features
 from vctool.features.stats import move_log_f0
-from vctool.features.warping import FrequencyWarp
 from vctool.models import base
 from vctool.models.base import Condition, Context, Terms
 from vctool.models.vae_gan import networks1d, networks2d, streams, windows
-from vctool.models.vae_gan.discriminators import PatchDiscriminator
+from vctool.models.vae_gan.discriminators import (
+    Opinion,
+    PatchDiscriminator,
+    ScaleDiscriminator,
+    matched,
+    steepness,
+)
+from vctool.models.vae_gan.other_voices import OtherVoices
 from vctool.models.vae_gan.posterior import Posterior
 from vctool.models.vae_gan.settings import VaeGanConfig
 
@@ -33,6 +38,9 @@ SETUP_CLIPS = 64
 
 AT_ONCE = 32
 """Windows in one batch of a conversion."""
+
+STEEP_EVERY = 8
+"""Steps from one R1 penalty to the next, which counts as many times (Karras et al., 2020)."""
 
 
 class Voice(NamedTuple):
@@ -70,14 +78,18 @@ class System(base.System):
             raise ConfigError(f"features: n_mels = {bins} must be a multiple of 4 for network 2d")
         networks = networks1d if config.network == "1d" else networks2d
         features = context.features
-        self.warp = FrequencyWarp(features, config.warp) if config.warp else None
+        shift = 0.0 if config.pitch == "none" else config.pitch_shift
+        self.others = OtherVoices(features, config.warp, shift)
         self.encoder = networks.Encoder(config, features)
         self.shared = networks.Shared(config, features)
         self.decoders = nn.ModuleList(networks.Decoder(config, features) for _ in context.roles)
-        self.discriminators = nn.ModuleList(
-            PatchDiscriminator(config.discriminator_width, config.discriminator_norm)
-            for _ in context.roles
-        )
+        self.discriminators = nn.ModuleList(self._discriminator() for _ in context.roles)
+
+    def _discriminator(self) -> PatchDiscriminator | ScaleDiscriminator:
+        config = self.config
+        if config.discriminator == "patch":
+            return PatchDiscriminator(config.discriminator_width, config.discriminator_norm)
+        return ScaleDiscriminator(self.context.features.n_mels, config.discriminator_width)
 
     @classmethod
     def reads(cls, config: VaeGanConfig) -> tuple[str, ...]:
@@ -152,6 +164,7 @@ class System(base.System):
                 for networks in (self.decoders, self.discriminators):
                     networks[index].load_state_dict(networks[nearest].state_dict())
             self._decoder(role).range.measure(voice.mel)
+            self._judge(role).measure(voice.mel)
 
     def _nearest(self, voice: Voice) -> str:
         """Name the trained voice whose decoder reconstructs another voice best."""
@@ -172,7 +185,9 @@ class System(base.System):
         real = torch.cat([voice.mel for voice in voices.values()])
         key = torch.cat([voice.key for voice in voices.values()])
 
-        posterior = self._encode(self._warped(real, key))
+        pitch = [voice.f0 for voice in voices.values() if voice.f0 is not None]
+        seen = self.others(real, torch.cat(pitch) if pitch else None, key)
+        posterior = self._encode(seen)
         code = dict(zip(roles, posterior.sample(key, 0).chunk(len(roles)), strict=True))
         # each decoder runs once: on the codes of its own voice and of another
         same, fake = {}, {}
@@ -188,7 +203,8 @@ class System(base.System):
                 "adversarial": _mean(
                     self._judge_loss(role, voices[role].mel, fake[role].detach()) for role in roles
                 )
-            },
+            }
+            | self._steepness(voices, step),
         )
         second = self._encode(torch.cat([fake[role] for role in roles]))
         # noise of the clip that the conversion was made of
@@ -199,21 +215,21 @@ class System(base.System):
             origin, own = source[role], voices[source[role]]
             cycle[origin] = self._decode(again[role], own.f0, own.loudness, origin)
         means = posterior.mean.flatten(2).mean(dim=2).chunk(len(roles))
+        judged = {role: self._opinions(role, fake[role], same[role]) for role in roles}
         yield (
             "generator",
             {
                 "reconstruction": _mean(_distance(same[r], voices[r].mel) for r in roles),
                 "cycle": _mean(_distance(cycle[r], voices[r].mel) for r in roles),
-                "adversarial": _mean(
-                    (1.0 - self._judge(role)(fake[role])).square().mean() for role in roles
-                ),
+                "adversarial": _mean((1.0 - judged[r][0].score).square().mean() for r in roles),
                 "kl": posterior.divergence(),
                 "cycle_kl": second.divergence(),
                 "latent": _mean(
                     _distance(one, other)
                     for one, other in zip(means, means[1:] + means[:1], strict=True)
                 ),
-            },
+            }
+            | self._matching(judged, voices),
         )
 
     def convert(self, source: Features, condition: Condition, to: str | None) -> Features:
@@ -258,13 +274,6 @@ class System(base.System):
         f0 = rest[:, 0] if rest.shape[1] else None
         return Voice(mel, f0, self._loudness(mel), clips.key)
 
-    def _warped(self, mel: Tensor, key: Tensor) -> Tensor:
-        """Give each clip (B, n_mels, F) another vocal tract, drawn from its key."""
-        if self.warp is None:
-            return mel
-        made: Tensor = self.warp(mel, keyed_uniform(key, (1,), 2)[:, 0])
-        return made
-
     def _loudness(self, mel: Tensor) -> Tensor | None:
         return streams.loudness(mel, self.context.features.top_db) if self.config.loudness else None
 
@@ -298,13 +307,50 @@ class System(base.System):
         assert isinstance(decoder, networks1d.Decoder | networks2d.Decoder)
         return decoder
 
-    def _judge(self, role: str) -> nn.Module:
-        return self.discriminators[self.context.roles.index(role)]
+    def _judge(self, role: str) -> PatchDiscriminator | ScaleDiscriminator:
+        judge = self.discriminators[self.context.roles.index(role)]
+        assert isinstance(judge, PatchDiscriminator | ScaleDiscriminator)
+        return judge
 
     def _judge_loss(self, role: str, real: Tensor, fake: Tensor) -> Tensor:
         """Least squares: real to 1, conversions to 0; one pass over both."""
-        true, false = self._judge(role)(torch.cat([real, fake])).chunk(2)
+        true, false = self._judge(role)(torch.cat([real, fake])).score.chunk(2)
         return 0.5 * ((1.0 - true).square().mean() + false.square().mean())
+
+    def _steepness(self, voices: Mapping[str, Voice], step: int) -> Terms:
+        """How steep the discriminators are, at every `STEEP_EVERY`-th step; none as published."""
+        if self.config.discriminator == "patch":
+            return {}
+        if step % STEEP_EVERY:
+            return {"steepness": next(iter(voices.values())).mel.new_zeros(())}
+        one = _mean(steepness(self._judge(role), voice.mel) for role, voice in voices.items())
+        return {"steepness": STEEP_EVERY * one}
+
+    def _opinions(self, role: str, fake: Tensor, same: Tensor) -> tuple[Opinion, Opinion | None]:
+        """Judge conversions and, where feature maps are matched, reconstructions."""
+        judge = self._judge(role)
+        if self.config.discriminator == "patch":
+            return judge(fake), None
+        both: Opinion = judge(torch.cat([fake, same]))
+        halves = zip(*(one.chunk(2) for one in (both.score, *both.seen)), strict=True)
+        made, again = (Opinion(score, seen) for score, *seen in halves)
+        return made, again
+
+    def _matching(
+        self, judged: Mapping[str, tuple[Opinion, Opinion | None]], voices: Mapping[str, Voice]
+    ) -> Terms:
+        """Match what discriminators see in reconstructions to what they see in the clips.
+
+        Learned similarity in place of a distance of bins (Larsen et al., 2016): conversions have no
+        clip to be matched with, reconstructions have.
+        """
+        parts = []
+        for role, (_, again) in judged.items():
+            if again is not None:
+                with torch.no_grad():
+                    real = self._judge(role)(voices[role].mel)
+                parts.append(matched(again.seen, real.seen))
+        return {"matching": _mean(parts)} if parts else {}
 
 
 def _distance(one: Tensor, other: Tensor) -> Tensor:
