@@ -62,7 +62,7 @@ class System(base.System):
     Config = VaeGanConfig
     not_real_time = "its encoder is normalised over a whole utterance (instance normalisation)"
     discriminator_groups = ("discriminator",)
-    adversarial_terms = ("adversarial",)
+    adversarial_terms = ("adversarial", "matching")
     takes_more_roles = True
     config: VaeGanConfig
 
