@@ -107,11 +107,12 @@ class ScaleDiscriminator(nn.Module):
 
 
 def matched(made: list[Tensor], real: list[Tensor]) -> Tensor:
-    """Return the L1 distance of feature maps, each over the mean size of the real one's."""
-    parts = [
-        (one.float() - other.float()).abs().mean() / (other.float().abs().mean() + 1e-6)
-        for one, other in zip(made, real, strict=True)
-    ]
+    """Return the L1 distance of clips' feature maps, each over the mean size of the real one's."""
+    parts = []
+    for one, other in zip(made, real, strict=True):
+        one, other = one.float().flatten(1), other.float().flatten(1)
+        size = other.abs().mean(dim=1) + 1e-6  # of each clip, whatever batch it is in
+        parts.append(((one - other).abs().mean(dim=1) / size).mean())
     return torch.stack(parts).mean()
 
 
