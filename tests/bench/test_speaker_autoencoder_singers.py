@@ -1,6 +1,7 @@
 """What `ravdess_speaker_autoencoder` reaches on the singers that it was not trained on.
 
-Run where the recipe was trained; another experiment is named in `SPEAKER_AUTOENCODER`:
+Run where the recipe was trained; another experiment is named in `SPEAKER_AUTOENCODER`. Own voices
+are compared with Griffin-Lim, and with the vocoder of `ravdess_istft` where that was trained there:
 
     python -m pytest tests/bench/test_speaker_autoencoder_singers.py -s
 
@@ -21,6 +22,7 @@ import pytest
 import soundfile
 import torch
 
+from vctool import vocoders
 from vctool.data.datadir import DataDir
 from vctool.features.mel import log_mel, mel_frequencies
 from vctool.features.settings import FeatureConfig
@@ -39,6 +41,7 @@ from vctool.vocoders.griffin_lim import Vocoder as GriffinLim
 MODEL = Path(os.environ.get("SPEAKER_AUTOENCODER", "exp/ravdess_speaker_autoencoder"))
 EACH = int(os.environ.get("EACH", "3"))
 """Recordings converted in each direction."""
+ISTFT = Path("exp/ravdess_istft")
 GRIFFIN_LIM = FeatureConfig(rate=44100, hop_length=512, n_fft=2048, n_mels=128)
 """conf/features/44k.yaml: a mel of twice as many bands as the model sees."""
 
@@ -166,20 +169,24 @@ def test_held_out_singers(tmp_path: Path) -> None:
     closed = np.array(ratios["model"]) - ratios["copy"]
     print("gap closed by voice ratio:", interval(closed, span))
 
-    distances: dict[str, list[float]] = {"model, own voice": [], "griffin_lim": []}
+    vocoder = vocoders.get(str(ISTFT)) if ISTFT.is_dir() else None
+    others = ("griffin_lim", *(["istft"] if vocoder else []))
+    distances: dict[str, list[float]] = {name: [] for name in ("model, own voice", *others)}
     for one in singers:
         for wave in scored[one]:
-            own = converter.convert(wave, rate, to=targets[one])[0]
+            again = {"model, own voice": converter.convert(wave, rate, to=targets[one])[0]}
             mel = {"mel": log_mel(wave, GRIFFIN_LIM)}
-            copy = GriffinLim().synthesise(mel, GRIFFIN_LIM, len(wave))
-            for name, made_again in zip(distances, (own, copy), strict=True):
-                distances[name].append(log_spectral_distance(*levelled(made_again, wave)))
-    ours, theirs = (np.array(one) for one in distances.values())
-    for name, values in distances.items():
-        print(f"LSD {name}: {np.mean(values):.2f} dB over {len(values)} recordings")
+            again["griffin_lim"] = GriffinLim().synthesise(mel, GRIFFIN_LIM, len(wave))
+            if vocoder is not None:
+                assert vocoder.features is not None
+                mel = {"mel": log_mel(wave, vocoder.features)}
+                again["istft"] = vocoder.synthesise(mel, vocoder.features, len(wave))
+            for name, sound in again.items():
+                distances[name].append(log_spectral_distance(*aligned(sound, wave, rate, rate)))
+    values = {name: np.array(one) for name, one in distances.items()}
+    ours = values["model, own voice"]
     draws = np.random.default_rng(0).integers(len(ours), size=(2000, len(ours)))
-    print("less Griffin-Lim:", np.quantile((ours - theirs)[draws].mean(axis=1), [0.025, 0.975]))
-
-
-def levelled(output: np.ndarray, recording: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return aligned(output, recording, 44100, 44100)
+    for name, one in values.items():
+        low, high = np.quantile((ours - one)[draws].mean(axis=1), [0.025, 0.975])
+        print(f"LSD {name}: {one.mean():.2f} dB over {len(one)} recordings, the model less it: ")
+        print(f"  {(ours - one).mean():.2f} ({low:.3f}..{high:.3f})")

@@ -116,6 +116,17 @@ def test_the_embedding_term_reaches_encoder_style_and_decoder() -> None:
             assert sum(float(g.abs().sum()) for g in grads if g is not None) > 0, name
 
 
+def test_sound_without_a_voice_is_left_as_it_is() -> None:
+    noise = 0.1 * torch.randn(16000, generator=torch.Generator().manual_seed(0))
+    apart = {}
+    for share in (0.0, 1.0):
+        made = lively()
+        made.config = made.config.model_copy(update={"unvoiced": share})
+        change = whole(made.streamable(), noise) - noise
+        apart[share] = float(change[2000:14000].std() / noise.std())
+    assert apart[0.0] < 0.1 < 0.3 < apart[1.0]
+
+
 def test_every_frame_keeps_its_power_and_silence_stays_silent() -> None:
     made, wave = lively(), speech(1.0)
     wave[6000:10000] = 0

@@ -26,6 +26,9 @@ class SpeakerAutoencoderConfig(Config):
     """Frames after the one that is filtered which the networks see; each is a hop of latency."""
     smoothing: int = Field(1, ge=0, le=2)
     """Frames on either side that the change of the envelope is smoothed over; each costs a hop."""
+    unvoiced: float = Field(0.0, ge=0, le=1)
+    """Share of the change of the envelope that frames without a voice get: breath, consonants and
+    pauses say little of a voice, and are heard as noise that moves."""
     warp: float = Field(0.15, ge=0, lt=0.5)
     """Largest relative change of the vocal tract length that the encoder hears in training."""
     equaliser_db: float = Field(4.0, ge=0)

@@ -213,7 +213,10 @@ class Voice(nn.Module):
         raw, after = self.decoder(torch.cat([code, told], dim=1), memory, self.style(known))
         spoken = raw.transpose(1, 2) + self.out_of_code(code.transpose(1, 2))
         wanted = target.timbre[:, None] + self.std * spoken
-        change, smoothed = self._smoothed(wanted - self.cepstra(frames)[:, seen], memory)
+        least = self.config.unvoiced
+        share = least + (1.0 - least) * told[:, 2]
+        apart = (wanted - self.cepstra(frames)[:, seen]) * share[..., None]
+        change, smoothed = self._smoothed(apart, memory)
         gain = self.envelope.curve(change).clamp(-LARGEST, LARGEST).exp()
         real, imaginary = frames.real[:, late], frames.imaginary[:, late]
         before = _power(real, imaginary)
