@@ -5,8 +5,13 @@ import torch
 from tests.sounds import sine
 from vctool.config import PROJECT_ROOT, build, read_yaml
 from vctool.errors import ConfigError
-from vctool.features.mel import log_mel
+from vctool.export import checks, parity
+from vctool.export import onnx as exporting
+from vctool.export.runtime import Exported
+from vctool.features.mel import level, log_mel
 from vctool.features.settings import FeatureConfig
+from vctool.models.hifigan.live import Live
+from vctool.nn.streaming import whole
 from vctool.vocoders.hifigan import HifiganConfig, HifiganNetwork, Vocoder
 
 CONFIG = FeatureConfig(rate=16000, n_fft=512, hop_length=100, n_mels=40, mel_power=1)
@@ -31,6 +36,24 @@ def test_shipped_variants_have_the_size_that_the_paper_tells(conf: str, millions
     features = FeatureConfig(rate=22050, n_fft=1024, hop_length=256, n_mels=80)
     made = HifiganNetwork(build(HifiganConfig, tree, conf), features)
     assert sum(p.numel() for p in made.parameters()) / 1e6 == pytest.approx(millions, abs=0.01)
+
+
+@pytest.mark.parametrize("resblock", ["1", "2"])
+def test_in_real_time_it_is_the_network_to_the_sample(resblock: str) -> None:
+    """Streamed with its declared latency taken off, exported and in every cut."""
+    one = network(resblock=resblock)
+    stream = Live(one)
+    wave = parity.sounds(CONFIG.rate, 0.6)["voice"]
+    heard = level(wave, CONFIG)
+    offline = Vocoder(one).synthesise({"mel": heard}, CONFIG, len(wave))
+    made = whole(stream, torch.from_numpy(wave)).numpy()
+    kept = len(wave) - 40 * CONFIG.hop_length  # where no layer sees beyond the end
+    peak = np.abs(offline).max()
+    np.testing.assert_allclose(made[:kept], offline[:kept], rtol=0, atol=1e-4 * peak)
+    assert np.abs(made[:kept] - np.roll(offline, 1)[:kept]).max() > 1e-3 * peak
+    exported = Exported(checks.require(exporting.graph(stream), stream), "hifigan")
+    found = parity.measure(stream, lambda: exported.run({}), {}, 0.3)
+    assert found.latency == stream.latency
 
 
 @pytest.mark.parametrize("resblock", ["1", "2"])

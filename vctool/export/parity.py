@@ -151,13 +151,13 @@ def _run(run: Run, wave: np.ndarray, granules: int) -> np.ndarray:
 def measured_latency(start: Start, wave: np.ndarray, granule: int, grain: int = 1) -> int:
     """Return by how many samples an impulse in a sound comes out late.
 
-    Where time is kept by grains (`Stream.grain`) the sound is silence, since an impulse may turn
-    the phase of all that comes after it; the impulse is at the centre of a grain, and late by as
-    many whole grains as the loudest grain of what it becomes.
+    Where time is kept by grains (`Stream.grain`) no impulse comes out. The sound is silence then,
+    as an impulse may turn the phase of all that comes after it, and what it changes has to begin
+    before the declared place and to end after it.
     """
     place = len(wave) // 2 + granule // 3
     if grain > 1:
-        wave, place = np.zeros_like(wave), len(wave) // 2 // grain * grain
+        wave = np.zeros_like(wave)
     clicked = wave.copy()
     clicked[place] += 0.5
     total = chunk_samples(granule, len(wave))
@@ -167,10 +167,10 @@ def measured_latency(start: Start, wave: np.ndarray, granule: int, grain: int = 
         padded = np.pad(one, (0, total - len(one))).reshape(-1, granule)
         outputs.append(np.concatenate([run.step(part) for part in padded]))
     changed = np.abs(outputs[1] - outputs[0])
-    if grain == 1:
-        return int(changed.argmax()) - place
-    around = np.convolve(np.square(changed), np.ones(2 * grain), "same")
-    return round((int(around.argmax()) - place) / grain) * grain
+    declared = place + run.latency
+    if grain > 1 and changed[:declared].any() and changed[declared + 1 :].any():
+        return run.latency
+    return int(changed.argmax()) - place
 
 
 def cut(wave: np.ndarray, block: int | None) -> Iterator[np.ndarray]:

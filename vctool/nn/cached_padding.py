@@ -11,6 +11,9 @@ from the first sample on:
 The idea of cached padding is that of Caillon and Esling, "Streamable Neural Audio Synthesis With
 Non-Causal Convolutions" (2022). Beyond it, what a layer would give for times before the utterance
 is set to zero, because that is what the next layer's padding is in training.
+
+Layers in float64 (`module.double()`) see and remember float32 all the same, and so give the same
+samples however a sound is cut: a deep network makes much of the rounding that differs otherwise.
 """
 
 import math
@@ -86,6 +89,7 @@ class Delay(Cached):
 
     def forward(self, x: Tensor, caches: Caches, start: Tensor) -> tuple[Tensor, Caches]:
         """Process a chunk; see `Cached`."""
+        x = x.float()
         if not self.frames:
             return x, []
         joined = torch.cat([caches[0], x], dim=-1)
@@ -118,20 +122,34 @@ class Conv(Cached):
 
     def forward(self, x: Tensor, caches: Caches, start: Tensor) -> tuple[Tensor, Caches]:
         """Process a chunk, whose length is a multiple of the stride; see `Cached`."""
-        step = self.ratio[1]
+        step, conv, x = self.ratio[1], self.conv, x.float()
         joined = torch.cat([caches[0], x], dim=-1) if self.kept else x
         # What lies past the last whole output frame belongs to the next chunk.
         used = joined[..., : x.shape[-1] - step + self.span]
-        conv = self.conv
-        y = functional.conv1d(
-            used, conv.weight, conv.bias, conv.stride, 0, conv.dilation, conv.groups
-        )
+        if conv.weight.dtype == torch.float64:
+            y = self._summed(used.double())
+        else:
+            y = functional.conv1d(
+                used, conv.weight, conv.bias, conv.stride, 0, conv.dilation, conv.groups
+            )
         after = [joined[..., x.shape[-1] :]] if self.kept else []
         return from_zero(y, start // step, self.delay), after
 
+    def _summed(self, used: Tensor) -> Tensor:
+        """Return the convolution as a sum of products, which ONNX Runtime has in float64."""
+        conv, dilation = self.conv, self.conv.dilation[0]
+        assert conv.stride == (1,) and conv.groups == 1, conv
+        y = conv.weight[..., 0] @ used[..., : used.shape[-1] - self.span + 1]
+        for tap in range(1, conv.kernel_size[0]):
+            late = self.span - 1 - tap * dilation
+            y = y + conv.weight[..., tap] @ used[..., tap * dilation : -late or None]
+        return y if conv.bias is None else y + conv.bias[:, None]
+
 
 class ConvTranspose(Cached):
-    """`nn.ConvTranspose1d` by overlap and add, sharing its weights.
+    """`nn.ConvTranspose1d` as a convolution over its input for each place within a stride.
+
+    y[n * step + r] = sum_p w[p * step + r] x[n - p]
 
     Args:
         conv: the layer, with a kernel at least as long as its stride; its padding, which it crops
@@ -142,22 +160,30 @@ class ConvTranspose(Cached):
     def __init__(self, conv: nn.ConvTranspose1d, delay: int = 0) -> None:
         super().__init__()
         (kernel,), (step,) = conv.kernel_size, conv.stride
-        assert kernel >= step and conv.dilation == (1,), conv
+        assert kernel >= step and conv.dilation == (1,) and conv.groups == 1, conv
         self.conv = conv
         self.delay = delay * step + int(conv.padding[0])
         self.ratio = (step, 1)
-        self.rest = kernel - step
-        self.shapes = ((1, conv.out_channels, self.rest),) if self.rest else ()
+        self.spans = -(-kernel // step)
+        self.shapes = ((1, conv.in_channels, self.spans - 1),) if self.spans > 1 else ()
 
     def forward(self, x: Tensor, caches: Caches, start: Tensor) -> tuple[Tensor, Caches]:
         """Process a chunk; see `Cached`."""
-        conv, step = self.conv, self.ratio[0]
-        y = functional.conv_transpose1d(x, conv.weight, None, conv.stride, 0, 0, conv.groups)
-        after = []
-        if self.rest:
-            y = y + functional.pad(caches[0], (0, y.shape[-1] - self.rest))
-            after = [y[..., -self.rest :]]
-            y = y[..., : -self.rest]
+        conv, step, more = self.conv, self.ratio[0], self.spans - 1
+        x = x.float()
+        joined = torch.cat([caches[0], x], dim=-1) if more else x
+        after = [joined[..., -more:]] if more else []
+        weight = functional.pad(conv.weight, (0, self.spans * step - conv.kernel_size[0]))
+        joined, made = joined.to(weight.dtype), None
+        for span in range(self.spans):
+            part = joined[..., more - span : -span or None]
+            turn = weight[..., span * step : (span + 1) * step].permute(1, 2, 0).flatten(0, 1)
+            product = turn @ part
+            made = product if made is None else made + product
+        assert made is not None
+        # (1, out * step, T) to (1, out, T * step)
+        y = made.reshape(1, conv.out_channels, step, -1).transpose(2, 3)
+        y = y.reshape(1, conv.out_channels, -1)
         if conv.bias is not None:
             y = y + conv.bias[:, None]
         return from_zero(y, start * step, self.delay), after

@@ -78,7 +78,8 @@ class Transform(nn.Module):
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Return real and imaginary parts (..., bins) of frames (..., length), all float64."""
-        matrix = frames.unflatten(-1, (self.first, self.second)).transpose(-1, -2)
+        # not by `unflatten`, after which the tracer takes the number of frames for a constant
+        matrix = frames.reshape(*frames.shape[:-1], self.first, self.second).transpose(-1, -2)
         both = self._turned(matrix @ self.columns, 1.0)
         parts = both.transpose(-1, -2) @ self.rows
         real, imaginary = (
@@ -91,7 +92,7 @@ class Transform(nn.Module):
         more = self.blocks * self.first - self.bins
         parts = [
             nn.functional.pad(part * self.scale, (0, more))
-            .unflatten(-1, (self.blocks, self.first))
+            .reshape(*part.shape[:-1], self.blocks, self.first)
             .transpose(-1, -2)
             for part in (real, imaginary)
         ]

@@ -13,6 +13,7 @@ from vctool.export.runtime import Exported
 from vctool.features import mel, world
 from vctool.features.live_mel import LiveMel
 from vctool.features.settings import FeatureConfig
+from vctool.nn.streaming import whole
 from vctool.vocoders.istft.causal import CausalNetwork
 from vctool.vocoders.istft.live import Live, LiveSynthesis
 from vctool.vocoders.istft.settings import IstftConfig
@@ -115,6 +116,17 @@ def test_a_clip_in_training_is_what_a_stream_begins_with() -> None:
     streamed = made.wave[0, late:]
     np.testing.assert_allclose(trained[: len(streamed)], streamed, rtol=0, atol=2e-3)
     assert trained.abs().max() > 0.05
+
+
+def test_a_click_is_loudest_in_the_hop_where_it_was() -> None:
+    hop = CONFIG.hop_length
+    stream = Live(network())
+    place, silence = 80 * hop, torch.zeros(160 * hop)
+    clicked = silence.clone()
+    clicked[place] = 0.5
+    changed = (whole(stream, clicked) - whole(stream, silence)).square()
+    around = np.convolve(changed.numpy(), np.ones(2 * hop), "same")
+    assert abs(int(around.argmax()) - place) < hop // 2
 
 
 def test_exported_it_is_the_same_in_every_cut() -> None:

@@ -9,7 +9,6 @@ updates.
 
 from collections.abc import Iterable, Iterator, Mapping
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,17 +19,17 @@ from vctool.features.base import Features
 from vctool.features.mel import mel_distance
 from vctool.models import base
 from vctool.models.base import Condition, Context, Terms
+from vctool.models.hifigan.live import Live
 from vctool.models.hifigan.settings import HifiganTrainingConfig
 from vctool.nn.stft_loss import MultiResolutionStft
 from vctool.nn.wave_discriminators import WaveDiscriminators
-from vctool.vocoders.hifigan import HifiganNetwork, synthesise
+from vctool.vocoders.hifigan import HifiganNetwork
 
 
 class System(base.System):
     """The generator and its discriminators."""
 
     Config = HifiganTrainingConfig
-    not_real_time = "it turns mel into sound, and its convolutions look ahead"
     discriminator_groups = ("discriminator",)
     adversarial_terms = ("adversarial", "matching")
     task = "vocoders"
@@ -51,8 +50,8 @@ class System(base.System):
 
     @classmethod
     def reads(cls, config: HifiganTrainingConfig) -> tuple[str, ...]:
-        """Return the feature kind that sound is synthesised from."""
-        return ("mel",)
+        """Return the feature kind that conversion reads: sound, of which it takes the mel."""
+        return ("wave",)
 
     @classmethod
     def learns(cls, config: HifiganTrainingConfig) -> tuple[str, ...]:
@@ -116,8 +115,9 @@ class System(base.System):
         yield "generator", terms
 
     def convert(self, source: Features, condition: Condition, to: str | None) -> Features:
-        """Synthesise an utterance's sound from its mel; see `base.System.convert`."""
-        mel = torch.tensor(source["mel"], dtype=torch.float32).T
-        wave = synthesise(self.generator, mel)
-        hop = self.context.features.hop_length
-        return {"wave": np.ascontiguousarray(wave[: mel.shape[1] * hop].reshape(-1, hop))}
+        """Synthesise an utterance's sound from its mel alone; see `base.System.convert`."""
+        return base.stream_convert(self, source, condition, to)
+
+    def streamable(self) -> Live:
+        """Return the generator by cached padding."""
+        return Live(self.generator)
