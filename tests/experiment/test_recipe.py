@@ -92,7 +92,7 @@ def test_one_setting_of_features_leaves_the_others_as_the_conf_has_them(workdir:
     lower = wider.model_copy(update={"f0_floor": 50.0})
     assert recipes.load("above.yaml").features == lower
     named = recipes.load("above.yaml", ["features=conf/features/44k.yaml"]).features
-    assert named == recipes.load("ravdess").features
+    assert named == recipes.load("librispeech_musdb18_published").features
     with pytest.raises(ConfigError, match=r"features: nowhere\.yaml: no such file"):
         recipes.load("own.yaml", ["features.base=nowhere.yaml"])
 
