@@ -5,6 +5,7 @@ computed in float64 and rounded once, so that a frame is the same to the bit wha
 beside it, and whatever computes it: pitch is decided by these values.
 """
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -81,5 +82,6 @@ class LiveMel(nn.Module):
             mel = (power.clamp_min(AMIN * AMIN).sqrt() @ self.filters).square()
         else:
             mel = power @ self.filters
-        level = 10.0 * torch.log10(mel.clamp_min(AMIN))
+        # not `log10`, whose constant is float32 once it is exported
+        level = (10.0 / math.log(10.0)) * torch.log(mel.clamp_min(AMIN))
         return level.float(), {"heard": hops[:, 1 - self.hops :]}
