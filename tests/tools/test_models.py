@@ -10,7 +10,7 @@ import pytest
 
 from vctool import models
 from vctool.config import PROJECT_ROOT, build, read_yaml
-from vctool.engine import checkpoint
+from vctool.engine import checkpoint, manifest
 from vctool.errors import CheckpointError
 from vctool.evaluation.page import report, table, verdict
 from vctool.experiment import places
@@ -68,6 +68,18 @@ def test_an_experiment_is_described_without_its_weights(workdir: Path) -> None:
     assert one.licence == "CC BY 4.0" and not one.non_commercial
     assert one.loads and one.score is None
     assert one.plain()["from"] == ["SF1", "TM3"]
+
+
+def test_an_experiment_is_described_by_the_checkpoint_that_converts(workdir: Path) -> None:
+    checkpoints = save(Path("exp/mine")) / "checkpoints"
+    shutil.copytree(checkpoints / "step-00000012", checkpoints / "step-00000004")
+    state = checkpoints / "step-00000004" / "state.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"step": 4}))
+    manifest.note(checkpoints, "step-00000004", 1.0)
+    manifest.note(checkpoints, "step-00000012", 2.0)
+    assert only("mine").step == 12
+    manifest.choose(checkpoints, "best")
+    assert only("mine").step == 4
 
 
 def test_families_that_need_no_training_are_listed(workdir: Path) -> None:

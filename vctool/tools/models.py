@@ -130,10 +130,10 @@ def named(name: str, root: Path = places.EXPERIMENTS) -> Model:
 
 
 def _experiment(one: places.Found, name: str) -> Model | None:
-    """Describe an experiment; None where it holds no checkpoint yet."""
+    """Describe an experiment by what converts; None where it holds no checkpoint yet."""
     empty = Model(name, str(one.path), one.place, "conversion")
     try:
-        folder = checkpoints.latest(one.path / "checkpoints")
+        folder = checkpoints.converting(one.path / "checkpoints")
         if folder is None:
             return None
         state = checkpoints.read_state(folder)
