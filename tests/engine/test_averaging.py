@@ -1,7 +1,7 @@
 """The running mean of the weights: its formula, and that training itself does not change by it."""
 
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from vctool.checkpoints import find
 from vctool.engine import checkpoint, manifest
 from vctool.engine.averaging import WARM_UP
 from vctool.errors import CheckpointError
+from vctool.experiment import plan
 
 DECAY = 0.8
 EVERY = {"save_every": 1, "keep": 20}
@@ -158,3 +159,16 @@ def test_the_mean_begins_with_the_weights_that_were_set_up(toy: ModuleType, tmp_
     trainer.system.setup = setup
     trainer.run()
     assert torch.equal(tensors(at(tmp_path, 0))["unused"], torch.full((3,), 5.0))
+
+
+def test_damage_of_the_checkpoint_that_converts_is_found(toy: ModuleType, tmp_path: Path) -> None:
+    toy.trainer(tmp_path, **EVERY).run()
+    checkpoints = tmp_path / "checkpoints"
+    known = manifest.read_manifest(checkpoints)
+    manifest.write_manifest(checkpoints, known | {"best": "step-00000004", "best_score": 0.0})
+    model = at(tmp_path, 4) / checkpoint.MODEL
+    model.write_bytes(model.read_bytes()[:-1])
+    recipe: Any = SimpleNamespace(exp=tmp_path)
+    assert not list(plan._train_damage(recipe))
+    manifest.choose(checkpoints, "best")
+    assert any(str(model) in line for line in plan._train_damage(recipe))

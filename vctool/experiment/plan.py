@@ -197,8 +197,11 @@ def _features_damage(recipe: Recipe) -> Iterator[str]:
 
 
 def _train_damage(recipe: Recipe) -> Iterator[str]:
-    folder = latest(recipe.exp / "checkpoints")
-    return iter(()) if folder is None else checkpoints.damage(folder)
+    found = recipe.exp / "checkpoints"
+    used = dict.fromkeys((latest(found), checkpoints.converting(found)))
+    for folder in used:
+        if folder is not None:
+            yield from checkpoints.damage(folder)
 
 
 def _infer_damage(recipe: Recipe) -> Iterator[str]:
