@@ -132,10 +132,17 @@ def alsa(tmp_path: Path, needs: Any) -> dict[str, str]:
     return os.environ | {"ALSA_CONFIG_PATH": str(tmp_path / "asound.conf")}
 
 
+def _hear_ctrl_c() -> None:
+    # Started in the background of a shell, the tests ignore SIGINT, and so would what they start.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def command(*words: str, **given: Any) -> "subprocess.Popen[str]":
     whole = [sys.executable, "-m", "vctool", "stream", *words]
     pipe = subprocess.PIPE
-    return subprocess.Popen(whole, stdout=pipe, stderr=pipe, text=True, **given)
+    return subprocess.Popen(
+        whole, stdout=pipe, stderr=pipe, text=True, preexec_fn=_hear_ctrl_c, **given
+    )
 
 
 def test_from_microphone_to_loudspeakers(alsa: dict[str, str], tmp_path: Path) -> None:

@@ -119,13 +119,13 @@ class Trainer:
             KeyboardInterrupt: Ctrl-C, after the state was saved.
         """
         step = self._begin(fresh)
+        if self.processes.writes:
+            manifest.choose(self.checkpoints, self.config.converts)
         try:
             if step < self.steps:
                 self._train(step)
         finally:
             self._journal.close()
-        if self.processes.writes:
-            manifest.choose(self.checkpoints, self.config.converts)
         found = manifest.latest(self.checkpoints)
         assert found is not None, f"{self.checkpoints}: the loop ended without a checkpoint"
         return found
