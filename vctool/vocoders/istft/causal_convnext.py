@@ -10,6 +10,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from vctool.vocoders.istft.convnext import begin_small
+
 KERNEL = 7
 """Frames that a convolution sees: the present one and those before."""
 
@@ -29,7 +31,8 @@ class CausalConv(nn.Conv1d):
         after = joined[..., 1 - KERNEL :]
         if x.dtype == torch.float32:
             return self(joined), after
-        seen, made = joined.to(x.dtype), self.bias[:, None]  # type: ignore[index]
+        assert self.bias is not None
+        seen, made = joined.to(x.dtype), self.bias[:, None]
         for place in range(KERNEL):
             part = seen[..., place : place - KERNEL + 1 or None]
             weight = self.weight[..., place]
@@ -77,11 +80,7 @@ class CausalConvNext(nn.Module):
             CausalBlock(width, ratio * width, 1.0 / blocks) for _ in range(blocks)
         )
         self.last = nn.LayerNorm(width, eps=1e-6)
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv1d | nn.Linear):
-                nn.init.trunc_normal_(layer.weight, std=0.02)
-                assert layer.bias is not None
-                nn.init.zeros_(layer.bias)
+        begin_small(self)
 
     @property
     def memory(self) -> dict[str, tuple[int, int]]:

@@ -4,6 +4,15 @@ import torch
 from torch import Tensor, nn
 
 
+def begin_small(network: nn.Module) -> None:
+    """Set all weights of convolutions and linear layers to small random numbers, biases to 0."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv1d | nn.Linear):
+            nn.init.trunc_normal_(layer.weight, std=0.02)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+
+
 class ConvNextBlock(nn.Module):
     """Depthwise convolution over time, then an MLP for each frame, added to the input.
 
@@ -49,11 +58,7 @@ class ConvNext(nn.Module):
             ConvNextBlock(width, ratio * width, 1.0 / blocks) for _ in range(blocks)
         )
         self.last = nn.LayerNorm(width, eps=1e-6)
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv1d | nn.Linear):
-                nn.init.trunc_normal_(layer.weight, std=0.02)
-                assert layer.bias is not None
-                nn.init.zeros_(layer.bias)
+        begin_small(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Embed and refine frames."""
