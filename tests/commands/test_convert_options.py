@@ -56,6 +56,15 @@ def test_what_may_be_an_option_s_value_is_no_input(workdir: Path) -> None:
         require_inputs(["--flag"])
 
 
+def test_a_word_that_begins_as_an_option_does_is_no_recording(workdir: Path) -> None:
+    for words in (["-o", "y.wav"], ["in.wav", "-o", "y.wav"]):
+        with pytest.raises(ConfigError, match=r"^-o: no such option.* --out PATH$"):
+            require_inputs(words)
+    soundfile.write("-o.wav", make_speech(0.3), 16000)
+    require_inputs(["-o.wav"])
+    require_inputs(["-*.wav"])
+
+
 def test_json_says_what_was_done_and_nothing_else(here: Path) -> None:
     done = invoke("in.wav", "--accomp", "inst.wav", "--mix", "--json")
     assert done.exit_code == 0

@@ -59,7 +59,10 @@ def assemble(
     """
     if not (folder / "wav.scp").is_file():
         what = "holds no wav.scp" if folder.is_dir() else "no such data dir"
-        raise DataError(f"{folder}: {what}; make it with `./run.sh --stage 1` or `vctool prepare`")
+        raise DataError(
+            f"{folder}: {what}; make it with `vctool prepare`, or by stage 1 of a recipe of its "
+            "corpus, `./run.sh --recipe NAME --stage 1`"
+        )
     tables = {name: read_table(folder, name) for name in (*REQUIRED, *ROWS)}
     # what is wrong with a row itself is told before what follows from its absence
     causes = [problem for table in tables.values() for problem in table.problems]

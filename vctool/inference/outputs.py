@@ -106,7 +106,7 @@ def require_inputs(words: Sequence[str]) -> None:
             an option may be its value, and is not looked at.
 
     Raises:
-        ConfigError: there are none.
+        ConfigError: there are none, or one begins with a dash as an option does and is no file.
         AudioError: of the first, if not one of them can be read.
     """
     after = [*(word.startswith("--") and "=" not in word for word in words)]
@@ -121,6 +121,11 @@ def require_inputs(words: Sequence[str]) -> None:
             "nothing to convert; name a recording, a folder or a glob, or pass --demo; "
             "vctool convert --help lists what there is"
         )
+    for word in sure:
+        if word.startswith("-") and not glob.has_magic(word) and not Path(word).exists():
+            raise ConfigError(
+                f"{word}: no such option, and no such file; output goes to --out PATH"
+            )
     problems = []
     for word in sure:
         try:

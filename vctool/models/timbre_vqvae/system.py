@@ -207,9 +207,9 @@ class System(base.System):
             frames += len(one["wave"])
             kept = most_active(np.concatenate([kept, one["wave"]]), most)
         if frames - 1 < np.ceil(LEAST_SECONDS * rate / hop) - 1:
-            seconds = (frames - 1) * hop / rate
+            under = frames * hop / rate
             raise DataError(
-                f"lasts {seconds:.2g} s; a target of at least {LEAST_SECONDS:g} s is needed"
+                f"lasts less than {under:.3g} s; a target of at least {LEAST_SECONDS:g} s is needed"
             )
         if frames > most:
             logger.info(
