@@ -1,6 +1,7 @@
 """Stage 6 with three voices: every direction as if it were alone, and all of them in one report."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -254,10 +255,14 @@ def test_another_experiment_is_compared_and_what_is_known_is_not_asked_again(
 
 def test_the_page_plays_every_direction(scored: Scored) -> None:
     page = (scored.recipe.exp / "report.html").read_text()
+    rows = "copy", "mean-variance", "half variance", "knn_vc", "model", "target"
     for way in directions.of(scored.recipe):
-        assert f"{way.title}: {way.source}-000" in page
-        assert (scored.recipe.exp / way.scores / "report.html").is_file()
-    assert page.count("<audio") == 6 * 3  # copy, model and target
+        _, _, after = page.partition(f"<h3>{way.title}: {way.source}-000</h3>")
+        players, _, _ = after.partition("</div>")
+        assert re.findall(r"<span>(.*?)</span>\s*<audio", players) == list(rows)
+        own = (scored.recipe.exp / way.scores / "report.html").read_text()
+        heard = re.findall(r"<span>(.*?)</span>\s*<audio", own)
+        assert heard == [*[*baselines.SYSTEMS][:-1], "knn_vc", "model", "target"]
 
 
 def test_a_missing_output_names_its_direction(scored: Scored) -> None:

@@ -21,6 +21,7 @@ from vctool.evaluation.page.report import (
 from vctool.evaluation.page.table import COPY, Layout, Score, Scores, cell, tabulate_mean
 from vctool.evaluation.scoring import Scored, publish
 from vctool.evaluation.voices.baselines import HALF, MEAN, MEAN_VARIANCE, PITCH, REAL
+from vctool.evaluation.voices.neighbours import FAMILY
 from vctool.evaluation.voices.report import VoiceScoring
 from vctool.experiment.directions import Direction
 from vctool.experiment.recipe import Recipe
@@ -29,8 +30,8 @@ from vctool.metrics.bootstrap import Pooled
 
 FORMULAS = (PITCH, MEAN_VARIANCE, MEAN, HALF)
 """Baselines of which the best stands beside the model in the tables of directions."""
-HEARD = (COPY, MODEL, REAL)
-"""Rows that can be listened to in the overview."""
+HEARD = (COPY, MEAN_VARIANCE, HALF, FAMILY, MODEL, REAL)
+"""Rows that can be listened to in the overview; a direction's own page has all of its rows."""
 
 
 class Outcome(NamedTuple):
