@@ -5,6 +5,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from vctool import audio
 from vctool.data.datadir import DataDir, Utterance
 from vctool.errors import DataError
 from vctool.evaluation.page import utterances
+from vctool.evaluation.singing import neighbours, run
 from vctool.experiment import recipe
 from vctool.experiment.recipe import Recipe
 from vctool.features import sphinx
@@ -63,6 +65,10 @@ def paired(workdir: Path, no_judges: None) -> Recipe:
         maps[pairs[-1][0]].write_text("speech_seconds\tsung_seconds\n0.0\t0.0\n2.0\t2.0\n")
     data = DataDir(chosen.data("mini", "test"), tuple(utterances), tuple(pairs), maps)
     data.write()
+    known = workdir / "wavs" / "bob-singing.wav"
+    audio.write(known, voice(np.repeat(NOTES, RATE), 50), RATE)
+    train = (Utterance("bob-singing", "bob", "singing", known, 3.0),)
+    DataDir(chosen.data("mini", "train"), train).write()
     infer = chosen.exp / "infer"
     infer.mkdir(parents=True)
     rows = "".join(f"{speech}\t{sung}\n" for speech, sung in pairs)
@@ -81,12 +87,24 @@ def paired(workdir: Path, no_judges: None) -> Recipe:
     return chosen
 
 
-def test_a_perfect_model_scores_perfectly_beside_every_anchor(paired: Recipe) -> None:
+def test_a_perfect_model_scores_perfectly_beside_every_anchor(
+    paired: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = []
+
+    def noted(
+        sources: object, rate: int, training: list[np.ndarray], *rest: Any, **more: Any
+    ) -> Any:
+        known.extend(len(wave) for wave in training)
+        return neighbours.sing(sources, rate, training, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run, "sing", noted)
     evaluate.run(paired)
+    assert known == [3 * RATE]  # the training singer's, and nothing that is scored
     result = json.loads((paired.exp / "results.json").read_text())
     measures = result["measures"]
     rows = {"copy", "resynthesis", "F0 snap", "drone", "random singing", "model", "real singing"}
-    rows.add("real singing, WORLD")
+    rows |= {"real singing, WORLD", "knn_vc"}
     assert rows | {"model, shuffled"} == set(measures["distance"])
     assert measures["f0_error"]["model"]["value"] < 5
     assert measures["f0_error"]["model"]["gap"] > 0.95
@@ -111,8 +129,8 @@ def test_a_perfect_model_scores_perfectly_beside_every_anchor(paired: Recipe) ->
     assert {"content", "chroma_gain", "f0_error"} <= set(table) and "distance" not in table
     assert len(table["f0_error"]["model"]) == COUNT
     assert max(table["f0_error"]["model"].values()) < min(table["f0_error"]["copy"].values())
-    # three utterances by eight systems and the truth, each with its spectrograms
-    assert page.count("<audio") == 3 * 9 and page.count("<img") == 5
+    # three utterances by nine systems and the truth, each with its spectrograms
+    assert page.count("<audio") == 3 * 10 and page.count("<img") == 5
 
 
 def test_scores_do_not_depend_on_the_run(paired: Recipe) -> None:
@@ -148,6 +166,7 @@ def test_what_a_small_corpus_lacks_is_named_and_the_rest_is_scored(paired: Recip
         "copy",
         "resynthesis",
         "F0 snap",
+        "knn_vc",
         "random singing",
         "real singing, WORLD",
         "model",
@@ -190,6 +209,7 @@ def test_a_missing_recogniser_is_listed_not_fatal(
     result = json.loads((paired.exp / "results.json").read_text())
     for title in ("words", "content kept"):
         assert "pocketsphinx is not installed" in result["not_run"][title]
+    assert "pocketsphinx" in result["not_run"]["knn_vc"]
     assert not {"words", "retention"} & set(result["measures"])
     assert "words" not in result["settings"]
 

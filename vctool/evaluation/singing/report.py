@@ -1,6 +1,6 @@
 """Content of the report on singing: rows, settings, counts and losses."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from vctool.evaluation.scoring import FEW_RECORDINGS, Outputs, Scoring
 from vctool.evaluation.singing.baselines import CODED, DRONE, RANDOM, RESYNTHESIS, SNAP, build
 from vctool.evaluation.singing.board import OTHERS, REAL, SingingBoard, SingingTask
 from vctool.evaluation.singing.figures import draw_histograms, histograms
+from vctool.evaluation.singing.neighbours import FAMILY, TOLD
 from vctool.evaluation.vocoders.copies import copy_waves
 from vctool.experiment import plan
 from vctool.experiment.recipe import Recipe
@@ -30,7 +31,7 @@ PUBLISHED = {
     "identity_speech": 2.72,
 }
 """Training-set losses that VocalCycleGAN's authors logged [dB], at 44.1 kHz and 128 mel bins."""
-AGAINST = (COPY, RESYNTHESIS, SNAP, DRONE, RANDOM, SHUFFLED, REAL)
+AGAINST = (COPY, RESYNTHESIS, SNAP, FAMILY, DRONE, RANDOM, SHUFFLED, REAL)
 """Systems that the model is compared with, pair by pair."""
 SYSTEMS = {
     COPY: "the speech as it is",
@@ -39,6 +40,7 @@ SYSTEMS = {
     "pitch classes (of all semitones without one), WORLD: the formula to beat",
     DRONE: "the speech with its F0 on the accompaniment's strongest pitch class throughout: "
     "games the chroma",
+    FAMILY: TOLD,
     RANDOM: "a real recording of other words for each source: games the distributions",
     CODED: "those recordings through WORLD's analysis and synthesis: what a vocoder costs",
     SHUFFLED: "the same, but made under other utterances' accompaniments",
@@ -69,6 +71,8 @@ class SingingScoring(Scoring):
     """(N,) each (K, 2), moments of speech and of the outputs [s], where these were lengthened."""
     vocoder: tuple[str, FeatureConfig] | None = None
     """The system's own vocoder, for the row of resynthesis; WORLD where not given."""
+    untrained: Callable[[Each], list[np.ndarray]] | None = None
+    """Makes the waves of the row `knn_vc`, where it stands in the table."""
     absent: Mapping[str, str] = field(default_factory=dict)
     """Rows that there are not, each with the reason."""
 
@@ -89,7 +93,7 @@ class SingingScoring(Scoring):
         return SingingBoard(self.task, each, self.recall)
 
     def systems(self, each: Each) -> Iterator[Outputs]:
-        """Make the baselines; F0 snap and drone are lengthened as the outputs are."""
+        """Make the baselines; all that sing are lengthened as the outputs are."""
         task = self.task
         resynthesis = None
         if self.vocoder is not None:
@@ -106,10 +110,12 @@ class SingingScoring(Scoring):
             seed=task.seed,
             each=each,
         )
+        if self.untrained is not None:
+            made[FAMILY] = self.untrained(each)
         made[MODEL] = list(self.outputs)
         if self.shuffled is not None:
             made[SHUFFLED] = list(self.shuffled)
-        lengthened = (SNAP, DRONE, MODEL, SHUFFLED)
+        lengthened = (SNAP, DRONE, FAMILY, MODEL, SHUFFLED)
         for name, waves in made.items():
             maps = self.time_maps if name in lengthened else None
             yield Outputs(name, waves, time_maps=maps)
@@ -126,7 +132,7 @@ class SingingScoring(Scoring):
             "F0": f"DIO and StoneMask, {pitch.F0_FLOOR:g}-{pitch.F0_CEIL:g} Hz, every 10 ms at "
             "16 kHz, the same for every system",
             "real singing": "every second held-out recording (half B) against the others (half A)",
-            "formulas": "F0 snap and drone are lengthened as the model's outputs are",
+            "formulas": "F0 snap, knn_vc and drone are lengthened as the model's outputs are",
             "note lengths, intervals": "histograms in plots/notes.png and results.json: voiced "
             "frames by the length of their segment (50 ms bins), steps between successive notes of "
             f"{notes.MIN_SECONDS * 1000:.0f} ms or more (1 semitone bins)",

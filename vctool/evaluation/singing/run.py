@@ -4,6 +4,7 @@ exp/<name>/RESULTS.md  results.json  utterances.tsv  report.html  plots/
 """
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -20,9 +21,12 @@ from vctool.evaluation.scoring import score
 from vctool.evaluation.singing.baselines import DRONE
 from vctool.evaluation.singing.board import SingingTask
 from vctool.evaluation.singing.folders import run_folder
+from vctool.evaluation.singing.neighbours import FAMILY, MOST_RECORDINGS, sing
 from vctool.evaluation.singing.report import SHUFFLED, SingingScoring, held_out_losses
 from vctool.experiment import directions
 from vctool.experiment.recipe import Recipe
+from vctool.features import sphinx
+from vctool.metrics.base import Each
 from vctool.metrics.words import read_grammar
 
 __all__ = ["run", "run_folder"]
@@ -75,6 +79,10 @@ def run(recipe: Recipe, nj: int = 1) -> None:
         shuffled = read_outputs(recipe.exp / "wav_shuffled", names, rate)
     else:
         absent[SHUFFLED] = f"the family takes no accompaniment ({recipe.exp}/wav_shuffled)"
+    try:
+        sphinx.shipped()
+    except ImportError:
+        absent[FAMILY] = "its phones are heard by pocketsphinx, which is not installed"
     others = [other.id if other else "" for other in held.targets]
     rows = [list(row) for row in zip(names, others, strict=True)]
     heard = chain(task.sources, task.real_a, task.real_b, task.accomps or ())
@@ -93,11 +101,24 @@ def run(recipe: Recipe, nj: int = 1) -> None:
         shuffled=shuffled,
         time_maps=held.time_maps,
         vocoder=(recipe.vocoder, recipe.features),
+        untrained=None if FAMILY in absent else partial(_untrained, recipe, task, held),
         absent=absent,
         cache=Path("dump") / next(iter(recipe.roles.values())) / JUDGED,
     )
     with workers(nj) as each:
         score(job, each)
+
+
+def _untrained(
+    recipe: Recipe, task: SingingTask, held: HeldOutSinging, each: Each
+) -> list[np.ndarray]:
+    """Make the row `knn_vc` of training recordings of the target role, drawn with the seed."""
+    (way,) = directions.of(recipe)
+    training = DataDir.read(recipe.data(recipe.roles[way.target], "train"))
+    sung = training.subset(recipe.plays(way.target)).utterances
+    order = np.random.default_rng([recipe.train.seed, 6]).permutation(len(sung))
+    waves = [sung[index].load(task.rate) for index in order[:MOST_RECORDINGS].tolist()]
+    return sing(task.sources, task.rate, waves, task.accomps, time_maps=held.time_maps, each=each)
 
 
 def load_task(recipe: Recipe, held: HeldOutSinging) -> SingingTask:

@@ -32,6 +32,7 @@ from vctool import audio
 from vctool.cache import key_of
 from vctool.evaluation.page.table import COPY
 from vctool.features import stats, world
+from vctool.features.base import F0Range
 from vctool.features.settings import FeatureConfig
 from vctool.features.stats import SpeakerStats
 from vctool.metrics.base import Each, serially
@@ -90,6 +91,11 @@ class Speaker:
     """(D - 1,) of the mel-cepstra c1.. over sounding frames."""
     deviation: np.ndarray
     """(D - 1,) standard deviation of the same."""
+
+    @property
+    def f0_range(self) -> F0Range:
+        """The range that F0 is searched in."""
+        return F0Range(self.f0.f0_floor, self.f0.f0_ceil)
 
 
 @dataclass(frozen=True)

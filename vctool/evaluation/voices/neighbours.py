@@ -5,7 +5,7 @@ A family that is trained has to be worth its training. Beside the formulas stand
 training recordings. Like the formulas it is computed at their settings, whatever a recipe uses.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from vctool import audio, config
 from vctool.config import build, read_yaml
-from vctool.evaluation.voices.baselines import FEATURES, Speaker, finished
+from vctool.evaluation.voices.baselines import FEATURES, finished
 from vctool.features import world
 from vctool.features.analysis import whole_features
 from vctool.features.base import F0Range, Features
@@ -35,37 +35,54 @@ TOLD = (
 
 
 def known_of(
-    recordings: Sequence[np.ndarray], rate: int, voice: Speaker, each: Each = serially
+    recordings: Sequence[np.ndarray], rate: int, f0_range: F0Range, each: Each = serially
 ) -> Reference:
     """Compute what the family keeps of a target.
 
     Args:
         recordings: of the target (T,), not scored; the first are taken.
         rate: of them [Hz].
-        voice: the target, for its range of F0.
+        f0_range: of the target.
         each: applies a function to every wave, on processes where it has any.
     """
-    one = partial(_features, rate=rate, f0_range=_range(voice))
+    one = partial(_features, rate=rate, f0_range=f0_range)
     return _system().reference(each(one, list(recordings[:MOST_RECORDINGS])))
 
 
 def build_row(
     sources: Sequence[np.ndarray],
     rate: int,
-    voice: Speaker,
+    f0_range: F0Range,
     known: Reference,
     each: Each = serially,
+    **options: str | float,
 ) -> list[np.ndarray]:
-    """Convert sources (T,) of a speaker to a target that is known by recordings."""
-    one = partial(_converted, rate=rate, f0_range=_range(voice), known=known)
+    """Convert sources (T,) to a target that is known by recordings.
+
+    Args:
+        sources: of a speaker, or of several.
+        rate: of them [Hz].
+        f0_range: of theirs.
+        known: as `known_of` gives it.
+        each: applies a function to every wave, on processes where it has any.
+        options: of a conversion, by their names in the family.
+    """
+    one = partial(_converted, rate=rate, f0_range=f0_range, known=known, options=options)
     return each(one, list(sources))
 
 
-def _converted(wave: np.ndarray, rate: int, f0_range: F0Range, known: Reference) -> np.ndarray:
+def _converted(
+    wave: np.ndarray,
+    rate: int,
+    f0_range: F0Range,
+    known: Reference,
+    options: Mapping[str, str | float],
+) -> np.ndarray:
     """Convert one wave (T,): (T,) float32 of the same level."""
     system = _system()
     source = _features(wave, rate, f0_range)
-    made = system.convert(source, Condition(None, known, system.Options()), None)["world"]
+    chosen = build(system.Options, dict(options), FAMILY)
+    made = system.convert(source, Condition(None, known, chosen), None)["world"]
     f0, envelope, _ = world.split(source["world"], FEATURES)
     pitch, wanted, _ = world.split(made, FEATURES)
     gain_db = world.envelope_gain_db(wanted - envelope, FEATURES)
@@ -79,10 +96,6 @@ def _features(wave: np.ndarray, rate: int, f0_range: F0Range) -> Features:
     return whole_features(
         Excerpt(audio.resample(wave, rate, FEATURES.rate), FEATURES), kinds, f0_range
     )
-
-
-def _range(voice: Speaker) -> F0Range:
-    return F0Range(voice.f0.f0_floor, voice.f0.f0_ceil)
 
 
 def _system() -> base.System:

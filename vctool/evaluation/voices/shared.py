@@ -107,10 +107,10 @@ class Shared:
         voices = self._formula(way, held, task)
         if way.target not in self._known:
             training = task.target_training
-            found = neighbours.known_of(training, task.rate, voices.target, self.each)
+            found = neighbours.known_of(training, task.rate, voices.target.f0_range, self.each)
             self._known[way.target] = found
-        known = self._known[way.target]
-        return neighbours.build_row(task.sources, task.rate, voices.source, known, self.each)
+        known, f0_range = self._known[way.target], voices.source.f0_range
+        return neighbours.build_row(task.sources, task.rate, f0_range, known, self.each)
 
     def _formula(self, way: Direction, held: HeldOutVoices, task: VoiceTask) -> Formula:
         """Return the formulas of a direction; either speaker is fitted once for all."""
