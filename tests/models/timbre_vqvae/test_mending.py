@@ -10,11 +10,18 @@ from vctool.features.mel import mel_frequencies
 from vctool.features.mel_bands import MelBands
 from vctool.features.settings import FeatureConfig
 from vctool.models.timbre_vqvae import mending
-from vctool.models.timbre_vqvae.spectra import SEMITONES
+from vctool.models.timbre_vqvae.spectra import (
+    LOWEST,
+    PER_SEMITONE,
+    PITCHES,
+    SEMITONES,
+    Spectra,
+)
 
 FEATURES = build(FeatureConfig, read_yaml(PROJECT_ROOT / "conf/features/16k_timbre.yaml"), "16k")
 BINS, FRAMES = 1 + FEATURES.n_fft // 2, 40
 FINE, BROAD = MelBands(FEATURES, 128), MelBands(FEATURES, mending.ENVELOPE_BANDS)
+MENDER = mending.Mender(FEATURES, Spectra(FEATURES))
 
 
 def comb(every: int, tilt: float = 0.0) -> Tensor:
@@ -23,22 +30,79 @@ def comb(every: int, tilt: float = 0.0) -> Tensor:
     return torch.from_numpy(10.0 ** np.repeat(level[None, :, None], FRAMES, axis=2)).float()
 
 
-def test_what_the_decoder_lacks_of_a_reference_is_measured_and_made_up_for() -> None:
+def mended(power: Tensor, active: Tensor, real: Tensor, made: Tensor, notes: Tensor) -> Tensor:
+    """Return powers with what `made` lacks of `real`, where it plays `notes`, made up for."""
+    return MENDER.mend(power, active, MENDER.compare(real, made, notes))
+
+
+def note(semitone: int, frames: int = FRAMES) -> Tensor:
+    active = torch.zeros(1, PITCHES, frames)
+    active[:, PER_SEMITONE * (semitone - LOWEST)] = 1.0
+    return active
+
+
+def test_what_the_decoder_lacks_of_a_reference_is_made_up_for() -> None:
+    """The envelope alone: no pitch sounds. Frames that do not sound do not count."""
     real, made = comb(25), comb(25, tilt=2.0)
-    lacking = mending.shortfall(real, made, FINE)
-    centres = mel_frequencies(FEATURES.model_copy(update={"n_mels": 128}))[1:-1]
+    silent = torch.zeros(1, PITCHES, FRAMES)
+    lacking = MENDER.compare(real, made, silent)
+    centres = mel_frequencies(FEATURES.model_copy(update={"n_mels": mending.BANDS}))[1:-1]
     expected = 2.0 * centres / (0.5 * FEATURES.rate)
-    assert lacking.shape == (1, 128)
-    assert np.abs(lacking[0].numpy() - expected)[9:-9].max() < 0.05
-    mended = mending.made_up(made, lacking, FINE)
-    before, after = ((torch.log10(one / real)).abs().mean() for one in (made, mended))
+    assert lacking.envelope.shape == (mending.BANDS, FRAMES)
+    assert np.abs(lacking.envelope[:, 0].numpy() - expected).max() < 0.05
+    found = mended(made, silent, real, made, silent)
+    before, after = ((torch.log10(one / real)).abs().mean() for one in (made, found))
     assert float(after) < 0.06 * float(before)
-    nothing = mending.made_up(real, mending.shortfall(real, real, FINE), FINE)
-    torch.testing.assert_close(nothing, real)
-    # frames that do not sound do not count
+    torch.testing.assert_close(mended(real, silent, real, real, silent), real)
     quiet = torch.cat([real, 1e-9 * torch.rand_like(real)], dim=2)
     beside = torch.cat([made, torch.full_like(made, 1e-8)], dim=2)
-    torch.testing.assert_close(mending.shortfall(quiet, beside, FINE), lacking)
+    known = MENDER.compare(quiet, beside, torch.cat([silent, silent], dim=2))
+    for one, other in zip(lacking, known, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_each_frame_is_mended_as_frames_like_it() -> None:
+    """An instrument of whose bright frames the decoder makes too little, of dull ones too much."""
+    bright, dull = comb(25), comb(25, tilt=4.0)
+    silent = torch.zeros(1, PITCHES, FRAMES)
+    both = torch.cat([silent, silent], dim=2)
+    real = torch.cat([bright * 10**0.5, dull * 10**-0.5], dim=2)
+    lacking = MENDER.compare(real, torch.cat([bright, dull], dim=2), both)
+    for power, by in ((bright, 0.5), (dull, -0.5)):
+        moved = torch.log10(MENDER.mend(power, silent, lacking) / power)
+        assert float(moved.mean()) == pytest.approx(by, abs=0.02)
+    # what is unlike all of them is moved by their mean, which is none here
+    other = comb(25, tilt=12.0)
+    assert float(torch.log10(MENDER.mend(other, silent, lacking) / other).abs().max()) < 0.05
+
+
+def test_partials_that_lack_are_made_up_for_at_another_pitch() -> None:
+    """A partial of one and a half times the pitch, as organs have it, that no decoder plays."""
+    spacing = FEATURES.rate / FEATURES.n_fft
+
+    def played(semitone: int, times: tuple[float, ...]) -> Tensor:
+        pitch = 440.0 * 2 ** ((semitone - 69) / 12)
+        power = torch.full((1, BINS, FRAMES), 1e-5)
+        for one in times:
+            power[:, round(one * pitch / spacing)] = 0.1
+        return power
+
+    def at_fifth(semitone: int, moved: Tensor) -> float:
+        return float(moved[0, round(1.5 * 440.0 * 2 ** ((semitone - 69) / 12) / spacing), 5])
+
+    harmonic, organ = (1.0, 2.0, 3.0), (1.0, 1.5, 2.0, 3.0)
+    lacking = MENDER.compare(played(57, organ), played(57, harmonic), note(57))
+    for semitone in (57, 59):
+        power = played(semitone, harmonic)
+        rise = torch.log10(MENDER.mend(power, note(semitone), lacking) / power)
+        assert at_fifth(semitone, rise) > 1.0
+        between = round(2.5 * 440.0 * 2 ** ((semitone - 69) / 12) / spacing)
+        assert abs(float(rise[0, between, 5])) < 0.3
+        # where notes are spread as a chord's, partials stay: the envelope alone moves
+        chord = torch.zeros(1, PITCHES, FRAMES)
+        chord[:, 60:150] = 0.5
+        spread = torch.log10(MENDER.mend(power, chord, lacking) / power)
+        assert at_fifth(semitone, spread) < 0.35 * at_fifth(semitone, rise)
 
 
 def playing(count: int, much: float) -> Tensor:
@@ -63,14 +127,14 @@ def test_partials_are_the_source_s_own_where_pitches_are_unsure() -> None:
 
     assert stands_out(sure, 25) == pytest.approx(4.0 * (1 - mending.SHARE), abs=0.15)
     assert stands_out(sure, 17) == pytest.approx(4.0 * mending.SHARE, abs=0.15)
-    for every in (25, 17):
-        assert stands_out(unsure, every) == pytest.approx(2.0, abs=0.2)
+    assert stands_out(unsure, 25) == pytest.approx(4.0 * (1 - mending.UNSURE_SHARE), abs=0.2)
+    assert stands_out(unsure, 17) == pytest.approx(4.0 * mending.UNSURE_SHARE, abs=0.2)
     # the envelope stays the decoder's, whatever the partials
     made, sure, unsure = (torch.log10(one[0, :, 20]) for one in (made, sure, unsure))
     tilts = [float(one[850:950].mean() - one[250:350].mean()) for one in (made, sure, unsure)]
     assert tilts[0] == pytest.approx(-2.0 * 600 / BINS, abs=0.1)
     for one in tilts[1:]:
-        assert one == pytest.approx((1 - mending.SHARE) * tilts[0], abs=0.15)
+        assert one == pytest.approx(tilts[0], abs=0.15)
 
 
 def test_a_sound_blended_with_itself_is_itself() -> None:

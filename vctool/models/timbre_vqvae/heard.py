@@ -28,6 +28,8 @@ class Told(NamedTuple):
 
     codes: Tensor
     """(B, code_size, F) the notes, rounded, or vectors of the book."""
+    active: Tensor
+    """(B, PITCHES, F) how much each pitch sounds, rounded; of vectors (B, 0, F)."""
     style: Tensor
     """(B, style_size)."""
     power: Tensor
@@ -44,6 +46,12 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+def array(values: Tensor) -> np.ndarray:
+    """Return values as an array of their own, float32."""
+    made: np.ndarray = values.float().cpu().numpy()
+    return np.array(made, np.float32)
 
 
 def most_active(frames: np.ndarray, most: int) -> np.ndarray:

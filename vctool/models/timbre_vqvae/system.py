@@ -24,7 +24,7 @@ from vctool.models import base
 from vctool.models.base import Condition, Context, Note, Reference, Terms
 from vctool.models.timbre_vqvae import mending, notes, vector
 from vctool.models.timbre_vqvae.content import Content, Series
-from vctool.models.timbre_vqvae.heard import Heard, Told, evaluating, most_active
+from vctool.models.timbre_vqvae.heard import Heard, Told, array, evaluating, most_active
 from vctool.models.timbre_vqvae.settings import TimbreVqvaeConfig, TimbreVqvaeOptions
 from vctool.models.timbre_vqvae.spectra import (
     FLOOR,
@@ -64,7 +64,7 @@ class System(base.System):
     Options = TimbreVqvaeOptions
     task = "timbre"
     takes_reference = True
-    reference_version = 2
+    reference_version = 3
     only_references = True
     transposes = True
     config: TimbreVqvaeConfig
@@ -90,6 +90,7 @@ class System(base.System):
         self.bands = MelBands(context.features, config.bands)
         self.kept = MelBands(context.features, config.mels) if config.mels else None
         self.broad = MelBands(context.features, mending.ENVELOPE_BANDS)
+        self.mender = mending.Mender(context.features, self.spectra)
 
     @classmethod
     def reads(cls, config: TimbreVqvaeConfig) -> tuple[str, ...]:
@@ -194,8 +195,8 @@ class System(base.System):
 
         Returns:
             Of structured content `style` (S,), `profile` (COMPONENTS, PITCHES, HARMONICS),
-            `pitches` (PITCHES,), how much of each pitch sounds [frames], and `lacking` (M,), see
-            `mending.shortfall` [bel]; else `style` (W,).
+            `pitches` (PITCHES,), how much of each pitch sounds [frames], and the fields of
+            `mending.Lacking` with their names after `lacking_`; else `style` (W,).
 
         Raises:
             DataError: less than 0.3 s, or nothing in it has a pitch.
@@ -228,14 +229,14 @@ class System(base.System):
         """Describe what plays; see `reference`."""
         found = self._instrument(heard)
         if not self.finds_notes:
-            return {"style": _array(found.style[0])}
-        active = self._found(heard).active[0]
-        made = self._told(heard, found).power
+            return {"style": array(found.style[0])}
+        told = self._told(heard, found)
+        lacking = self.mender.compare(heard.power, told.power, told.active)
         return {
-            "style": _array(found.style[0]),
-            "profile": _array(found.profile[0]),
-            "pitches": _array(active.square().sum(dim=1)),
-            "lacking": _array(mending.shortfall(heard.power, made, self.bands)[0]),
+            "style": array(found.style[0]),
+            "profile": array(found.profile[0]),
+            "pitches": array(told.active[0].square().sum(dim=1)),
+            **{f"lacking_{name}": array(one) for name, one in lacking._asdict().items()},
         }
 
     @property
@@ -263,9 +264,11 @@ class System(base.System):
         known = condition.reference
         if known is None or not self.finds_notes:
             return self.play(source, condition, lambda told: told.power)
-        lacking = self._tensor(known["lacking"])[None]
+        lacking = mending.Lacking(
+            *(self._tensor(known[f"lacking_{name}"]) for name in mending.Lacking._fields)
+        )
         return self.play(
-            source, condition, lambda told: mending.made_up(told.power, lacking, self.bands)
+            source, condition, lambda told: self.mender.mend(told.power, told.active, lacking)
         )
 
     def play(
@@ -289,7 +292,7 @@ class System(base.System):
                 own = told.power
             magnitude = torch.sqrt(heard.level * made**amount * (own + 1e-20) ** (1 - amount))
             result = synthesise(magnitude, heard.spectrum, self.spectra, self.config.iterations)
-        return {"wave": self._frames(_array(result[0, : wave.shape[1]]), len(frames))}
+        return {"wave": self._frames(array(result[0, : wave.shape[1]]), len(frames))}
 
     @property
     def finds_notes(self) -> bool:
@@ -341,10 +344,10 @@ class System(base.System):
             coded, frames = network.encode(self._scaled(heard)), heard.power.shape[2]
             made = self._kept(self._unscaled(network.decode(coded.nearest, style, frames), heard))
             codes = coded.nearest.repeat_interleave(vector.EVERY, dim=2)[:, :, :frames]
-            return Told(codes, style, made)
+            return Told(codes, codes[:, :0], style, made)
         content = self._found(heard).moved(round(transpose * PER_SEMITONE))
         made = self._kept(network.decoder(content, instrument))
-        return Told(content.by_semitone(), style, made)
+        return Told(content.by_semitone(), content.active, style, made)
 
     def _tonality(self, heard: Heard) -> Tensor:
         """Return how far harmonics stand out of every frame of one recording: (F,) [bel]."""
@@ -393,8 +396,3 @@ class System(base.System):
     def _frames(self, wave: np.ndarray, count: int) -> np.ndarray:
         """Cut a wave into frames (count, hop)."""
         return framing.frame(wave, self.context.features)[:count]
-
-
-def _array(values: Tensor) -> np.ndarray:
-    made: np.ndarray = values.float().cpu().numpy()
-    return np.array(made, np.float32)
