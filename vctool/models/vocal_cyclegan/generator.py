@@ -14,10 +14,11 @@ from vctool.models.vocal_cyclegan.melody import (
     best_path,
     expected_note,
     glide,
-    glides,
+    held,
     intonation,
 )
 from vctool.models.vocal_cyclegan.normalise import Domain
+from vctool.models.vocal_cyclegan.ornaments import on_syllables, ornamented
 from vctool.models.vocal_cyclegan.settings import VocalCycleGanConfig
 from vctool.models.vocal_cyclegan.streams import Layout
 from vctool.models.vocal_cyclegan.waveunet import WaveUNet
@@ -223,13 +224,10 @@ class Generator(nn.Module):
 
     def delivered(self, output: Output, target: Domain) -> Output:
         """Show the notes that conversion would give of a batch, with the gradient of their mean."""
-        scores, notes = output.scores, output.notes
-        assert scores is not None and notes is not None
+        assert output.notes is not None
         with torch.no_grad():
-            paths = best_path(scores, target.transitions, self.config.emission)
-            sung = (paths + intonation(scores, paths)).to(notes)
-            glided = glides(sung, notes.shape[1], self.frame_rate, self.config.glide_seconds)
-        return output._replace(notes=notes + (glided - notes).detach())
+            sung = torch.from_numpy(self._sung(output, target)).to(output.notes)
+        return output._replace(notes=output.notes + (sung - output.notes).detach())
 
     def decode(self, output: Output, target: Domain) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Decide on the pitch of one converted utterance.
@@ -240,8 +238,24 @@ class Generator(nn.Module):
         if output.scores is None:
             return None, None
         assert output.voiced is not None
-        frames = output.spectrum.shape[-1]
-        path = best_path(output.scores[0], target.transitions, self.config.emission)
-        sung = path + intonation(output.scores[0], path)
-        notes = glide(sung, frames, self.frame_rate, self.config.glide_seconds)
-        return notes, output.voiced[0].float().cpu().numpy() > 0.5
+        return self._sung(output, target)[0], output.voiced[0].float().cpu().numpy() > 0.5
+
+    def _sung(self, output: Output, target: Domain) -> np.ndarray:
+        """Return the notes (B, F) that conversion gives: best paths as the target sings them."""
+        scores, voiced = output.scores, output.voiced
+        assert scores is not None and voiced is not None
+        paths = best_path(scores, target.transitions, self.config.emission)
+        beside = intonation(scores, paths)
+        frames, rate = voiced.shape[-1], self.frame_rate
+        levels = None if target.ornaments is None else target.level(output.spectrum)
+        sung = []
+        for clip, path in enumerate(paths):
+            notes = held(path, frames)
+            if levels is not None:
+                notes = on_syllables(notes, levels[clip], rate)
+            glided = glide(notes + held(beside[clip], frames), rate, self.config.glide_seconds)
+            if target.ornaments is not None and levels is not None:
+                sounds, how = voiced[clip].numpy(force=True) > 0.5, target.how()
+                glided = ornamented(glided, notes, sounds, levels[clip], rate, how)
+            sung.append(glided)
+        return np.stack(sung)

@@ -280,35 +280,16 @@ def intonation(scores: Tensor, path: Tensor) -> Tensor:
     return (near * beside).sum(dim=-2).cpu()
 
 
-def glides(paths: Tensor, frames: int, frame_rate: float, seconds: float) -> Tensor:
-    """Turn a batch of paths (B, S) into contours (B, frames), as `glide` does one."""
-    held = paths.repeat_interleave(POOL, dim=1)[:, :frames]
+def held(path: Tensor, frames: int) -> np.ndarray:
+    """Hold every value of (S,), one at every fourth frame, over its frames: (frames,) float64."""
+    return np.repeat(path.numpy().astype(np.float64), POOL)[:frames]
+
+
+def glide(notes: np.ndarray, frame_rate: float, seconds: float) -> np.ndarray:
+    """Round the steps of notes (F,) by a Hann window of a length [s]: glides between them."""
     taps = int(seconds * frame_rate) | 1
     if taps < 3:
-        return held
-    window = torch.hann_window(taps + 2, periodic=False, device=held.device, dtype=held.dtype)
-    window = window[1:-1] / window.sum()
-    padded = F.pad(held[:, None], (taps // 2, taps // 2), mode="replicate")
-    with torch.autocast(held.device.type, enabled=False):
-        return F.conv1d(padded, window[None, None])[:, 0]
-
-
-def glide(path: Tensor, frames: int, frame_rate: float, seconds: float) -> np.ndarray:
-    """Turn a path of notes into a contour with glides between them.
-
-    Args:
-        path: (S,) MIDI notes at every fourth frame.
-        frames: number of frames out.
-        frame_rate: frames per second [Hz].
-        seconds: length of the Hann window that rounds every step [s].
-
-    Returns:
-        (frames,) MIDI notes, float64.
-    """
-    held = np.repeat(path.numpy().astype(np.float64), POOL)[:frames]
-    taps = int(seconds * frame_rate) | 1
-    if taps < 3:
-        return held
+        return notes
     window = np.hanning(taps + 2)[1:-1]
-    padded = np.pad(held, taps // 2, mode="edge")
+    padded = np.pad(notes, taps // 2, mode="edge")
     return fftconvolve(padded, window / math.fsum(window), mode="valid")

@@ -1,9 +1,11 @@
 """Statistics of a domain: means, deviations, bandwidth and note transitions."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from vctool.models.vocal_cyclegan.melody import NOTES, count_transitions
+from vctool.models.vocal_cyclegan.ornaments import Ornaments, level_of, measure
 from vctool.models.vocal_cyclegan.streams import Layout
 
 AUDIBLE_DB = 55.0
@@ -19,11 +21,16 @@ class Domain(nn.Module):
     Args:
         layout: the voice's channels.
         condition_channels: the accompaniment's channels, the last twelve chroma; 0 for none.
+        frame_rate: frames per second [Hz].
+        ornamented: measure ornaments of notes too.
     """
 
-    def __init__(self, layout: Layout, condition_channels: int) -> None:
+    def __init__(
+        self, layout: Layout, condition_channels: int, frame_rate: float, ornamented: bool
+    ) -> None:
         super().__init__()
         self.layout = layout
+        self.frame_rate = frame_rate
         self.register_buffer("mean", torch.zeros(layout.spectrum))
         self.register_buffer("spread", torch.ones(layout.spectrum))
         self.register_buffer("condition_mean", torch.zeros(condition_channels))
@@ -32,6 +39,8 @@ class Domain(nn.Module):
         self.register_buffer("note_spread", torch.tensor(4.0))
         self.register_buffer("contour_spread", torch.tensor(2.0))
         self.register_buffer("transitions", torch.zeros(2 * NOTES - 1))
+        plain = torch.zeros(len(Ornaments._fields))
+        self.register_buffer("ornaments", plain if ornamented else None)
 
     mean: Tensor
     spread: Tensor
@@ -41,6 +50,7 @@ class Domain(nn.Module):
     note_spread: Tensor
     contour_spread: Tensor
     transitions: Tensor
+    ornaments: Tensor | None
 
     @torch.no_grad()
     def measure(self, voice: Tensor, condition: Tensor) -> None:
@@ -71,6 +81,20 @@ class Domain(nn.Module):
         inside = notes - voice[:, self.layout.mean_note]
         self.contour_spread.copy_(inside[mask].std().clamp_min(0.5))
         self.transitions.copy_(count_transitions(notes, voiced))
+        if self.ornaments is not None:
+            pitch, sounds = notes.numpy(force=True), mask.numpy(force=True)
+            found = measure(pitch, sounds, self.level(voice), self.frame_rate)
+            self.ornaments.copy_(torch.tensor(found))
+
+    def level(self, voice: Tensor) -> np.ndarray:
+        """Return the level (B, F) [dB] of (B, C, F), bands first, in which syllables stand out."""
+        bands = voice[:, : self.layout.bands].float().numpy(force=True)
+        return level_of(bands, np.array(self.layout.frequencies[: self.layout.bands]))
+
+    def how(self) -> Ornaments:
+        """Return the ornaments of the domain's notes; it must have them."""
+        assert self.ornaments is not None
+        return Ornaments(*self.ornaments.tolist())
 
     def normalise(self, spectrum: Tensor) -> Tensor:
         """Bring (B, spectrum, F) [dB] to zero mean and unit spread per channel."""

@@ -50,6 +50,9 @@ class VocalCycleGanConfig(Config):
     intonation and glides, as it is converted; its gradient is taken for that of the mean."""
     glide_seconds: float = Field(0.08, ge=0)
     """Length of the glide from note to note [s]."""
+    ornaments: bool = False
+    """Let notes begin where syllables do, with the vibrato of the training singers and the dip of
+    pitch that they have where a syllable begins on a note that goes on (`ornaments`)."""
     rocket_features: int = Field(2000, ge=84)
     """MiniRocket features of each discriminator; 10,000 gives the published 9,996."""
     rocket_hidden: int = Field(256, ge=2)
@@ -72,7 +75,12 @@ class VocalCycleGanConfig(Config):
         if self.smoothing_ms and not self.residual:
             raise ValueError("smoothing_ms smooths a change and needs residual: true")
         if self.voice == "mel":
-            for name, off in (("smoothing_ms", 0), ("phones", False), ("stride", 1)):
+            for name, off in (
+                ("smoothing_ms", 0),
+                ("phones", False),
+                ("stride", 1),
+                ("ornaments", False),
+            ):
                 if getattr(self, name) != off:
                     raise ValueError(f"{name} needs voice: world")
         return self

@@ -60,12 +60,12 @@ class System(base.System):
         features = context.features
         self.layout = layout(config.voice, features)
         self.condition_channels = features.n_mels + 12 if config.accompaniment else 0
-        self.domains = nn.ModuleDict(
-            {name: Domain(self.layout, self.condition_channels) for name in (SPEECH, SINGING)}
-        )
+        self.frame_rate = frame_rate = features.frame_rate / config.stride
+        self.domains = nn.ModuleDict()
+        for name, sung in ((SPEECH, False), (SINGING, config.ornaments)):
+            self.domains[name] = Domain(self.layout, self.condition_channels, frame_rate, sung)
         self.register_buffer("shared", torch.ones(self.layout.spectrum, dtype=torch.bool))
         self.register_buffer("critic_mean", torch.tensor(float("nan")))
-        self.frame_rate = frame_rate = features.frame_rate / config.stride
         self.hearing = Hearing(self.layout, frame_rate) if config.phones else None
         self.to_singing = Generator(
             config, self.layout, config.singing_channels, self.condition_channels, frame_rate
