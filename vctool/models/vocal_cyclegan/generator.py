@@ -254,8 +254,7 @@ class Generator(nn.Module):
             if levels is not None:
                 notes = on_syllables(notes, levels[clip], rate)
             glided = glide(notes + held(beside[clip], frames), rate, self.config.glide_seconds)
-            if target.ornaments is not None and levels is not None:
-                sounds, how = voiced[clip].numpy(force=True) > 0.5, target.how()
-                glided = ornamented(glided, notes, sounds, levels[clip], rate, how)
+            if levels is not None:
+                glided = ornamented(glided, notes, rate, target.how())
             sung.append(glided)
         return np.stack(sung)

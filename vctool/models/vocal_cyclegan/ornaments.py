@@ -1,10 +1,9 @@
-"""What a domain's voices do to a held note: vibrato, and a dip of pitch where a syllable begins.
+"""How a domain's voices sing notes: with vibrato, and from where a syllable begins.
 
-Both are measured on the domain's training clips and put on the notes of a conversion. A syllable
-that begins on the note before it is heard as one of its own by the dip: on notes that MIR-1K's
-singers go on with, F0 falls by a third of a semitone for a twentieth of a second where the level
-falls. Syllables are found by dips of the level, after de Jong and Wempe ("Praat script to detect
-syllable nuclei and measure speech rate automatically", 2009).
+Vibrato is measured on the domain's training clips, and sung where most of their long notes have it.
+A note begins with a syllable where one is near. Syllables are found by
+dips of the level, after de Jong and Wempe ("Praat script to detect syllable nuclei and measure
+speech rate automatically", 2009).
 """
 
 from typing import NamedTuple
@@ -22,10 +21,11 @@ ONSETS = np.arange(0.0, 0.42, 0.04)
 """Times at which vibrato may set in [s]."""
 GLIDE_SECONDS = 0.06
 """What moves at either end of a note for so long is a glide [s]."""
-LEAST_DEPTH = 0.15
-"""Vibrato moves at least this far to each side [semitones]."""
-LEAST_EXPLAINED = 0.5
-"""Vibrato explains at least this share of what moves in a note."""
+LEAST_DEPTH, LEAST_EXPLAINED = 0.15, 0.5
+"""A note clearly has vibrato that moves this far to each side [semitones], and that explains this
+share of what moves in it."""
+LEAST_SHARE = 0.5
+"""Share of a domain's long notes that clearly have vibrato, at least, if any is sung."""
 EDGE_SECONDS, CONSONANT_SECONDS = 0.03, 0.06
 """Frames this near to unvoiced ones, and to dips of the level, tell nothing of vibrato [s]."""
 CLEAR_SECONDS = 0.25
@@ -36,10 +36,6 @@ GAP_SECONDS = 0.15
 """A note goes on over unvoiced stretches up to this long [s]."""
 DIP_DB = 2.0
 """Level falls at least this far between two syllables [dB]."""
-DIP_SECONDS = 0.055
-"""Half width of the dip of pitch [s]."""
-AROUND_SECONDS = 0.15
-"""What lies this far to both sides of a dip tells the note that it is on [s]."""
 REACH_SECONDS = 0.2
 """A note begins with a syllable that begins this near [s]."""
 SONOROUS_HZ = (200.0, 3000.0)
@@ -49,20 +45,16 @@ SONOROUS_HZ = (200.0, 3000.0)
 class Ornaments(NamedTuple):
     """How notes are sung; zeros leave them plain."""
 
-    share: float = 0.0
-    """Share of long notes that have vibrato, 0..1."""
     rate: float = 0.0
-    """Its median rate [Hz]."""
+    """Median rate of the notes that clearly have vibrato [Hz]."""
     rate_spread: float = 0.0
-    """Standard deviation of its rate from note to note [Hz]."""
+    """Spread of their rates: that of a normal distribution of their quartiles [Hz]."""
     depth: float = 0.0
-    """Its median depth to each side [semitones]."""
+    """Median depth of all long notes, straight ones too, to each side [semitones]."""
     depth_spread: float = 0.0
-    """Standard deviation of its depth [semitones]."""
+    """Spread of their depths, the same [semitones]."""
     onset: float = 0.0
-    """Median time from a note's beginning to half of the depth [s]."""
-    dip: float = 0.0
-    """How far pitch falls where a syllable begins on a note that goes on [semitones]."""
+    """Median time from a note's beginning to half of the depth, of those with vibrato [s]."""
 
 
 class Vibrato(NamedTuple):
@@ -74,6 +66,8 @@ class Vibrato(NamedTuple):
     """To each side [semitones]."""
     onset: float
     """From the note's beginning to half of the depth [s]."""
+    clear: bool
+    """Whether it is beyond doubt; a note that is sung straight has some depth too."""
 
 
 def level_of(bands: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
@@ -106,7 +100,7 @@ def clear(voiced: np.ndarray, level: np.ndarray, frame_rate: float) -> np.ndarra
 
 
 def vibrato(pitch: np.ndarray, told: np.ndarray, frame_rate: float) -> Vibrato | None:
-    """Measure the vibrato of one note; None where it has none.
+    """Measure the vibrato of one note; None where nothing in it moves at such rates.
 
     Args:
         pitch: (F,) MIDI notes, interpolated where unvoiced.
@@ -122,25 +116,27 @@ def vibrato(pitch: np.ndarray, told: np.ndarray, frame_rate: float) -> Vibrato |
     turns = np.exp(-2j * np.pi * RATES[:, None] * time)
     found = 2.0 * np.abs((turns * (weight * moving)).sum(axis=1)) / weight.sum()
     best = int(found.argmax())
-    rate, depth = float(RATES[best]), float(found[best])
-    all_of_it = (weight * moving**2).sum() / weight.sum()
-    if best in (0, len(RATES) - 1) or depth < LEAST_DEPTH:
+    if best in (0, len(RATES) - 1):
         return None
-    if 0.5 * depth**2 < LEAST_EXPLAINED * all_of_it:
-        return None
-    return Vibrato(rate, depth, _onset(moving, told, time, rate))
+    rate = float(RATES[best])
+    onset, depth = _grown(moving, told, time, rate)
+    explained = 0.5 * found[best] ** 2 * weight.sum() / (weight * moving**2).sum()
+    return Vibrato(rate, depth, onset, bool(depth >= LEAST_DEPTH and explained >= LEAST_EXPLAINED))
 
 
-def _onset(moving: np.ndarray, told: np.ndarray, time: np.ndarray, rate: float) -> float:
-    """Return the onset in `ONSETS` with which vibrato of a rate explains most of what moves."""
+def _grown(
+    moving: np.ndarray, told: np.ndarray, time: np.ndarray, rate: float
+) -> tuple[float, float]:
+    """Return the onset in `ONSETS` and the depth that explain most of what moves, at a rate."""
     counted = told & (time >= GLIDE_SECONDS)
     waves = np.stack([np.cos(2 * np.pi * rate * time), np.sin(2 * np.pi * rate * time)], axis=1)
-    left = []
-    for onset in ONSETS:
+    tried = []
+    for onset in ONSETS.tolist():
         swelling = (waves * swell(time, onset)[:, None])[counted]
-        fitted = swelling @ np.linalg.lstsq(swelling, moving[counted], rcond=None)[0]
-        left.append(np.square(moving[counted] - fitted).sum())
-    return float(ONSETS[int(np.argmin(left))])
+        factors = np.linalg.lstsq(swelling, moving[counted], rcond=None)[0]
+        left = np.square(moving[counted] - swelling @ factors).sum()
+        tried.append((float(left), onset, float(np.hypot(*factors))))
+    return min(tried)[1:]
 
 
 def swell(time: np.ndarray, onset: float) -> np.ndarray:
@@ -193,8 +189,8 @@ def measure(
         level: (B, F) [dB], see `level_of`.
         frame_rate: frames per second [Hz].
     """
-    asked, onsets, dips = 0, [], []
     found: list[Vibrato] = []
+    depths, onsets = [], []
     for pitch, sounds, loud in zip(notes.astype(np.float64), voiced, level, strict=True):
         told = clear(sounds, loud, frame_rate)
         for first, last in bridged(sounds, frame_rate):
@@ -203,59 +199,25 @@ def measure(
                 long = stop - start >= LONG_SECONDS * frame_rate
                 if not long or told[span].sum() < CLEAR_SECONDS * frame_rate:
                     continue
-                asked += 1
                 one = vibrato(pitch[span], told[span], frame_rate)
-                if one is not None:
+                depths.append(one.depth if one is not None else 0.0)
+                if one is not None and one.clear:
                     found.append(one)
                     if span.start > 0:  # else the note may have begun before the clip
                         onsets.append(one.onset)
-        dips += [
-            _dip(pitch, frame, frame_rate) for frame in _begun(pitch, sounds, loud, frame_rate)
-        ]
-    dip = max(0.0, float(np.median(dips))) if dips else 0.0
-    if not found:
-        return Ornaments(dip=dip)
-    rates, depths = (
-        np.array(values) for values in zip(*((f.rate, f.depth) for f in found), strict=True)
-    )
+    if not found or len(found) < LEAST_SHARE * len(depths):
+        return Ornaments()
     return Ornaments(
-        len(found) / asked,
-        float(np.median(rates)),
-        float(rates.std()),
-        float(np.median(depths)),
-        float(depths.std()),
+        *_spread([one.rate for one in found]),
+        *_spread(depths),
         float(np.median(onsets)) if onsets else SWELL_SECONDS,
-        dip,
     )
 
 
-def _begun(
-    pitch: np.ndarray, voiced: np.ndarray, level: np.ndarray, frame_rate: float
-) -> list[int]:
-    """Return the frames at which syllables begin on a note that goes on."""
-    around = round(AROUND_SECONDS * frame_rate)
-    begun = []
-    for frame in syllables(level, frame_rate).tolist():
-        span = slice(frame - around, frame + around + 1)
-        if frame < around or frame + around >= len(pitch) or not voiced[span].all():
-            continue
-        before, after = _beside(pitch, frame, frame_rate)
-        if abs(before - after) <= 0.5:
-            begun.append(frame)
-    return begun
-
-
-def _beside(pitch: np.ndarray, frame: int, frame_rate: float) -> tuple[float, float]:
-    near, far = round(DIP_SECONDS * frame_rate), round(AROUND_SECONDS * frame_rate)
-    before, after = pitch[frame - far : frame - near], pitch[frame + near + 1 : frame + far + 1]
-    return float(np.median(before)), float(np.median(after))
-
-
-def _dip(pitch: np.ndarray, frame: int, frame_rate: float) -> float:
-    """Return how far pitch lies at a frame below what it is to both sides [semitones]."""
-    at = round(0.02 * frame_rate)
-    sides = 0.5 * sum(_beside(pitch, frame, frame_rate))
-    return sides - float(pitch[frame - at : frame + 1].mean())
+def _spread(values: list[float]) -> tuple[float, float]:
+    """Return the median, and the standard deviation that the quartiles of a normal one tell."""
+    low, median, high = np.quantile(values, [0.25, 0.5, 0.75]).tolist()
+    return median, (high - low) / 1.349
 
 
 def on_syllables(notes: np.ndarray, level: np.ndarray, frame_rate: float) -> np.ndarray:
@@ -280,22 +242,15 @@ def on_syllables(notes: np.ndarray, level: np.ndarray, frame_rate: float) -> np.
 
 
 def ornamented(
-    notes: np.ndarray,
-    path: np.ndarray,
-    voiced: np.ndarray,
-    level: np.ndarray,
-    frame_rate: float,
-    ornaments: Ornaments,
+    notes: np.ndarray, meant: np.ndarray, frame_rate: float, ornaments: Ornaments
 ) -> np.ndarray:
-    """Sing notes with vibrato and with a dip at every syllable that begins on a note that goes on.
+    """Sing notes with vibrato.
 
     What is drawn depends on the place and the pitch of a note and on nothing else.
 
     Args:
         notes: (F,) MIDI notes as they glide.
-        path: (F,) the MIDI note that is meant at every frame.
-        voiced: (F,) bool.
-        level: (F,) [dB], see `level_of`.
+        meant: (F,) the MIDI note that is meant at every frame.
         frame_rate: frames per second [Hz].
         ornaments: how.
 
@@ -303,21 +258,16 @@ def ornamented(
         (F,) MIDI notes.
     """
     sung = notes.astype(np.float64)
+    if not ornaments.rate:
+        return sung
     time = np.arange(len(sung)) / frame_rate
-    edges = np.flatnonzero(np.diff(path)) + 1
-    for start, stop in zip([0, *edges.tolist()], [*edges.tolist(), len(path)], strict=True):
-        drawn = np.random.default_rng([start, round(float(path[start]))])
-        chance, faster, deeper = drawn.random(), *drawn.normal(size=2)
-        if chance >= ornaments.share:
-            continue
+    edges = np.flatnonzero(np.diff(meant)) + 1
+    for start, stop in zip([0, *edges.tolist()], [*edges.tolist(), len(meant)], strict=True):
+        drawn = np.random.default_rng([start, round(float(meant[start]))])
+        faster, deeper = drawn.normal(size=2).clip(-1.0, 1.0)
         rate = max(ornaments.rate + ornaments.rate_spread * faster, RATES[1])
         depth = max(ornaments.depth + ornaments.depth_spread * deeper, 0.0)
         onward, left = time[start:stop] - time[start], time[stop - 1] - time[start:stop]
         deep = depth * swell(onward, ornaments.onset) * np.clip(left / SWELL_SECONDS, 0.0, 1.0)
         sung[start:stop] += deep * np.sin(2 * np.pi * rate * onward)
-    if ornaments.dip > 0:
-        reach = round(DIP_SECONDS * frame_rate)
-        dip = ornaments.dip * np.hanning(2 * reach + 3)[1:-1]
-        for frame in _begun(path.astype(np.float64), voiced, level, frame_rate):
-            sung[frame - reach : frame + reach + 1] -= dip
     return sung

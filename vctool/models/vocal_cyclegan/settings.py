@@ -51,8 +51,7 @@ class VocalCycleGanConfig(Config):
     glide_seconds: float = Field(0.08, ge=0)
     """Length of the glide from note to note [s]."""
     ornaments: bool = False
-    """Let notes begin where syllables do, with the vibrato of the training singers and the dip of
-    pitch that they have where a syllable begins on a note that goes on (`ornaments`)."""
+    """Let notes begin where syllables do, with the vibrato of the training singers."""
     rocket_features: int = Field(2000, ge=84)
     """MiniRocket features of each discriminator; 10,000 gives the published 9,996."""
     rocket_hidden: int = Field(256, ge=2)
