@@ -61,6 +61,18 @@ def test_a_convolution_streams_from_its_first_frame_on(
         torch.testing.assert_close(made[..., :count], expected[..., :count], rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize(("kernel", "step", "dilation"), [(5, 1, 2), (4, 2, 1), (3, 2, 2)])
+def test_a_convolution_in_float64_is_the_same(kernel: int, step: int, dilation: int) -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv1d(2, 3, kernel, step, kernel // 2, dilation).double()
+    x = torch.randn(1, 2, 96)
+    made = run(Conv(conv), x, 2 * step, (2, 1))
+    expected = conv(x.double())
+    count = min(expected.shape[-1], made.shape[-1])
+    assert count >= 96 // step - (kernel - 1) * dilation and made.dtype == torch.float64
+    torch.testing.assert_close(made[..., :count], expected[..., :count], rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("kernel", "step", "padding"), [(2, 2, 0), (4, 2, 1), (7, 3, 2), (16, 8, 4)]
 )

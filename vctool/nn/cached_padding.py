@@ -93,7 +93,8 @@ class Delay(Cached):
         if not self.frames:
             return x, []
         joined = torch.cat([caches[0], x], dim=-1)
-        return joined[..., : x.shape[-1]], [joined[..., -self.frames :]]
+        # counted from the end: a tracer may take the length of a chunk for a constant
+        return joined[..., : -self.frames], [joined[..., -self.frames :]]
 
 
 class Conv(Cached):
@@ -125,24 +126,25 @@ class Conv(Cached):
         step, conv, x = self.ratio[1], self.conv, x.float()
         joined = torch.cat([caches[0], x], dim=-1) if self.kept else x
         # What lies past the last whole output frame belongs to the next chunk.
-        used = joined[..., : x.shape[-1] - step + self.span]
+        used = joined[..., : -(self.kept + step - self.span) or None]
         if conv.weight.dtype == torch.float64:
             y = self._summed(used.double())
         else:
             y = functional.conv1d(
                 used, conv.weight, conv.bias, conv.stride, 0, conv.dilation, conv.groups
             )
-        after = [joined[..., x.shape[-1] :]] if self.kept else []
+        after = [joined[..., -self.kept :]] if self.kept else []
         return from_zero(y, start // step, self.delay), after
 
     def _summed(self, used: Tensor) -> Tensor:
         """Return the convolution as a sum of products, which ONNX Runtime has in float64."""
         conv, dilation = self.conv, self.conv.dilation[0]
-        assert conv.stride == (1,) and conv.groups == 1, conv
-        y = conv.weight[..., 0] @ used[..., : used.shape[-1] - self.span + 1]
+        assert conv.groups == 1, conv
+        step = self.ratio[1]
+        y = conv.weight[..., 0] @ used[..., : used.shape[-1] - self.span + 1 : step]
         for tap in range(1, conv.kernel_size[0]):
             late = self.span - 1 - tap * dilation
-            y = y + conv.weight[..., tap] @ used[..., tap * dilation : -late or None]
+            y = y + conv.weight[..., tap] @ used[..., tap * dilation : -late or None : step]
         return y if conv.bias is None else y + conv.bias[:, None]
 
 

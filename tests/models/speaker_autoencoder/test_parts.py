@@ -8,6 +8,7 @@ import torch
 from scipy.stats import energy_distance
 
 from tests.sounds import speak
+from vctool.features.live_pitch import HOPS, Pitch
 from vctool.features.mel import mel_frequencies
 from vctool.features.settings import FeatureConfig
 from vctool.metrics.speaker import SpeakerEncoder
@@ -15,7 +16,6 @@ from vctool.models.speaker_autoencoder import system
 from vctool.models.speaker_autoencoder.embedder import MELS, RATE, Embedder
 from vctool.models.speaker_autoencoder.envelope import FLOOR, Envelope
 from vctool.models.speaker_autoencoder.perturbation import Perturbation
-from vctool.models.speaker_autoencoder.pitch import HOPS, Pitch
 from vctool.models.speaker_autoencoder.spectra import Spectra, overlapped
 from vctool.nn.fourier import Transform, framed
 

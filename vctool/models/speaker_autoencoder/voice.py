@@ -18,11 +18,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from vctool.features.live_pitch import HOPS, Pitch
 from vctool.features.settings import FeatureConfig
 from vctool.models.speaker_autoencoder.embedder import DIM
 from vctool.models.speaker_autoencoder.envelope import Envelope
 from vctool.models.speaker_autoencoder.networks import Memory, Stack, Style
-from vctool.models.speaker_autoencoder.pitch import HOPS, Pitch
 from vctool.models.speaker_autoencoder.settings import SpeakerAutoencoderConfig
 from vctool.models.speaker_autoencoder.spectra import Spectra, overlapped
 from vctool.nn.fourier import framed

@@ -69,10 +69,16 @@ def loudness(mel: Tensor, top_db: float) -> Tensor:
     """Return the mean power over bins of normalised mels (B, n_mels, F), scaled as they are.
 
     Returns:
-        (B, F): 1 at the level of the utterance, 0 at `top_db` below it.
+        (B, F): 1 at the level of the utterance, 0 at `top_db` below it. Float32, or float64 as the
+        mels are.
     """
-    power = torch.pow(10.0, (mel.float() - 1.0) * (top_db / 10.0)).mean(dim=1)
+    power = torch.pow(10.0, (precise(mel) - 1.0) * (top_db / 10.0)).mean(dim=1)
     return 1.0 + torch.log10(power.clamp(min=AMIN)) * (10.0 / top_db)
+
+
+def precise(values: Tensor) -> Tensor:
+    """Return float32 of half precision, and float64 as it is."""
+    return values if values.dtype == torch.float64 else values.float()
 
 
 class Harmonics(nn.Module):
@@ -108,7 +114,7 @@ class Harmonics(nn.Module):
     def forward(self, f0: Tensor) -> Tensor:
         """Describe F0 (B, F) [Hz], 0 where unvoiced: (B, n_mels + 2, F)."""
         sounding = f0 > 0
-        logs = torch.log(torch.where(sounding, f0, torch.ones_like(f0)))
+        logs = torch.log(torch.where(sounding, f0, 1.0))
         place = ((logs - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
         exact = place * (GRID - 1)
         below = exact.floor().long().clamp(max=GRID - 2)

@@ -21,7 +21,7 @@ from vctool.features.base import Features
 from vctool.features.stats import move_log_f0
 from vctool.models import base
 from vctool.models.base import Condition, Context, Terms
-from vctool.models.vae_gan import networks1d, networks2d, streams, windows
+from vctool.models.vae_gan import live, networks1d, networks2d, streams, windows
 from vctool.models.vae_gan.discriminators import (
     Opinion,
     PatchDiscriminator,
@@ -261,6 +261,29 @@ class System(base.System):
         decoded = joined.T[:frames].float().cpu().numpy()
         result["mel"] = streams.denormalise(decoded, offset, features)
         return result
+
+    def path(self, role: str, delay: int) -> live.Path:
+        """Return what turns frames of any voice into a role's in real time (1d); see `live`.
+
+        Args:
+            role: the target.
+            delay: by which the frames are late.
+        """
+        encoder, shared, decoder = self.encoder, self.shared, self._decoder(role)
+        assert isinstance(encoder, networks1d.Encoder) and isinstance(shared, networks1d.Shared)
+        assert isinstance(decoder, networks1d.Decoder)
+        return live.Path(encoder, shared, decoder, delay)
+
+    def statistics(self, mels: Iterable[np.ndarray]) -> Tensor:
+        """Measure what is frozen of a voice (1d); see `live.statistics`."""
+        assert isinstance(self.encoder, networks1d.Encoder)
+        return live.statistics(self.encoder, mels, self.context.features)
+
+    def moving(self, source: str, target: str) -> np.ndarray:
+        """Return how a role's F0 becomes another's; see `live.moving`."""
+        if self.config.pitch != "move":
+            return np.zeros(3, np.float32)
+        return live.moving(self.context.domains[source], self.context.domains[target])
 
     def _cut(self, values: np.ndarray, begin: np.ndarray) -> Tensor:
         """Cut (C, F) into windows (N, C, clip) on the system's device."""

@@ -58,5 +58,5 @@ class VoiceRange(nn.Module):
         return torch.maximum(mel - excess[:, None], self.low)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Squash (B, n_mels, F) of any range: 0 becomes the mean. Float32."""
-        return self.low + (self.high - self.low) * torch.sigmoid(x.float() + self.centre)
+        """Squash (B, n_mels, F) of any range: 0 becomes the mean. Float32, or float64 as it is."""
+        return self.low + (self.high - self.low) * torch.sigmoid(streams.precise(x) + self.centre)

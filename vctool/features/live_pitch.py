@@ -88,9 +88,10 @@ class Pitch(nn.Module):
         left, middle, right = (judged.gather(-1, best + step) for step in (-1, 0, 1))
         bend = (left - 2 * middle + right).clamp(max=-1e-6)
         move = (0.5 * (left - right) / bend).clamp(-0.5, 0.5)
-        f0 = self.f0s[best] * torch.exp(move * (math.log(2) / PER_OCTAVE))
+        # in float64 and rounded, as F0 whose last bits vary would let phases drift
+        f0 = self.f0s[best].double() * torch.exp(move.double() * (math.log(2) / PER_OCTAVE))
         likeness = alike.gather(-1, best)
-        return f0[..., 0], torch.sigmoid((likeness - VOICED) / SOFTNESS)[..., 0]
+        return f0[..., 0].float(), torch.sigmoid((likeness - VOICED) / SOFTNESS)[..., 0]
 
     def likeness(self, frames: Tensor) -> Tensor:
         """Return how alike frames (..., 4 * hop) are with themselves a period later: (..., lags).

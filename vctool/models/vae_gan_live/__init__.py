@@ -1,0 +1,1 @@
+"""VAE-GAN in real time: trained networks with frozen statistics, and a causal vocoder."""
