@@ -26,6 +26,11 @@ class SpeakerAutoencoderConfig(Config):
     """Frames after the one that is filtered which the networks see; each is a hop of latency."""
     smoothing: int = Field(1, ge=0, le=2)
     """Frames on either side that the change of the envelope is smoothed over; each costs a hop."""
+    dynamics: float = Field(0.6, ge=0, le=1)
+    """Share of the change of the envelope that moves: the rest is the change's mean over the voiced
+    frames of the last `mean_frames`. What moves is mostly what the code did not keep."""
+    mean_frames: int = Field(172, ge=1)
+    """Frames that the mean change is taken over."""
     unvoiced: float = Field(0.0, ge=0, le=1)
     """Share of the change of the envelope that frames without a voice get: breath, consonants and
     pauses say little of a voice, and are heard as noise that moves."""

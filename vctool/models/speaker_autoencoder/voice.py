@@ -32,6 +32,8 @@ LARGEST = 3.0
 """Largest change of the envelope, up or down [nepers]: 26 dB."""
 EMPTY = 1e-9
 """Added to the power of a frame's spectrum, so that silence has no gain."""
+LEAST_VOICED = 1e-3
+"""Added to the number of voiced frames, so that without one there is no mean."""
 MIDDLE_HZ = 220.0
 """F0 that networks see as 0."""
 EMBEDDING_SCALE = 8.0
@@ -121,6 +123,7 @@ class Voice(nn.Module):
             "hops": (HOPS - 1, self.hop),
             "late": (self.late, 2 * self.spectra.bins),
             "changes": (2 * self.config.smoothing, self.config.cepstra),
+            "voiced": (self.config.mean_frames - 1, self.config.cepstra + 1),
             "tail": (self.hop,),
             **self.encoder.memory,
             **self.decoder.memory,
@@ -215,8 +218,10 @@ class Voice(nn.Module):
         wanted = target.timbre[:, None] + self.std * spoken
         least = self.config.unvoiced
         share = least + (1.0 - least) * told[:, 2]
-        apart = (wanted - self.cepstra(frames)[:, seen]) * share[..., None]
-        change, smoothed = self._smoothed(apart, memory)
+        apart = wanted - self.cepstra(frames)[:, seen]
+        steady, after["voiced"] = self._mean(apart, told[:, 2], memory["voiced"])
+        moving = (steady + self.config.dynamics * (apart - steady)) * share[..., None]
+        change, smoothed = self._smoothed(moving, memory)
         gain = self.envelope.curve(change).clamp(-LARGEST, LARGEST).exp()
         real, imaginary = frames.real[:, late], frames.imaginary[:, late]
         before = _power(real, imaginary)
@@ -225,6 +230,18 @@ class Voice(nn.Module):
         windows = self.spectra.synthesise(real * held, imaginary * held)
         made, after["tail"] = overlapped(windows, memory["tail"])
         return made, after | smoothed
+
+    def _mean(self, change: Tensor, voicing: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean of (B, F, C) over the voiced frames heard lately, and the next `before`.
+
+        Nothing is 0 that has not been heard: the first voiced frame's mean is its own change.
+        """
+        new = torch.cat([voicing[..., None] * change, voicing[..., None]], dim=-1)
+        joined = torch.cat([before, new], dim=1)
+        count = self.config.mean_frames
+        sums = count * nn.functional.avg_pool1d(joined.transpose(1, 2), count, stride=1)
+        total, weight = sums.transpose(1, 2).split([change.shape[-1], 1], dim=-1)
+        return total / (weight + LEAST_VOICED), joined[:, joined.shape[1] - count + 1 :]
 
     def _smoothed(self, change: Tensor, memory: Memory) -> tuple[Tensor, dict[str, Tensor]]:
         """Smooth (B, F, C) over frames by a triangle of sum 1, `smoothing` frames late."""
