@@ -62,6 +62,17 @@ def test_before_it_learns_anything_its_sound_has_the_level_of_the_mel(
     assert float(np.abs(again - level)[loud].mean()) < 4.5
 
 
+def test_silence_below_all_that_was_learnt_stays_silent() -> None:
+    """Networks see mels no lower than their floor, but what they make is as quiet as it was."""
+    wave = torch.from_numpy(voice())
+    one, silence = network(taught=True), slice(len(wave) + 4000, len(wave) + 12000)
+    one.fit(torch.from_numpy(mel.log_mel(voice(), CONFIG)).T[None])
+    one.floor.fill_(-50.0)
+    made = whole(Live(one), torch.cat([wave, torch.zeros(16000), wave]))
+    loud, quiet = (float(part.square().mean().sqrt()) for part in (made[:16000], made[silence]))
+    assert quiet < 1e-4 * loud
+
+
 @pytest.mark.parametrize("hz", [100.0, 180.0, 310.0])
 def test_the_pitch_that_features_bring_is_the_pitch_that_is_heard(hz: float) -> None:
     frames = 120

@@ -42,6 +42,7 @@ from vctool.vocoders.istft.settings import (
     STEEPEST,
     IstftConfig,
     Made,
+    Normalised,
     require_bins,
     spread,
 )
@@ -89,7 +90,7 @@ class Hops(NamedTuple):
     """(B, F, C) log probability of F0 classes of the frames that made it."""
 
 
-class CausalNetwork(nn.Module):
+class CausalNetwork(Normalised):
     """Mel to wave, from left to right.
 
     Args:
@@ -97,8 +98,6 @@ class CausalNetwork(nn.Module):
         features: the mel that it reads.
     """
 
-    mean: Tensor
-    std: Tensor
     floor: Tensor
     filters: Tensor
     spread: Tensor
@@ -107,7 +106,7 @@ class CausalNetwork(nn.Module):
     flat: Tensor
 
     def __init__(self, config: IstftConfig, features: FeatureConfig) -> None:
-        super().__init__()
+        super().__init__(features.n_mels)
         self.config, self.features = config, features
         hop, hops, mels = features.hop_length, config.window_hops, features.n_mels
         self.hop, self.hops, self.ahead = hop, hops, hops // 2
@@ -116,8 +115,6 @@ class CausalNetwork(nn.Module):
         self.before = (self.size - length) // 2
         self.fourier: Fft | Transform = Fft(self.size)
         bins = self.size // 2 + 1
-        for name, start in (("mean", -40.0), ("std", 20.0)):
-            self.register_buffer(name, torch.full((mels, 1), start))
         self.register_buffer("floor", torch.tensor(-100.0))
         filters = mel_filterbank(features.model_copy(update={"n_fft": self.size}))
         require_bins(filters, mel_filterbank(features), features, config, self.size)
@@ -141,20 +138,12 @@ class CausalNetwork(nn.Module):
         self.head = nn.Linear(config.width, 3 * bins)
         nn.init.trunc_normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
-        self.pitch = CausalPitchHead(
-            mels,
-            config.pitch_width,
-            config.pitch_blocks,
-            features.f0_floor,
-            features.f0_ceil,
-            config.pitch_cents,
-        )
+        self.pitch = CausalPitchHead.of(config, features)
 
     @torch.no_grad()
     def fit(self, mel: Tensor) -> None:
         """Set the normalisation, and the floor, from mels (B, M, F) [dB]."""
-        self.mean.copy_(mel.mean(dim=(0, 2))[:, None])
-        self.std.copy_(mel.std(dim=(0, 2))[:, None].clamp_min(1.0))
+        super().fit(mel)
         self.floor.copy_(mel.amin())
 
     def live(self) -> Self:
@@ -212,16 +201,17 @@ class CausalNetwork(nn.Module):
         """
         real = self.mean.dtype
         began = place >= 0
+        heard = mel.to(real).transpose(1, 2) * NEPERS
         mel = torch.maximum(mel.to(real), self.floor)
         normal = (mel - self.mean) / self.std * began
         with torch.autocast(mel.device.type, enabled=False):
             pitch, after = self.pitch.scored(normal, memory)
-            target = mel.transpose(1, 2) * NEPERS
             excitation, kept = self._excite(pitch, f0, noise, place, memory)
             after |= kept
-            targets = torch.cat([memory["target"], target.float()], dim=1)
+            targets = torch.cat([memory["target"], heard.float()], dim=1)
             after["target"] = targets[:, -self.ahead :]
-            target = targets[:, : -self.ahead].to(real)
+            heard = targets[:, : -self.ahead].to(real)
+            target = torch.maximum(heard, self.floor * NEPERS)
             train, breath = (self._spectrum(one) for one in excitation.chunk(2, dim=-1))
             sounding = (place - self.ahead >= 0)[:, None]
             bands = (target - self._log_mel(train)) * sounding
@@ -230,7 +220,8 @@ class CausalNetwork(nn.Module):
         raw = self.head(raw.transpose(1, 2))
         with torch.autocast(mel.device.type, enabled=False):
             spectrum = self._filtered(raw.to(real), bands, target, train, breath)
-            held = self._log_gain(target - self._log_mel(spectrum)).exp() * sounding
+            # a pause below all that was trained on is as quiet as it was, and not at the floor
+            held = self._log_gain(heard - self._log_mel(spectrum)).exp() * sounding
             frames = self.fourier.inverse(*(part * held for part in spectrum))
             frames = frames[..., self.before : self.before + len(self.window)] * self.window
             joined = torch.cat([memory["frames"], frames.float()], dim=1)

@@ -6,11 +6,14 @@ to the vocoder's filters.
 """
 
 import math
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
+from vctool.features.settings import FeatureConfig
 from vctool.vocoders.istft.convnext import ConvNext
+from vctool.vocoders.istft.settings import IstftConfig
 
 REACH = 6
 """Classes that the track may move by from frame to frame."""
@@ -44,6 +47,18 @@ class PitchHead(nn.Module):
         self.register_buffer("centres", centres, persistent=False)
         self.body = ConvNext(inputs, width, blocks)
         self.score = nn.Linear(width, count)
+
+    @classmethod
+    def of(cls, config: IstftConfig, features: FeatureConfig) -> Self:
+        """Build the head that a network's settings ask for."""
+        return cls(
+            features.n_mels,
+            config.pitch_width,
+            config.pitch_blocks,
+            features.f0_floor,
+            features.f0_ceil,
+            config.pitch_cents,
+        )
 
     def forward(self, mel: Tensor) -> Tensor:
         """Return the log probability of each class: (B, M, F) normalised mel to (B, F, C)."""

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from vctool.config import Config
 from vctool.errors import ConfigError
@@ -65,6 +65,28 @@ class Made(NamedTuple):
     """(B, F * hop_length)."""
     pitch: Tensor | None
     """(B, F, C) log probability of F0 classes; None without excitation."""
+
+
+class Normalised(nn.Module):
+    """What both forms of the network begin with: the mean and the deviation of each mel bin.
+
+    Args:
+        mels: number of bins.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.full((mels, 1), -40.0))
+        self.register_buffer("std", torch.full((mels, 1), 20.0))
+
+    @torch.no_grad()
+    def fit(self, mel: Tensor) -> None:
+        """Set the normalisation: mean and standard deviation of each bin of mels (B, M, F) [dB]."""
+        self.mean.copy_(mel.mean(dim=(0, 2))[:, None])
+        self.std.copy_(mel.std(dim=(0, 2))[:, None].clamp_min(1.0))
 
 
 def require_bins(

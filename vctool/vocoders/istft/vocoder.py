@@ -44,6 +44,7 @@ from vctool.vocoders.istft.settings import (
     STEEPEST,
     IstftConfig,
     Made,
+    Normalised,
     require_bins,
     spread,
 )
@@ -51,7 +52,7 @@ from vctool.vocoders.istft.spectra import Spectra, minimum_phase
 from vctool.vocoders.stored.neural import NeuralVocoder
 
 
-class IstftNetwork(nn.Module):
+class IstftNetwork(Normalised):
     """Mel to wave; frame k is the k-th hop of the wave, and centred in it (`features.framing`).
 
     Args:
@@ -59,20 +60,16 @@ class IstftNetwork(nn.Module):
         features: the mel that it reads.
     """
 
-    mean: Tensor
-    std: Tensor
     filters: Tensor
     spread: Tensor
     _flat: Tensor
 
     def __init__(self, config: IstftConfig, features: FeatureConfig) -> None:
-        super().__init__()
+        super().__init__(features.n_mels)
         self.config, self.features = config, features
         hop = features.hop_length
         window = config.window_hops * hop
         self.spectra = Spectra(hop, window, 1 << (window - 1).bit_length())
-        self.register_buffer("mean", torch.full((features.n_mels, 1), -40.0))
-        self.register_buffer("std", torch.full((features.n_mels, 1), 20.0))
         self.register_buffer("spread", spread(features, self.spectra.bins), persistent=False)
         same = features.model_copy(update={"n_fft": self.spectra.n_fft})
         self.register_buffer("filters", mel_filterbank(same), persistent=False)
@@ -91,20 +88,7 @@ class IstftNetwork(nn.Module):
         nn.init.zeros_(self.head.bias)
         self.pitch: PitchHead | None = None
         if harmonic:
-            self.pitch = PitchHead(
-                features.n_mels,
-                config.pitch_width,
-                config.pitch_blocks,
-                features.f0_floor,
-                features.f0_ceil,
-                config.pitch_cents,
-            )
-
-    @torch.no_grad()
-    def fit(self, mel: Tensor) -> None:
-        """Set the normalisation: mean and standard deviation of each bin of mels (B, M, F) [dB]."""
-        self.mean.copy_(mel.mean(dim=(0, 2))[:, None])
-        self.std.copy_(mel.std(dim=(0, 2))[:, None].clamp_min(1.0))
+            self.pitch = PitchHead.of(config, features)
 
     def forward(self, mel: Tensor, f0: Tensor | None, noise: Tensor, smooth: bool = False) -> Made:
         """Synthesise waves.
