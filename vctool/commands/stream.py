@@ -98,9 +98,9 @@ def stream(
         raise ConfigError(f"--rate {wanted}: {model} runs at {run.rate} Hz; leave it out")
     running = live.Live(run, block, tell)
     opened, line = live.open_stream(chosen, running, inlet, outlet)
-    tell(line)
     if dry_run:
+        tell(line)
         opened.close()
         running.stop()
     else:
-        live.play(opened, running, tell)
+        live.play(opened, running, line, tell)

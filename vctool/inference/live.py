@@ -184,13 +184,14 @@ def open_stream(
     return stream, line
 
 
-def play(stream: Any, live: Live, tell: Callable[[str], None]) -> None:
-    """Run until Ctrl-C, and say in the end what happened.
+def play(stream: Any, live: Live, line: str, tell: Callable[[str], None]) -> None:
+    """Say how late it is, run until Ctrl-C, and say in the end what happened.
 
     Raises:
         ConfigError: the device went away.
     """
     try:
+        tell(line)  # whoever has read it may stop the stream
         with stream:
             while stream.active and live.failed is None:
                 time.sleep(0.1)
