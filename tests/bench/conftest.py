@@ -314,3 +314,9 @@ def voice_systems(pair: Pair) -> Callable[..., tuple[System, Recipe]]:
         return system, recipe
 
     return make
+
+
+def resident(process: int) -> float:
+    """Return the memory in use of a process [MB]."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.bench.conftest import resident
 from vctool.config import PROJECT_ROOT, build, read_yaml
 from vctool.engine import checkpoint
 from vctool.export import benchmark, checks
@@ -62,12 +63,6 @@ def test_what_the_runtime_saves_and_ten_instances_cost(
                 "(bar 1.1)"
             )
         print(f"  memory: {found.memory:.0f} MB with one stream, {found.more:.0f} MB for nine more")
-
-
-def resident(process: int) -> float:
-    """Return the memory in use of a process [MB]."""
-    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 @pytest.mark.timeout(7200)

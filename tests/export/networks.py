@@ -1,6 +1,7 @@
 """Small streams for tests of exporting: a sound one, and one for each trap."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,13 +40,8 @@ class Smooth(Stream):
 class Looped(Smooth):
     """The same, granule by granule in a Python loop: its length is that of the trace."""
 
-    def step(
-        self,
-        wave: Tensor,
-        controls: Mapping[str, Tensor],
-        memory: Mapping[str, Tensor],
-        start: Tensor,
-    ) -> Step:
+    def step(self, *given: Any) -> Step:
+        wave, _, memory, _ = given
         parts, slow = [], memory["slow"]
         for one in wave.reshape(1, -1, GRANULE).split(1, dim=1):
             seen, slow = self.rnn(one, slow)
@@ -60,13 +56,8 @@ class Mutating(Smooth):
         super().__init__()
         self.register_buffer("kept", torch.zeros(1, 1, 4))
 
-    def step(
-        self,
-        wave: Tensor,
-        controls: Mapping[str, Tensor],
-        memory: Mapping[str, Tensor],
-        start: Tensor,
-    ) -> Step:
+    def step(self, *given: Any) -> Step:
+        wave, _, memory, _ = given
         framed = wave.reshape(1, -1, GRANULE)
         seen, slow = self.rnn(framed, self.kept)
         self.kept.copy_(slow)
@@ -78,13 +69,8 @@ class Hidden(Smooth):
 
     kept = torch.zeros(1, 1, 4)
 
-    def step(
-        self,
-        wave: Tensor,
-        controls: Mapping[str, Tensor],
-        memory: Mapping[str, Tensor],
-        start: Tensor,
-    ) -> Step:
+    def step(self, *given: Any) -> Step:
+        wave, _, memory, start = given
         framed = wave.reshape(1, -1, GRANULE)
         first = torch.where(start > 0, self.kept, torch.zeros_like(self.kept))
         seen, slow = self.rnn(framed, first)
@@ -95,27 +81,16 @@ class Hidden(Smooth):
 class Noisy(Smooth):
     """Breath from torch's own generator."""
 
-    def step(
-        self,
-        wave: Tensor,
-        controls: Mapping[str, Tensor],
-        memory: Mapping[str, Tensor],
-        start: Tensor,
-    ) -> Step:
-        made, after = super().step(wave, controls, memory, start)
+    def step(self, *given: Any) -> Step:
+        made, after = super().step(*given)
         return made + 0.01 * torch.randn_like(made), after
 
 
 class Inverse(Smooth):
     """A spectrum and back, by torch's own transform."""
 
-    def step(
-        self,
-        wave: Tensor,
-        controls: Mapping[str, Tensor],
-        memory: Mapping[str, Tensor],
-        start: Tensor,
-    ) -> Step:
+    def step(self, *given: Any) -> Step:
+        wave, _, memory, _ = given
         window = torch.ones(GRANULE)
         spectrum = torch.stft(
             wave[0], GRANULE, GRANULE, window=window, center=False, return_complex=True
@@ -127,13 +102,8 @@ class Inverse(Smooth):
 class Matrix(Smooth):
     """The same by a matrix."""
 
-    def step(
-        self,
-        wave: Tensor,
-        controls: Mapping[str, Tensor],
-        memory: Mapping[str, Tensor],
-        start: Tensor,
-    ) -> Step:
+    def step(self, *given: Any) -> Step:
+        wave, _, memory, _ = given
         turns = torch.arange(GRANULE)[:, None] * torch.arange(GRANULE // 2 + 1) / GRANULE
         weights = torch.full((GRANULE // 2 + 1,), 2.0 / GRANULE)
         weights[0] = weights[-1] = 1.0 / GRANULE
