@@ -12,6 +12,8 @@ from tests.models.conftest import FEATURES, case_of
 from tests.sounds import make_speech, speak
 from vctool.engine import checkpoint
 from vctool.errors import ConfigError
+from vctool.export import checks
+from vctool.export import onnx as exporting
 from vctool.inference.converter import Converter
 from vctool.models.base import Condition
 from vctool.models.speaker_autoencoder import clips, system, voice
@@ -171,6 +173,10 @@ def test_what_moves_of_a_change_is_damped_around_its_mean_over_voiced_frames() -
     two, kept = path._mean(change[:, 23:], voicing[:, 23:], kept)
     torch.testing.assert_close(torch.cat([one, two], dim=1), made)
     torch.testing.assert_close(kept, after)
+
+
+def test_a_graph_of_it_runs_at_every_length() -> None:
+    checks.require(exporting.graph(lively().streamable()), lively().streamable())
 
 
 def test_without_dynamics_the_change_is_the_same_for_every_voiced_frame() -> None:

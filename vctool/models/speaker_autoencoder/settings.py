@@ -29,7 +29,7 @@ class SpeakerAutoencoderConfig(Config):
     dynamics: float = Field(0.6, ge=0, le=1)
     """Share of the change of the envelope that moves: the rest is the change's mean over the voiced
     frames of the last `mean_frames`. What moves is mostly what the code did not keep."""
-    mean_frames: int = Field(172, ge=1)
+    mean_frames: int = Field(172, ge=2)
     """Frames that the mean change is taken over."""
     unvoiced: float = Field(0.0, ge=0, le=1)
     """Share of the change of the envelope that frames without a voice get: breath, consonants and

@@ -241,7 +241,8 @@ class Voice(nn.Module):
         count = self.config.mean_frames
         sums = count * nn.functional.avg_pool1d(joined.transpose(1, 2), count, stride=1)
         total, weight = sums.transpose(1, 2).split([change.shape[-1], 1], dim=-1)
-        return total / (weight + LEAST_VOICED), joined[:, joined.shape[1] - count + 1 :]
+        # counted from the end: a tracer may take the number of frames for a constant
+        return total / (weight + LEAST_VOICED), joined[:, 1 - count :]
 
     def _smoothed(self, change: Tensor, memory: Memory) -> tuple[Tensor, dict[str, Tensor]]:
         """Smooth (B, F, C) over frames by a triangle of sum 1, `smoothing` frames late."""
