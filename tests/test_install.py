@@ -114,7 +114,7 @@ def test_it_works_in_an_empty_folder(installed: Path, workdir: Path) -> None:
 
     where = run("-c", "import vctool; print(vctool)", cwd=workdir, PYTHONPATH=str(installed))
     assert str(installed) in where.stdout
-    assert said("show", "--recipe", "mini", "train.steps") == "300\n"
+    assert said("show", "--recipe", "mini", "train.steps") == "120\n"
     settings = ("--set", "features=conf/features/16k.yaml")
     assert said("show", "--recipe", "mini", *settings, "features.rate") == "16000\n"
     assert "convert" in said("--help")

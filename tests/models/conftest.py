@@ -212,12 +212,17 @@ def toys() -> Iterator[None]:
     models.__path__.remove(str(TOYS))
 
 
+def sized(value: object) -> bool:
+    """Tell whether a field of `model` says how large something is."""
+    return isinstance(value, int | list | dict)
+
+
 def shipped() -> dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]]:
     """Name what must keep the contract: every family, and every choice that a recipe makes in it.
 
-    Whole numbers and lists are sizes, and stay tiny; all else in a recipe's `model` is a choice,
-    such as what a voice is, or whether there is an accompaniment. Which experiment it builds on is
-    none.
+    Whole numbers, lists and mappings are sizes, and stay tiny, unless one of the two is zero, which
+    leaves something out. All else in a recipe's `model` is a choice, such as what a voice is, or
+    whether there is an accompaniment. Which experiment it builds on is none.
     """
     found: dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]] = {
         name: (name, {}, None) for name in base.families()
@@ -225,11 +230,14 @@ def shipped() -> dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]]:
     known = [FamilyCase(*one).config for one in found.values()]
     for title in recipe.recipes():
         one = recipe.load(title)
-        below = base.family(one.family).builds_on(plan.model_config(one)).values()
+        resolved = plan.model_config(one)
+        below = base.family(one.family).builds_on(resolved).values()
+        tiny = FamilyCase(one.family).config.model_dump(mode="json")
+        # what a recipe leaves to the family's defaults it chooses too: tiny.yaml may say otherwise
         choices = {
             field: value
-            for field, value in one.model.items()
-            if (isinstance(value, bool) or value == 0 or not isinstance(value, int | list))
+            for field, value in resolved.model_dump(mode="json").items()
+            if (isinstance(value, bool) or 0 in (value, tiny[field]) or not sized(value))
             and value not in below
         }
         weights = one.train.model_dump(mode="json", by_alias=True)["weights"]

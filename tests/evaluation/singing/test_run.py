@@ -220,7 +220,8 @@ def test_published_losses_stand_beside_ours_only_where_features_are_theirs(
     from vctool.evaluation.singing.report import held_out_losses
 
     features = paired.features.model_copy(update={"rate": 44100, "n_mels": 128, "f_max": None})
-    mel = {**paired.model, "voice": "mel"}
+    sizes = {name: paired.model[name] for name in ("singing_channels", "speech_channels")}
+    mel = {**sizes, "voice": "mel"}
     theirs = paired.model_copy(update={"features": features, "model": mel})
     assert held_out_losses(theirs).values["cycle_singing"]["published (training set)"] == 1.17
     for change in ({"model": mel}, {"features": features}):  # WORLD's envelope is no log-mel
