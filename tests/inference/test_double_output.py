@@ -104,6 +104,12 @@ def test_bad_leads_are_one_line_and_leave_nothing(tmp_path: Path) -> None:
     assert len(heard(path)) == 32
 
 
+def test_a_file_in_place_of_the_folder_is_one_line(tmp_path: Path) -> None:
+    saved(tmp_path / "lead.wav")
+    with pytest.raises(AudioError, match=r"lead.wav: cannot be made: .*; pass --out"):
+        double_files([str(tmp_path / "lead.wav")], out=tmp_path / "lead.wav" / "x.wav")
+
+
 def test_wrong_wishes_are_refused(tmp_path: Path) -> None:
     saved(tmp_path / "lead.wav")
     lead = [str(tmp_path / "lead.wav")]

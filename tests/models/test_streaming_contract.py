@@ -126,7 +126,7 @@ def test_the_latency_is_what_an_impulse_measures(stream: Stream) -> None:
     wave = sound(stream, 0.3)
     if stream.grain > 1:
         start = partial(TorchRun, stream, {})
-        silence = np.zeros(4 * len(wave), np.float32)
+        silence = np.zeros(len(wave), np.float32)  # a network may be late by more than half of it
         late = measured_latency(start, silence, stream.granule, stream.grain)
         assert late == stream.latency
         return

@@ -160,7 +160,8 @@ def measured_latency(start: Start, wave: np.ndarray, granule: int, grain: int = 
         wave = np.zeros_like(wave)
     clicked = wave.copy()
     clicked[place] += 0.5
-    total = chunk_samples(granule, len(wave))
+    # with what comes after it, as a network may be late by more than the sound has left
+    total = chunk_samples(granule, len(wave) + start().latency)
     outputs = []
     for one in (wave, clicked):
         run = start()

@@ -115,10 +115,12 @@ def _double(job: Sequence[Output], settings: DoubleSettings, at: float, mix: boo
         raise AudioError(f"--at {at:g}: {source} holds only {known.seconds:.2f} s")
     levels = [audio.LevelMeter(rate) for _ in range(1 + len(job))]
     with ExitStack() as stack:
-        job[0].path.parent.mkdir(parents=True, exist_ok=True)
-        spools = [
-            stack.enter_context(SpoolTrack(job[0].path.parent)) for _ in range((1 + len(job)) * mix)
-        ]
+        folder = job[0].path.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise AudioError(f"{folder}: cannot be made: {error.strerror}; pass --out") from None
+        spools = [stack.enter_context(SpoolTrack(folder)) for _ in range((1 + len(job)) * mix)]
         files = [stack.enter_context(audio.AudioWriter(one.path, rate)) for one in job]
         for lead, made in _blocks(source, rate, settings, first):
             for file, wave in zip(files, made, strict=True):
