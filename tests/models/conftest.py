@@ -212,9 +212,15 @@ def toys() -> Iterator[None]:
     models.__path__.remove(str(TOYS))
 
 
-def sized(value: object) -> bool:
-    """Tell whether a field of `model` says how large something is."""
-    return isinstance(value, int | list | dict)
+def is_choice(field: str, value: object, tiny: object) -> bool:
+    """Tell whether a recipe's value of a field of `model` says what is done, not how large it is.
+
+    Zero leaves something out. A step from which something is done is none: the contract is that of
+    a training in which all has begun.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | list | dict):
+        return True
+    return 0 in (value, tiny) and not field.endswith("_from")
 
 
 def shipped() -> dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]]:
@@ -237,8 +243,7 @@ def shipped() -> dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]]:
         choices = {
             field: value
             for field, value in resolved.model_dump(mode="json").items()
-            if (isinstance(value, bool) or 0 in (value, tiny[field]) or not sized(value))
-            and value not in below
+            if is_choice(field, value, tiny[field]) and value not in below
         }
         weights = one.train.model_dump(mode="json", by_alias=True)["weights"]
         config = FamilyCase(one.family, choices, weights).config
