@@ -11,7 +11,7 @@ import torch
 from tests.models.conftest import FEATURES, case_of
 from tests.sounds import make_speech, speak
 from vctool.engine import checkpoint
-from vctool.errors import ConfigError
+from vctool.errors import ConfigError, DataError
 from vctool.export import checks
 from vctool.export import onnx as exporting
 from vctool.inference.converter import Converter
@@ -227,6 +227,28 @@ def test_a_file_is_a_target(saved: Path, tmp_path: Path) -> None:
     one, _ = converter.convert(wave, FEATURES.rate, to=anna)
     other, _ = converter.convert(wave, FEATURES.rate, to="speech")
     assert len(one) == len(wave) and float(np.abs(one - other).max()) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("parts", "enough"), [((0.3,), False), ((0.9,), False), ((0.6, 0.6), True)]
+)
+def test_a_target_of_less_than_a_second_of_sound_is_refused(
+    parts: tuple[float, ...], enough: bool
+) -> None:
+    """Pauses do not count, and recordings are taken together."""
+    made, hop = CASE.system().eval(), FEATURES.hop_length
+    spoken = np.ones(3 * FEATURES.rate // hop * hop) * 1e-5
+    recordings = []
+    for seconds in parts:
+        wave = spoken.copy()
+        count = round(seconds * FEATURES.rate)
+        wave[:count] = np.sin(2 * np.pi * 200 / FEATURES.rate * np.arange(count))
+        recordings.append({"wave": wave.reshape(-1, hop).astype(np.float32)})
+    if enough:
+        assert made.reference(recordings)["embedding"].shape == (DIM,)
+    else:
+        with pytest.raises(DataError, match=r"of the target sound; a voice is known from 1 s"):
+            made.reference(recordings)
 
 
 def test_a_voice_that_is_heard_again_embeds_near_itself() -> None:

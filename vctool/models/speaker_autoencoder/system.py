@@ -35,6 +35,10 @@ GATE = 40.0 * NEPERS
 """Frames whose bands are on average this far below the loudest frame's say nothing of a voice."""
 LEAST_STD = 0.05
 """Least deviation of a coefficient [nepers]."""
+LEAST_SECONDS = 1.0
+"""Sound that a target must hold. Of ten singers of RAVDESS the embedding of a piece of 0.1 s is
+nearest to its own singer in 0.26, of 0.5 s in 0.59, of 1 s in 0.85, of 1.6 s in 0.99 (80
+pieces)."""
 
 
 class System(base.System):
@@ -186,7 +190,7 @@ class System(base.System):
             `embedding` (DIM,) of length 1 and `timbre` (C,), both float32.
 
         Raises:
-            DataError: no frame sounds.
+            DataError: no frame sounds, or less than `LEAST_SECONDS` do.
         """
         embeddings, timbres, counts = [], [], []
         for one in recordings:
@@ -199,6 +203,12 @@ class System(base.System):
             counts.append(float(loud.sum()))
         if not counts:
             raise DataError("no frame of the target sounds; give recordings of a voice")
+        seconds = sum(counts) * self.context.features.hop_length / self.context.features.rate
+        if seconds < LEAST_SECONDS:
+            raise DataError(
+                f"{seconds:.2g} s of the target sound; a voice is known from {LEAST_SECONDS:g} s, "
+                "better from ten"
+            )
         weights = torch.tensor(counts, device=self.device)[:, None] / sum(counts)
         embedding = nn.functional.normalize((weights * torch.stack(embeddings)).sum(dim=0), dim=0)
         timbre = (weights * torch.stack(timbres)).sum(dim=0)
