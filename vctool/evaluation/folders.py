@@ -1,5 +1,6 @@
 """Folders of recordings that any system made, for `vctool evaluate FOLDER`."""
 
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,9 @@ from vctool.evaluation.parallel import workers
 from vctool.evaluation.scoring import Scoring, score
 from vctool.metrics.pitch import RATE
 
+logger = logging.getLogger(__name__)
+
+MIX = ".mix"
 LEAST = 2
 """Minimum number of recordings to score."""
 NAMED = 5
@@ -26,6 +30,8 @@ SEED, RESAMPLES = 0, 1000
 
 def recordings(folder: Path, what: str, others: Sequence[Path]) -> dict[str, Path]:
     """Find the audio files below a folder, by their paths without extension.
+
+    A mix (`x.mix`) beside what it was made of (`x`, or `x1` and `x2`) is none of them.
 
     Args:
         folder: the folder.
@@ -49,7 +55,18 @@ def recordings(folder: Path, what: str, others: Sequence[Path]) -> dict[str, Pat
         found[name] = path
     if not found:
         raise DataError(f"{folder}: holds no audio; it should hold the {what}")
-    return found
+    mixes = [name for name in found if _is_mix(name, found)]
+    if mixes:
+        logger.info("%s: %s of the %s left out: mixes", folder, len(mixes), what)
+    return {name: path for name, path in found.items() if name not in mixes}
+
+
+def _is_mix(name: str, names: Iterable[str]) -> bool:
+    """Tell whether a recording is the mix that `--mix` wrote beside others, by its name."""
+    stem = name.removesuffix(MIX)
+    return stem != name and any(
+        one.startswith(stem) and one.removeprefix(stem).strip("0123456789") == "" for one in names
+    )
 
 
 def owners(
