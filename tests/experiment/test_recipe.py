@@ -37,6 +37,7 @@ def test_speakers_may_be_called_anything_that_can_be_typed(name: str, workdir: P
         ("corpus.target=SF1", "corpus.source and corpus.target are both 'SF1'"),
         ("corpus.speakers=[a, a]", "corpus has speakers beside source and target"),
         ("evaluate.roles=[SF2]", "evaluate.roles: no role 'SF2'; did you mean 'SF1'"),
+        ("evaluate.directions=[SF1_to_TM3]", "with less than three roles there is one"),
         ("name=x_{corpus.nobody}", "cannot be filled in: "),
         ("name=x/{corpus.source}", "name = 'x/{corpus.source}': "),
         ("model.chanels=3", "no field 'model.chanels'"),

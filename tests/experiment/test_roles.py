@@ -7,7 +7,7 @@ import pytest
 
 from vctool.data.datadir import DataDir, Utterance
 from vctool.errors import ConfigError, DataError
-from vctool.experiment import plan, roles, state
+from vctool.experiment import directions, plan, roles, state
 from vctool.experiment import recipe as recipes
 from vctool.experiment.recipe import Recipe, resolve
 
@@ -86,6 +86,28 @@ def test_lists_are_set_on_the_command_line_and_numbers_are_names() -> None:
         "vcc2016_cyclegan_vc", [*settings, "name=n_{corpus.joined}", "evaluate.roles=[26]"]
     )
     assert scored.evaluate.roles == ("26",)
+
+
+def test_the_directions_that_are_scored_may_be_named() -> None:
+    def scored(*settings: str) -> list[str]:
+        return [one.name for one in directions.of(recipes.load("vcc2016_vae_gan", settings))]
+
+    assert len(scored()) == 12
+    assert scored("evaluate.directions=[TM3_to_SF1, SF1_to_TM3]") == ["SF1_to_TM3", "TM3_to_SF1"]
+    both = "evaluate.roles=[SM1]", "evaluate.directions=[SF1_to_TM3, SF1_to_SM1]"
+    assert scored(*both) == ["SF1_to_SM1"]
+    with pytest.raises(ConfigError, match=r"none of evaluate.directions is from or to one of"):
+        scored("evaluate.roles=[TF2]", "evaluate.directions=[SF1_to_TM3]")
+    with pytest.raises(ConfigError, match="no direction 'SF1_to_TM4'; did you mean 'SF1_to_TM3'"):
+        scored("evaluate.directions=[SF1_to_TM4]")
+
+
+def test_naming_the_directions_converts_anew() -> None:
+    one, other = (
+        recipes.load("vcc2016_vae_gan", [f"evaluate.directions=[{name}]"])
+        for name in ("SF1_to_TM3", "TM3_to_SF1")
+    )
+    assert plan._infer_inputs(one) != plan._infer_inputs(other)
 
 
 @pytest.mark.parametrize(

@@ -63,20 +63,25 @@ class Direction(NamedTuple):
 def of(recipe: Recipe) -> list[Direction]:
     """Return the scored directions: first to last role, or all if there are more than two roles.
 
-    `evaluate.roles` limits these to directions from or to one of its roles.
+    `evaluate.roles` limits these to directions from or to one of its roles, `evaluate.directions`
+    to those that it names.
 
     Raises:
-        ConfigError: two directions would have the same name.
+        ConfigError: two directions would have the same name, or none is left.
     """
     roles = list(recipe.roles)
     if len(roles) <= 2:
         return [Direction(roles[0], roles[-1], "")]
-    wanted = set(recipe.evaluate.roles or roles)
+    wanted, names = set(recipe.evaluate.roles or roles), recipe.evaluate.directions
     found = [
         Direction(a, b, f"{a}_to_{b}")
         for a, b in permutations(roles, 2)
-        if wanted.intersection((a, b))
+        if wanted.intersection((a, b)) and (names is None or f"{a}_to_{b}" in names)
     ]
+    if not found:
+        raise ConfigError(
+            f"recipe {recipe.name}: none of evaluate.directions is from or to one of evaluate.roles"
+        )
     named: dict[str, Direction] = {}
     for one in found:  # `a` to `b_to_c` would have the same name as `a_to_b` to `c`
         if named.setdefault(one.name, one) is not one:

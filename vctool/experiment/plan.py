@@ -266,6 +266,8 @@ def _infer_inputs(recipe: Recipe) -> Inputs:
         inputs["of the source"] = list(taken)
     if recipe.evaluate.roles is not None:
         inputs["evaluate.roles"] = list(recipe.evaluate.roles)
+    if recipe.evaluate.directions is not None:
+        inputs["evaluate.directions"] = list(recipe.evaluate.directions)
     return inputs | flatten(recipe.convert.model_dump(mode="json"), "convert")
 
 

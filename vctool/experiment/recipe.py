@@ -7,6 +7,7 @@ folder that the command runs in.
 
 import re
 from collections.abc import Callable, Iterable
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -110,6 +111,9 @@ class EvaluateConfig(Config):
     such as `voices`, `singing` or `vocoders`; None: the family's own task."""
     roles: tuple[str, ...] | None = None
     """If there are many roles: those whose directions, from and to them, are scored; None: all."""
+    directions: tuple[str, ...] | None = Field(None, min_length=1)
+    """If there are many roles: the directions that are scored, such as `anna_to_ben`; None: all
+    those of `roles`."""
 
 
 class FineTuneConfig(Config):
@@ -225,6 +229,14 @@ def load(name: str, settings: Iterable[str] = ()) -> Recipe:
     return resolve(override(read_yaml(path), settings), Origin(str(path), settings))
 
 
+def direction_names(roles: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return source and target of every direction between three roles or more, by its name."""
+    known = list(roles)
+    if len(known) < 3:
+        return {}
+    return {f"{a}_to_{b}": (a, b) for a, b in permutations(known, 2)}
+
+
 def resolve(tree: Tree, where: str | Origin) -> Recipe:
     """Validate a recipe's tree: shorthand expanded, name filled in, family and weights checked."""
     origin = where if isinstance(where, Origin) else Origin(where)
@@ -246,6 +258,7 @@ def resolve(tree: Tree, where: str | Origin) -> Recipe:
                 f"{origin.of('evaluate.roles')}: evaluate.roles: no role '{role}'"
                 f"{suggest(role, recipe.roles)}"
             )
+    _check_directions(recipe, origin)
     blamed = origin.of("name")
     try:
         name = recipe.name.format(corpus=recipe.corpus)
@@ -259,6 +272,19 @@ def resolve(tree: Tree, where: str | Origin) -> Recipe:
     named = recipe.model_copy(update={"name": name})
     named._origin = origin
     return named
+
+
+def _check_directions(recipe: Recipe, origin: Origin) -> None:
+    wanted = recipe.evaluate.directions
+    if wanted is None:
+        return
+    where = f"{origin.of('evaluate.directions')}: evaluate.directions"
+    known = direction_names(recipe.roles)
+    if not known:
+        raise ConfigError(f"{where}: with less than three roles there is one; leave it out")
+    for one in wanted:
+        if one not in known:
+            raise ConfigError(f"{where}: no direction '{one}'{suggest(one, known)}")
 
 
 def _check_roles(corpus: CorpusConfig, origin: Origin) -> None:
