@@ -159,6 +159,20 @@ def test_critics_see_the_notes_that_conversion_gives(make_system: MakeSystem) ->
     assert scores[0].abs().max() > 0 and scores[0].shape == scores[1].shape
 
 
+@pytest.mark.parametrize("voiced_from", [0.25, 0.5, 0.75])
+def test_voice_begins_at_the_probability_that_is_asked(
+    make_system: MakeSystem, voiced_from: float
+) -> None:
+    system, batch = make_system(voiced_from=voiced_from)
+    speech = batch["speech"]
+    with torch.no_grad():
+        made = system._sing(speech.voice[:1], speech.condition[:1], speech.key[:1])
+    chances = torch.linspace(0, 1, speech.voice.shape[-1])[None]
+    _, voiced = system.to_singing.decode(made._replace(voiced=chances), system._domain("singing"))
+    assert voiced is not None
+    np.testing.assert_array_equal(voiced, chances[0].numpy() > voiced_from)
+
+
 @pytest.mark.parametrize("frames", [4, 5, 90])
 def test_detail_between_the_networks_frames_is_the_source_s(
     make_system: MakeSystem, features: FeatureConfig, frames: int

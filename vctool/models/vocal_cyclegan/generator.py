@@ -238,7 +238,8 @@ class Generator(nn.Module):
         if output.scores is None:
             return None, None
         assert output.voiced is not None
-        return self._sung(output, target)[0], output.voiced[0].float().cpu().numpy() > 0.5
+        sounds = output.voiced[0].float().cpu().numpy() > self.config.voiced_from
+        return self._sung(output, target)[0], sounds
 
     def _sung(self, output: Output, target: Domain) -> np.ndarray:
         """Return the notes (B, F) that conversion gives: best paths as the target sings them."""

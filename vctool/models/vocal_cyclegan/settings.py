@@ -45,6 +45,9 @@ class VocalCycleGanConfig(Config):
     """How far a converted melody follows the input's contour; training draws it from 0 to 1."""
     emission: float = Field(0.3, gt=0, le=1)
     """Exponent of the pitch posterior against the note transitions when converting."""
+    voiced_from: float = Field(0.5, gt=0, lt=1)
+    """Probability of voice from which a frame is voiced when converting. The network's probability
+    dips only a little in short stops: the lower this is, the more of them are sung through."""
     judged_notes: Literal["mean", "path"] = "mean"
     """Notes of a fake that its discriminators see: the posterior's mean, or the best path with its
     intonation and glides, as it is converted; its gradient is taken for that of the mean."""
