@@ -115,9 +115,9 @@ class Finder(nn.Module):
         self.series = Series(log_bins)
         self.layers = nn.Sequential(
             nn.Conv2d(len(SERIES) + 1, channels, (5, 3), padding=(2, 1)),
-            nn.LeakyReLU(0.1),
+            nn.LeakyReLU(0.1, inplace=True),
             nn.Conv2d(channels, channels, (3, 3), padding=1),
-            nn.LeakyReLU(0.1),
+            nn.LeakyReLU(0.1, inplace=True),
             nn.Conv2d(channels, 2, (5, 1), padding=(2, 0)),
         )
         nn.init.constant_(bias(self.layers[-1]), -2.0)

@@ -36,7 +36,7 @@ class Film(nn.Module):
         """Apply it to (B, C, ...)."""
         shape = (len(values), -1, *[1] * (values.dim() - 2))
         factor, offset = self.map(style).view(len(values), 2, -1).unbind(1)
-        return values * (1.0 + factor.view(shape)) + offset.view(shape)
+        return torch.addcmul(offset.view(shape), values, 1.0 + factor.view(shape))
 
 
 class Shaper(nn.Module):
@@ -58,9 +58,9 @@ class Shaper(nn.Module):
         place = torch.linspace(-1, 1, PITCHES, device=active.device)[:, None]
         told = [active, content.onset, content.energy.expand_as(active), place.expand_as(active)]
         x = torch.stack(told, dim=1).contiguous(memory_format=torch.channels_last)
-        x = functional.leaky_relu(self.films[0](self.begin(x), style), 0.1)
+        x = functional.leaky_relu(self.films[0](self.begin(x), style), 0.1, inplace=True)
         for film, over_time in zip(self.films[1:], self.over_time, strict=True):
-            x = x + functional.leaky_relu(film(over_time(x), style), 0.1)
+            x = x + functional.leaky_relu(film(over_time(x), style), 0.1, inplace=True)
         bel = self.end(x) + QUIET_BEL * (active[:, None] - 1.0)
         return bel.clamp(-8.0, 2.0), x
 
@@ -117,11 +117,7 @@ class Decoder(nn.Module):
         order = np.maximum(1, np.round(bins / pitch[:, None]))
         away = np.abs(bins - order * pitch[:, None]) * config.window / config.rate
         keep = {
-            "orders": torch.from_numpy(
-                (np.minimum(order, HARMONICS) - 1 + HARMONICS * np.arange(PITCHES)[:, None]).astype(
-                    np.int64
-                )
-            ),
+            "orders": torch.from_numpy((np.minimum(order, HARMONICS) - 1).astype(np.int64)),
             "lobes": torch.from_numpy(hann_lobe(away).astype(np.float32) ** 2),
         }
         nyquist = 0.5 * config.rate
@@ -149,7 +145,10 @@ class Decoder(nn.Module):
             bel = bel + instrument.profile
         else:
             bel = bel - torch.log10(torch.arange(1, HARMONICS + 1, device=bel.device).float()) * 2
-        template = torch.pow(10.0, bel.clamp(-9, 3)).flatten(2)[:, :, self.orders] * self.lobes
+        shape = (count, COMPONENTS, *self.orders.shape)
+        # gather's gradient takes half as long as that of indexing
+        template = torch.pow(10.0, bel.clamp(-9, 3)).gather(3, self.orders.expand(shape))
+        template = template * self.lobes
         power = torch.einsum("bcpk,bcpf->bkf", template, torch.pow(10.0, loud))
         noise = self.noise(style).view(count, COMPONENTS, BANDS)
         spectrum = torch.einsum("kn,bcn->bck", self.to_bins, noise).clamp(-6, 3)
