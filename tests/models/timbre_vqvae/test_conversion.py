@@ -17,6 +17,7 @@ from vctool.models.base import Condition, Context
 from vctool.models.timbre_vqvae import decoder
 from vctool.models.timbre_vqvae.content import Content, Finder
 from vctool.models.timbre_vqvae.settings import TimbreVqvaeConfig, TimbreVqvaeOptions
+from vctool.models.timbre_vqvae.spectra import PER_SEMITONE
 from vctool.models.timbre_vqvae.structured import Structured
 from vctool.models.timbre_vqvae.system import System
 from vctool.models.timbre_vqvae.vector import tell_usage
@@ -124,6 +125,30 @@ def test_another_style_changes_the_sound_and_another_content_the_notes(playing: 
     shuffled = convert(playing, played(others, "reed"), styles["brass"])
     wanted = played(notes, "brass")
     assert distance(playing, made["brass"], wanted) < distance(playing, shuffled, wanted)
+
+
+def test_what_hardly_sounds_beside_a_melody_is_not_played(
+    playing: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pitch a fifth above, as faint as an echo; a louder one is played."""
+    source, style = played([(0.5, 60), (1.5, 60)], "reed"), played(stretch(200), "brass")
+    plain = convert(playing, source, style)
+    found: dict[float, np.ndarray] = {}
+    reference = playing.reference([features(style)])
+    for much in (0.2, 0.8):
+
+        def echo(
+            self: Finder, logs: torch.Tensor, energy: torch.Tensor, much: float = much
+        ) -> Content:
+            told = hears(self, logs, energy)
+            fifth = told.active.roll(7 * PER_SEMITONE, dims=1)
+            return told._replace(active=torch.maximum(told.active, much * fifth))
+
+        monkeypatch.setattr(Finder, "forward", echo)
+        told = Condition(None, reference, TimbreVqvaeOptions())
+        found[much] = sound(playing.convert(features(source), told, None))
+    np.testing.assert_allclose(found[0.2], plain, atol=1e-6)
+    assert distance(playing, found[0.8], plain) > 0.05
 
 
 def test_codes_of_one_stretch_agree_more_than_of_two(playing: System) -> None:

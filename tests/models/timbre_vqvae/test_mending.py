@@ -10,6 +10,7 @@ from vctool.features.mel import mel_frequencies
 from vctool.features.mel_bands import MelBands
 from vctool.features.settings import FeatureConfig
 from vctool.models.timbre_vqvae import mending
+from vctool.models.timbre_vqvae.content import Content
 from vctool.models.timbre_vqvae.spectra import (
     LOWEST,
     PER_SEMITONE,
@@ -105,6 +106,24 @@ def test_partials_that_lack_are_made_up_for_at_another_pitch() -> None:
         assert at_fifth(semitone, spread) < 0.35 * at_fifth(semitone, rise)
 
 
+def test_partials_are_told_and_moved_only_where_a_single_pitch_sounds() -> None:
+    """A chord with one pitch above all others: what is played is moved by no partials of it."""
+    harmonic, rich = comb(25), comb(25)
+    rich[:, 12::25] = 1e-2  # halfway between the partials, in every frame
+    chord = torch.full((1, PITCHES, FRAMES), 0.2)
+    single = note(57)
+    chord[single > 0] = 0.3  # the strongest is the pitch of the note, so partials would fit
+
+    def rise(told: Tensor, played: Tensor) -> float:
+        """Return how far mending moves the bins halfway, beside the harmonics [bel]."""
+        moved = torch.log10(mended(harmonic, played, rich, harmonic, told) / harmonic)[0, :, 20]
+        return float(moved[12:400:25].mean() - moved[25:400:25].mean())
+
+    assert rise(single, single) > 1.0
+    assert rise(single, chord) == pytest.approx(0.0, abs=0.1)
+    assert rise(chord, single) == pytest.approx(0.0, abs=0.1)
+
+
 def playing(count: int, much: float) -> Tensor:
     active = torch.zeros(1, SEMITONES, FRAMES)
     active[:, 20 : 20 + count] = much
@@ -135,6 +154,36 @@ def test_partials_are_the_source_s_own_where_pitches_are_unsure() -> None:
     assert tilts[0] == pytest.approx(-2.0 * 600 / BINS, abs=0.1)
     for one in tilts[1:]:
         assert one == pytest.approx(tilts[0], abs=0.15)
+
+
+def test_of_a_source_its_partials_alone_are_taken() -> None:
+    """Its envelope is far from the conversion's, so a tenth of it would be seen."""
+    made, own = comb(25), comb(17, tilt=4.0)
+
+    def tilt(power: Tensor) -> float:
+        logs = torch.log10(power[0, :, 20])
+        return float(logs[850:950].mean() - logs[250:350].mean())
+
+    for count, much in ((1, 1.0), (12, 0.2)):
+        found = mending.blended(made, own, playing(count, much), BROAD)
+        assert tilt(found) == pytest.approx(tilt(made), abs=0.05)
+    # and a melody, too, has some of its partials: those of neither lie lower
+    melody = torch.log10(mending.blended(made, own, playing(1, 1.0), BROAD)[0, :, 20])
+    at = [17 * one for one in range(12, 40) if 17 * one % 25]
+    neither = [one + 1 for one in at if (one + 1) % 25 and (one + 1) % 17]
+    assert float(melody[at].mean() - melody[neither].mean()) > 0.2
+
+
+def test_of_a_melody_alone_faint_pitches_are_left_out() -> None:
+    melody, chord = note(57), torch.full((1, PITCHES, FRAMES), 0.2)
+    melody[:, PER_SEMITONE * (64 - LOWEST)] = 0.2  # an echo
+    melody[:, PER_SEMITONE * (69 - LOWEST)] = 0.5
+    rest = torch.full((1, PITCHES, FRAMES), 0.1), torch.full((1, 1, FRAMES), 0.1)
+    found = mending.cleared(Content(melody, *rest))
+    expected = melody.clone()
+    expected[:, PER_SEMITONE * (64 - LOWEST)] = 0.0
+    torch.testing.assert_close(found, Content(expected, *rest))
+    torch.testing.assert_close(mending.cleared(Content(chord, *rest)), Content(chord, *rest))
 
 
 def test_a_sound_blended_with_itself_is_itself() -> None:

@@ -1,6 +1,6 @@
 """Sound as the networks see it, and what they tell of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -34,6 +34,10 @@ class Told(NamedTuple):
     """(B, style_size)."""
     power: Tensor
     """(B, K, F) what the decoder makes of both, over the level around."""
+
+
+Shape = Callable[[Told], Tensor]
+"""Makes powers (B, K, F), over the level around, of what is told."""
 
 
 @contextmanager

@@ -5,8 +5,9 @@ instrument is heard when it plays the reference's own notes, and is made up for 
 alike: its envelope, where what it makes has a like envelope, and of a single pitch also its
 partials and what lies between, moved to where the pitch is (`Mender`). And what it is told of
 chords is unsure: there activity is spread over many pitches, and the source's own partials, under
-the envelope that the decoder makes, take the place of its blurred ones (`blended`). All constants
-were chosen on dev tunes of `nottingham_gm`.
+the envelope that the decoder makes, take the place of its blurred ones (`blended`). Of melodies
+what hardly sounds is not played at all (`cleared`). All constants were chosen on dev tunes of
+`nottingham_gm`.
 """
 
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from torch.nn import functional
 
 from vctool.features.mel_bands import MelBands
 from vctool.features.settings import FeatureConfig
+from vctool.models.timbre_vqvae.content import Content
 from vctool.models.timbre_vqvae.spectra import PER_OCTAVE, PER_SEMITONE, PITCHES, Spectra
 
 SOUNDING = 1e-4
@@ -30,11 +32,11 @@ BROAD = 8
 """Bands on end that frames are told to be alike by."""
 LEAST_BEL = -6.0
 """What lies below this is alike [bel]."""
-ALIKE_BEL = 0.25
+ALIKE_BEL = 0.18
 """Distance over which what the decoder makes is alike: root mean square of broad bands [bel]."""
 NEAR_SEMITONES = 12.0
 """Distance over which pitches have like partials [semitones]."""
-FRAMES_NEEDED = 0.5
+FRAMES_NEEDED = 0.12
 """So many frames that are alike make up for half of what lacks."""
 MOST_BEL = 2.0
 """Partials are moved at most this far [bel]."""
@@ -51,6 +53,8 @@ SURE, UNSURE = 3.0, 6.0
 """Pitches that activity is spread over, as a melody's and as a chord's [semitones]."""
 AROUND = 17
 """Over so many frames that spread is smoothed."""
+LEAST_ACTIVE = 0.3
+"""Pitches of a melody that are less active than this are not played."""
 
 
 class Lacking(NamedTuple):
@@ -155,6 +159,15 @@ class Mender(nn.Module):
         found = found.gather(0, torch.arange(count, device=made.device)[:, None] - pitch + PITCHES)
         sure = active.amax(dim=0) * (1.0 - unsure(active[None])[0, 0])
         return found.clamp(-MOST_BEL, MOST_BEL) * sure
+
+
+def cleared(content: Content) -> Content:
+    """Leave out the pitches of a melody that are hardly active: echoes and ends of other notes.
+
+    Of a chord all stay, since there activity is faint because it is spread.
+    """
+    least = LEAST_ACTIVE * (1.0 - unsure(content.active))
+    return content._replace(active=content.active * (content.active >= least))
 
 
 def unsure(active: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ or vectors of a book (`vector`), and sound is made of magnitudes (`synthesis`).
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from vctool.models import base
 from vctool.models.base import Condition, Context, Note, Reference, Terms
 from vctool.models.timbre_vqvae import mending, notes, vector
 from vctool.models.timbre_vqvae.content import Content, Series
-from vctool.models.timbre_vqvae.heard import Heard, Told, array, evaluating, most_active
+from vctool.models.timbre_vqvae.heard import Heard, Shape, Told, array, evaluating, most_active
 from vctool.models.timbre_vqvae.settings import TimbreVqvaeConfig, TimbreVqvaeOptions
 from vctool.models.timbre_vqvae.spectra import (
     FLOOR,
@@ -64,7 +64,7 @@ class System(base.System):
     Options = TimbreVqvaeOptions
     task = "timbre"
     takes_reference = True
-    reference_version = 3
+    reference_version = 4
     only_references = True
     transposes = True
     config: TimbreVqvaeConfig
@@ -220,7 +220,7 @@ class System(base.System):
         with torch.inference_mode(), evaluating(self.network):
             heard = self._heard(self._wave(kept))
             sounding = heard.power[0].sum(dim=0) > SOUNDING
-            tonality = self._tonality(heard)[sounding]
+            tonality = self.series.tonality(heard.logs)[0, sounding]
             if not len(tonality) or tonality.median() < LEAST_TONALITY:
                 raise DataError("no pitch in it; give a recording of an instrument that has one")
             return self._described(heard)
@@ -267,14 +267,13 @@ class System(base.System):
         lacking = mending.Lacking(
             *(self._tensor(known[f"lacking_{name}"]) for name in mending.Lacking._fields)
         )
-        return self.play(
-            source, condition, lambda told: self.mender.mend(told.power, told.active, lacking)
-        )
+        mend = self.mender.mend
+        return self.play(source, condition, lambda it: mend(it.power, it.active, lacking), True)
 
     def play(
-        self, source: Features, condition: Condition, shape: Callable[[Told], Tensor]
+        self, source: Features, condition: Condition, shape: Shape, clear: bool = False
     ) -> Features:
-        """Convert with powers (B, K, F), over the level around, that `shape` makes."""
+        """Convert with what `shape` makes of the notes, cleared or not, and the instrument."""
         known, amount = condition.reference, condition.options.amount
         assert known is not None, "a conversion needs a reference"
         frames = source["wave"]
@@ -283,7 +282,7 @@ class System(base.System):
         with torch.inference_mode(), evaluating(self.network):
             wave = self._wave(frames)
             heard = self._heard(self.spectra.padded(wave))
-            told = self._told(heard, self._known(known), condition.transpose)
+            told = self._told(heard, self._known(known), condition.transpose, clear)
             made, own = shape(told), heard.power
             if self.finds_notes and not condition.transpose:
                 made = mending.blended(made, own, told.codes[:, :SEMITONES], self.broad)
@@ -337,21 +336,21 @@ class System(base.System):
         profile = self._tensor(reference["profile"])[None] if self.finds_notes else style[:, :0]
         return Instrument(style, profile)
 
-    def _told(self, heard: Heard, instrument: Instrument, transpose: float = 0.0) -> Told:
-        """Code sound, move its notes by semitones, and decode it by an instrument."""
+    def _told(
+        self, heard: Heard, instrument: Instrument, transpose: float = 0.0, clear: bool = False
+    ) -> Told:
+        """Code sound, cleared or not, move its notes by semitones, and decode it."""
         network, style = self.network, instrument.style
         if isinstance(network, vector.VectorNetwork):
             coded, frames = network.encode(self._scaled(heard)), heard.power.shape[2]
             made = self._kept(self._unscaled(network.decode(coded.nearest, style, frames), heard))
             codes = coded.nearest.repeat_interleave(vector.EVERY, dim=2)[:, :, :frames]
             return Told(codes, codes[:, :0], style, made)
-        content = self._found(heard).moved(round(transpose * PER_SEMITONE))
+        content = self._found(heard)
+        content = mending.cleared(content) if clear else content
+        content = content.moved(round(transpose * PER_SEMITONE))
         made = self._kept(network.decoder(content, instrument))
         return Told(content.by_semitone(), content.active, style, made)
-
-    def _tonality(self, heard: Heard) -> Tensor:
-        """Return how far harmonics stand out of every frame of one recording: (F,) [bel]."""
-        return self.series.tonality(heard.logs)[0]
 
     def _heard(self, wave: Tensor) -> Heard:
         """Analyse waves (B, T)."""
