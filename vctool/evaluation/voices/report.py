@@ -162,7 +162,7 @@ def _cautions(task: VoiceTask, scores: Scores) -> list[str]:
     if task.targets is not None and scores["content"][REAL].value < 2.0 * chance:
         found.append(
             "the target's recordings hardly find the sources whose sentences they should hold "
-            f"(content kept {scores['content'][REAL].value:.2f}, by chance {chance:.2f}): are they "
-            "other sentences?"
+            f"(content kept {scores['content'][REAL].value:.2f}, by chance {chance:.2f}): they may "
+            "be other sentences"
         )
     return found
