@@ -1,99 +1,21 @@
-import hashlib
 import logging
 import os
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
-from vctool import cluster
+from tests.stages.dumps import KINDS, PITCH, RATE, compute, digests, make_split, recipe, voice
 from vctool.data import extraction
 from vctool.data.datadir import DataDir
 from vctool.data.speaker_table import SpeakerTable
 from vctool.data.store import FeatureStore
-from vctool.data.utterance import Utterance
-from vctool.engine.settings import TrainConfig
 from vctool.errors import DataError
-from vctool.experiment import plan, state
 from vctool.experiment.features import open_set
-from vctool.experiment.recipe import CorpusConfig, Recipe
+from vctool.experiment.recipe import CorpusConfig
 from vctool.features import chroma, mel, world
-from vctool.features.settings import FeatureConfig
 from vctool.stages import features
-
-RATE = 16000
-KINDS = ("mel", "world", "accomp_mel", "accomp_chroma")
-PITCH = {("anna", "speech"): 200, ("anna", "singing"): 400, ("bert", "speech"): 100}
-
-
-def recipe() -> Recipe:
-    config = FeatureConfig(
-        rate=RATE, hop_length=192, n_fft=512, n_mels=40, envelope_dim=24, chroma_n_fft=2048
-    )
-    return Recipe(
-        name="test",
-        family="vocal_cyclegan",
-        corpus=CorpusConfig(speech="tiny", singing="tiny"),
-        features=config,
-        train=TrainConfig(),
-        vocoder="world",
-    )
-
-
-def voice(hz: float, seed: int, seconds: float = 0.5) -> np.ndarray:
-    random = np.random.default_rng(seed)
-    time = np.arange(int(seconds * RATE)) / RATE
-    glide = hz * 2 ** (random.uniform(-2, 2) / 12 * time / seconds)
-    phase = 2 * np.pi * np.cumsum(glide) / RATE
-    order = np.arange(1, 10)[:, None]
-    wave = 0.1 * (np.sin(order * phase) / order).sum(axis=0)
-    return (wave + 1e-3 * random.standard_normal(len(time))).astype(np.float32)
-
-
-def make_split(root: Path, split: str, voices: dict[tuple[str, str], int], count: int = 3) -> None:
-    """Write a data dir; sung utterances have an accompaniment that is shorter than they are."""
-    folder = root / "data" / "tiny" / split
-    folder.mkdir(parents=True)
-    found = []
-    for (speaker, domain), hz in voices.items():
-        for index in range(count):
-            name = f"{speaker}-{domain}-{split}-{index}"
-            wav = folder / f"{name}.wav"
-            soundfile.write(wav, voice(hz, index), RATE)
-            accomp: tuple[Path, ...] = ()
-            if domain == "singing":
-                accomp = (folder / f"{name}.accomp.wav",)
-                soundfile.write(accomp[0], voice(262, 9, 0.3), RATE)
-            found.append(Utterance(name, speaker, domain, wav, 0.5, accomp=accomp))
-    DataDir(folder, tuple(found)).write()
-
-
-@pytest.fixture
-def corpus(workdir: Path) -> Path:
-    make_split(workdir, "train", PITCH)
-    make_split(workdir, "test", {("anna", "speech"): 200, ("carl", "speech"): 130}, count=2)
-    return workdir
-
-
-def compute(it: Recipe, kinds: tuple[str, ...] = KINDS, nj: int = 1) -> None:
-    with extraction.Workers(nj) as workers:
-        features.extract(it, "tiny", dict.fromkeys(plan.SPLITS, kinds), workers)
-
-
-def digests(folder: Path) -> dict[str, str]:
-    # locks are left out: they hold the number of the last process that had them
-    files = (
-        path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".lock"
-    )
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
 def test_dumps_hold_what_the_features_compute(corpus: Path) -> None:
@@ -314,136 +236,6 @@ def test_a_programmer_s_mistake_is_not_taken_for_a_bad_file(corpus: Path) -> Non
     with pytest.raises(AssertionError, match="smell") as caught:
         extraction.attempt(task)
     assert one.id in caught.value.__notes__[0]
-
-
-def test_killed_and_run_again_it_ends_with_the_same_bytes(corpus: Path) -> None:
-    compute(recipe())
-    whole = digests(corpus / "dump")
-    os.rename("dump", "dump1")
-    code = (
-        "import time; from vctool.stages import features\n"
-        "from vctool.data import extraction\nfrom vctool.experiment.recipe import *\n"
-        "original = extraction.attempt\n"
-        "def slow(task): time.sleep(0.1); return original(task)\n"
-        "extraction.attempt = slow\n"
-        "import sys; it = Recipe.model_validate_json(sys.argv[1])\n"
-        f"wanted = dict.fromkeys(['train', 'test'], {KINDS!r})\n"
-        "features.extract(it, 'tiny', wanted, extraction.Workers(1))\n"
-    )
-    shard = recipe().dump("tiny", "train", "world") / "feats-000.ark"
-    process = subprocess.Popen([sys.executable, "-c", code, recipe().model_dump_json()])
-    while not (shard.is_file() and shard.stat().st_size):
-        assert process.poll() is None
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (shard.parent / "feats.scp").exists()
-    compute(recipe())
-    assert digests(corpus / "dump") == whole
-
-
-def test_a_cluster_gives_the_same_bytes_also_when_a_worker_is_killed_midway(
-    corpus: Path, loopback: Callable[..., Any]
-) -> None:
-    compute(recipe())
-    alone = digests(corpus / "dump")
-    os.rename("dump", "dump1")
-    made = loopback()
-    with cluster.use(made.address):
-        compute(recipe())
-    assert digests(corpus / "dump") == alone
-    os.rename("dump", "dump2")
-
-    def kill_midway() -> None:
-        wide = recipe().dump("tiny", "train", "f0") / "feats-000.ark"
-        while not (wide.is_file() and wide.stat().st_size):
-            time.sleep(0.005)
-        made.workers[0].kill()
-
-    killer = threading.Thread(target=kill_midway, daemon=True)
-    killer.start()
-    with cluster.use(made.address):
-        compute(recipe())
-    killer.join()
-    assert made.workers[0].poll() is not None and made.workers[1].poll() is None
-    assert digests(corpus / "dump") == alone
-
-
-def test_two_recipes_that_begin_at_once_end_with_the_bytes_of_one(corpus: Path) -> None:
-    compute(recipe())
-    whole = digests(corpus / "dump")
-    os.rename("dump", "dump1")
-    code = (
-        "import sys, time; from vctool.stages import features\n"
-        "from vctool.data import extraction\nfrom vctool.experiment.recipe import *\n"
-        "original = extraction.attempt\n"
-        "def slow(task): time.sleep(0.05); return original(task)\n"
-        "extraction.attempt = slow\n"
-        "it = Recipe.model_validate_json(sys.argv[1])\n"
-        "print('ready', flush=True); sys.stdin.readline()\n"
-        "wanted = dict.fromkeys(['train', 'test'], sys.argv[2].split())\n"
-        "features.extract(it, 'tiny', wanted, extraction.Workers(1))\n"
-    )
-    other = recipe().model_copy(update={"name": "other"})
-    both = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, one.model_dump_json(), " ".join(kinds)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for one, kinds in ((recipe(), KINDS), (other, reversed(KINDS)))
-    ]
-    for process in both:  # at the same moment
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    for process in both:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in both:
-        process.communicate(timeout=120)
-    assert [process.returncode for process in both] == [0, 0]
-    assert digests(corpus / "dump") == whole
-
-
-def stage_2(it: Recipe, caplog: pytest.LogCaptureFixture, fresh: bool = False) -> str:
-    """Ask for stage 2 as the command does, and return what it said."""
-    caplog.clear()
-    with caplog.at_level(logging.INFO):
-        state.run(it, "features", lambda: features.run(it, fresh=fresh), force=fresh)
-    return caplog.text
-
-
-def test_stage_2_names_what_is_damaged_and_computes_that_again(
-    corpus: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    it = recipe()
-    assert "features: compute" in stage_2(it, caplog)
-    assert "done already" in stage_2(it, caplog)
-    whole = digests(corpus / "dump")
-    folder = it.dump("tiny", "train", "world")
-    shard = folder / "feats-000.ark"
-    content = bytearray(shard.read_bytes())
-    content[-1] ^= 1
-    shard.write_bytes(content)
-    done: list[tuple[str, tuple[str, ...]]] = []
-    original = extraction.attempt
-
-    def counting(task: extraction.Task) -> extraction.Result:
-        done.append((task.utterance.id, task.kinds))
-        return original(task)
-
-    monkeypatch.setattr(extraction, "attempt", counting)
-    said = stage_2(it, caplog)
-    assert f"(half done: {folder}: 'bert-speech-train-2' is damaged)" in said
-    assert done == [("bert-speech-train-2", ("world",))]
-    assert digests(corpus / "dump") == whole
-    assert "done already" in stage_2(it, caplog)
-    done.clear()
-    assert "features: compute" in stage_2(it, caplog, fresh=True)
-    names = {name for name, _ in done}
-    assert names == {one.id for s in ("train", "test") for one in DataDir.read(it.data("tiny", s))}
-    assert digests(corpus / "dump") == whole
 
 
 def test_a_voice_beyond_the_f0_range_is_named_with_the_setting_that_covers_it(
